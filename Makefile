@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test fast check demo golden soak real bench
+.PHONY: help run setup test fast check demo golden heavy soak real bench
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -30,11 +30,12 @@ $(VENV)/ready: $(VENV)/installed
 	@touch $@
 
 # Most of the time tests wait for processes to start and to end: three at once use two cores well.
+# A worker takes neighbours, which share what their module needs, and then what others still have.
 test: setup ## Run every test, on PostgreSQL servers of its own
-	$(BIN)/python -m pytest -n 3
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 fast: setup ## Run the rules alone, without a database
-	$(BIN)/python -m pytest -n 2 -m "not database and not soak"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not database and not soak and not heavy"
 
 check: setup ## Lint, types, layers and tests: what CI runs
 	$(BIN)/ruff check .
@@ -53,6 +54,12 @@ golden: setup ## Pin schemas, tables and reference pages as they are now; review
 	GOLDEN=write $(BIN)/python -m pytest -q -p no:randomly tests/test_events.py tests/test_reference.py \
 	tests/projections/tables/test_tables.py tests/api/description/test_description.py tests/test_house.py \
 	tests/test_security_page.py
+
+# A registry that does not answer stops nothing: what cannot be installed skips.
+heavy: setup ## Run what needs Node, other people's tools or large libraries; skip what is lacking
+	@timeout 120 $(BIN)/python -m pip install --quiet --retries 1 --constraint constraints.txt \
+	--group heavy || echo "The group heavy cannot be installed here: its tests skip." >&2
+	$(BIN)/python -m pytest -n 2 -m heavy
 
 soak: setup ## The long runs: kills under load, floods, random input
 	$(BIN)/python -m pytest -m soak --timeout 3600

@@ -17,7 +17,7 @@ from api.config.database import open_vault
 from api.config.delivery import providers
 from api.config.settings import Settings
 from api.context import Context
-from api.description.openapi import complete
+from api.description.document import complete
 from api.http.rate import Rates
 from api.pipeline.background import begin
 from api.pipeline.dispatcher import ASSETS, DOCS, OPENAPI, Front
@@ -48,8 +48,8 @@ READERS_MAX: Final = 8
 
 
 class Api(FastAPI):
-    """Routers of every slice, whose routes are found by their table. Its lifespan opens the ledger
-    and the read tables, and closes them."""
+    """The routers of every slice, with an index of their routes. The lifespan opens and closes the
+    ledger and the read tables."""
 
     def __init__(self, settings: Settings) -> None:
         @asynccontextmanager
@@ -75,8 +75,8 @@ class Api(FastAPI):
             self.include_router(router)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Edge, CORS and front, in this order; FastAPI's own layers only around what describes the
-        API, as requests to our routes go from the front to their application directly."""
+        """Security headers, CORS and dispatcher, in this order. FastAPI's own layers wrap only the
+        description, since the dispatcher calls the `app` of a route directly."""
         settings: Settings = self.state.settings
         app: ASGIApp = Front(super().build_middleware_stack(), self)
         if settings.cors_origins:
@@ -89,7 +89,7 @@ class Api(FastAPI):
         return self.openapi_schema
 
     def setup(self) -> None:
-        """The description and its page, whose files are our own: nothing is fetched elsewhere."""
+        """Add the OpenAPI document and its page; the page's scripts are served from here."""
         super().setup()
         self.mount(ASSETS, StaticFiles(packages=[("fastapi_offline", "static")]))
         self.add_route(DOCS, lambda _: self._page(), include_in_schema=False)
@@ -119,7 +119,7 @@ async def open_context(settings: Settings, table: Table) -> AsyncIterator[Contex
             url, ENTITY_OF, vault, environment, ErasureRegister(settings.home, environment).note
         ) as ledger,
         LoginThrottle(url, vault, environment) as attempts,
-        LoginThrottle(url, vault, environment, gate="borrowers") as at_codes,
+        LoginThrottle(url, vault, environment, scope="borrowers") as at_codes,
         pool,
         ReadPosition(url) as tables,
         LogPosition(url) as log_position,

@@ -1,4 +1,4 @@
-"""Every route there is."""
+"""The table of all routes."""
 
 from collections.abc import Sequence
 from itertools import chain

@@ -1,4 +1,4 @@
-"""What admins did or tried, as clients see it."""
+"""The activity log of admins, as clients see it."""
 
 from typing import Annotated
 from uuid import UUID

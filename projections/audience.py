@@ -1,4 +1,4 @@
-"""Who is meant by a broadcast: looked up in the read tables, once these are up to date."""
+"""Finds a broadcast's audience in the read tables, once these are up to date."""
 
 import asyncio
 from typing import Any, Final
@@ -12,7 +12,7 @@ from rim_ledger.notifications.broadcast_commands import Frozen
 from rim_ledger.notifications.contact import Purpose
 
 CATCH_UP_SECONDS: Final = 5.0
-"""The read tables have so long to come as far as the log."""
+"""Timeout for the read tables to reach the end of the log."""
 POLL_SECONDS: Final = 0.05
 
 MEANT: Final = {
@@ -22,9 +22,9 @@ MEANT: Final = {
     TargetAudience.OVERDUE_USERS: "repayment_status = 'Overdue'",
     TargetAudience.CUSTOM: "id = ANY (%(users)s)",
 }
-"""`contact.wants` says the rest once more, of each user, just before they are written to."""
+"""`contact.wants` checks each user again before sending."""
 
-# One statement sees one snapshot: the position is the one that these users are of.
+# One statement is one snapshot, so position and users agree.
 FREEZE: Final = """
 SELECT k.position, ARRAY(
     SELECT id FROM read.users
@@ -39,9 +39,9 @@ SELECT (SELECT coalesce(max(position), 0) FROM ledger.events)
 
 
 async def find_audience(url: str, target: Target) -> Frozen:
-    """The users who are meant, at a position of the log that is no older than the question.
+    """The matching users, with a position of the log no older than the query.
 
-    Raises Unavailable (`projection-lagging`) when the read tables are far behind.
+    Raises Unavailable (`projection-lagging`) when the read tables are too far behind.
     """
     marketing = target.purpose is Purpose.MARKETING
     values = {"users": list(target.users), "marketing": marketing}
@@ -54,7 +54,7 @@ async def find_audience(url: str, target: Target) -> Frozen:
 
 
 async def find_users(url: str, ids: list[UUID | str]) -> dict[UUID | str, UUID]:
-    """Those of these ids that some user has, and whose they are."""
+    """Resolve ids to users; unknown ids are left out."""
     found: dict[UUID | str, UUID] = {}
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         await _catch_up(connection)

@@ -1,4 +1,4 @@
-"""The audit log: who did what, when and from where, and what it changed."""
+"""The audit log: what each event changed, by whom, when and from where."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -27,7 +27,7 @@ from projections.tables.table import Row
 
 
 class AuditLog(Struct, frozen=True, kw_only=True, gc=False):
-    """What one event did to one object, as it was known when it happened."""
+    """What one event changed of one object, in the state of that time."""
 
     id: UUID
     position: int
@@ -78,7 +78,7 @@ class AuditLogRow(Row, table="audit_logs", of=AuditLog, newest="timestamp"):
 
 
 def _seen_by_owners(*rows: type[Row]) -> ForOwner:
-    """Of the changes, those of the columns that a borrower sees."""
+    """Only changes of columns that borrowers may see."""
     lists = ""
     for row in rows:
         names = ", ".join(f"'{each.wire}'" for each in row.TAKEN if not each.internal)

@@ -1,4 +1,4 @@
-"""Backups, their settings and the switch of all outbound traffic, as clients see them."""
+"""Backups, their settings and the outbound switch, as clients see them."""
 
 from typing import Annotated
 from uuid import UUID

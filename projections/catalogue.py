@@ -1,4 +1,4 @@
-"""Every read table, each after the tables that it refers to."""
+"""All read tables, each after those it references."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -62,7 +62,7 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
 )
 
 VIEWS: Final[tuple[type[Row], ...]] = (AdminActivityLogRow, RefusedRequestRow)
-"""What is shown as a table is, though no event builds it."""
+"""Read like tables, but built by a query instead of events."""
 
 ROW_OF: Final[Mapping[type[Any], type[Row]]] = MappingProxyType(
     {row.OF: row for row in TABLES.values()}
@@ -76,4 +76,4 @@ TRACES: Final[tuple[type[Row], ...]] = (
     ChatMessageRow,
     TicketHistoryRow,
 )
-"""Tables that are only ever added to."""
+"""Append-only tables."""

@@ -1,4 +1,4 @@
-"""An event as the wire shows it: a CloudEvents 1.0 object in JSON."""
+"""Events as CloudEvents 1.0 objects in JSON."""
 
 import re
 from collections.abc import Iterable
@@ -19,12 +19,12 @@ from rim_ledger.vault.personal_keys import Keys, kept_back, opened, personal_fie
 SOURCE: Final = "/rim-ledger"
 SCHEMAS: Final = "/v1/events/schemas"
 SEALED: Final = re.compile(rb'"~1\.[\w=-]+\.([0-9a-f]{32})\.')
-"""Where sealed words begin, and whose they are."""
+"""The start of encrypted text, with its person's id."""
 HIDDEN: Final = "***"
 
 
 class Actor(Struct, rename="camel"):
-    """Who acted, as it is written."""
+    """The actor as stored."""
 
     type: str
     id: str | None = None
@@ -35,7 +35,7 @@ class Actor(Struct, rename="camel"):
 
 
 class Stamp(Struct, rename="camel"):
-    """The stamp, as it is written."""
+    """The stamp as stored."""
 
     at: str
     actor: Actor
@@ -45,7 +45,7 @@ class Stamp(Struct, rename="camel"):
 
 
 class Stored(Struct):
-    """The body of an event, as far as the wire needs it: most of it passes through as it is."""
+    """The parts of a stored event that are needed here; the rest passes through as bytes."""
 
     id: str
     stamp: Stamp
@@ -81,8 +81,8 @@ class CloudEvent(Struct, rename="lower", omit_defaults=True, kw_only=True):
 
 
 class Reader(Struct, frozen=True):
-    """Who the events are shown to: whether they may see persons, the persons' keys (None for
-    whoever was erased), and the address before the path of a schema, if it is known."""
+    """The reader of events: whether personal data is shown, the persons' keys (None once erased),
+    and the base URL of schemas, if known."""
 
     sees: bool
     keys: Keys
@@ -94,19 +94,19 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def persons_in(lines: Iterable[Line]) -> set[UUID]:
-    """Whose sealed words these events have."""
+    """The persons whose encrypted data is in these events."""
     return set[UUID]().union(*(persons_in_text(line.body) for line in lines))
 
 
 def persons_in_text(text: bytes) -> set[UUID]:
-    """Whose sealed words a JSON text has."""
+    """The persons whose encrypted data is in a JSON text."""
     if b'"~1.' not in text:
         return set()
     return {UUID(person.decode()) for person in SEALED.findall(text)}
 
 
 def read(line: Line, reader: Reader) -> tuple[Stored, bool]:
-    """The body of an event for this reader, and whether a person in it was erased."""
+    """The event's body for this reader, and whether one of its persons was erased."""
     stored, event, erased = _stored.decode(line.body), EVENTS[line.name], False
     if stored.schema != event.SCHEMA:
         today = event.upcast(stored.schema, msgspec.json.decode(stored.data))
@@ -117,10 +117,10 @@ def read(line: Line, reader: Reader) -> tuple[Stored, bool]:
 
 
 def shown(line: Line, reader: Reader) -> bytes:
-    """The event as JSON, its personal words opened, hidden, or null where they were erased, and
-    without the fingerprints that are kept back.
+    """The event as JSON: personal data decrypted, masked, or null once erased; internal
+    fingerprints left out.
 
-    An event of an older schema is shown in today's shape.
+    Events of older schemas are upcast.
     """
     event, stored, erased = EVENTS[line.name], *read(line, reader)
     stamp = stored.stamp
@@ -154,15 +154,15 @@ def shown(line: Line, reader: Reader) -> bytes:
 
 @cache
 def schema_path(event: type[Event]) -> str:
-    """Where the schema of an event's data is found."""
+    """The path of the schema of an event's data."""
     return f"{SCHEMAS}/{event.__name__}?version={event.SCHEMA}"
 
 
 def _readable(data: Raw, event: type[Event], reader: Reader) -> tuple[Raw, bool]:
-    """The data for this reader, and whether somebody in it was erased."""
-    said: dict[str, Any] = msgspec.json.decode(data)
+    """The data for this reader, and whether one of its persons was erased."""
+    fields: dict[str, Any] = msgspec.json.decode(data)
     for name in kept_back(event):
-        said.pop(name, None)
+        fields.pop(name, None)
     erased = False
 
     def show(value: Any) -> Any:
@@ -177,9 +177,9 @@ def _readable(data: Raw, event: type[Event], reader: Reader) -> tuple[Raw, bool]
         return _opened(value, reader.keys) if reader.sees else HIDDEN
 
     for name in _personal(event):
-        if name in said:
-            said[name] = show(said[name])
-    return Raw(_encoder.encode(said)), erased
+        if name in fields:
+            fields[name] = show(fields[name])
+    return Raw(_encoder.encode(fields)), erased
 
 
 def _person(value: Any) -> UUID | None:
@@ -191,11 +191,11 @@ def _opened(value: Any, keys: Keys) -> Any:
     try:
         return opened(value, keys)
     except (InvalidTag, ValueError):
-        return None  # changed or moved by somebody; rim-ledger verify tells where
+        return None  # modified or moved in the store; rim-ledger verify reports where
 
 
 @cache
 def _personal(event: type[Event]) -> tuple[str, ...]:
-    """The personal fields under their names on the wire."""
+    """The personal fields by their JSON names."""
     names = {field.name: field.encode_name for field in msgspec.structs.fields(event)}
     return tuple(names[field] for field in personal_fields(event))

@@ -1,4 +1,4 @@
-"""What was said and done in a ticket: its messages, and its history."""
+"""A ticket's messages and its history."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -27,7 +27,7 @@ from rim_ledger.support.ticket import MessagePosted, MessagesRead, Sender, Ticke
 
 
 class ChatMessage(Struct, frozen=True, kw_only=True, gc=False):
-    """What somebody said. Its words stay sealed; whoever may read them opens them."""
+    """A message; its text stays encrypted until read by someone who may."""
 
     id: UUID
     ticket_id: UUID
@@ -42,7 +42,7 @@ class ChatMessage(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TicketHistory(Struct, frozen=True, kw_only=True, gc=False):
-    """What somebody did to a ticket, with their name as it was then."""
+    """An action on a ticket, with the actor's name at that time."""
 
     id: UUID
     ticket_id: UUID
@@ -103,11 +103,11 @@ DETAILS = (
     "to",
     "department",
 )
-"""The fields of events that say more than the event's name; the first that is there is shown."""
+"""Event fields shown as details; the first present one is used."""
 
 
-def said_and_done(ticket: Ticket, recorded: Recorded) -> Iterator[ChatMessage | TicketHistory]:
-    """What an event leaves in the message list and in the history."""
+def ticket_rows(ticket: Ticket, recorded: Recorded) -> Iterator[ChatMessage | TicketHistory]:
+    """Yield the rows that an event adds to messages and history."""
     event, stamp = recorded.event, recorded.stamp
     if isinstance(event, MessagesRead):
         return
@@ -124,8 +124,8 @@ def said_and_done(ticket: Ticket, recorded: Recorded) -> Iterator[ChatMessage | 
             created_at=stamp.at,
             version=recorded.originator_version,
         )
-    said = (getattr(event, field, None) for field in DETAILS)
-    details = next((each for each in said if each is not None), None)
+    values = (getattr(event, field, None) for field in DETAILS)
+    details = next((each for each in values if each is not None), None)
     yield TicketHistory(
         id=recorded.id,
         ticket_id=ticket.id,

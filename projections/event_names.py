@@ -1,4 +1,4 @@
-"""The names of events and entities, as filters read them."""
+"""Validation of event and entity names in filters."""
 
 from collections.abc import Callable, Collection
 from typing import Annotated
@@ -10,9 +10,9 @@ from rim_ledger.catalogue import ENTITIES, EVENTS
 from rim_ledger.near import did_you_mean
 
 
-def among(known: Collection[str], words: str) -> Callable[[str], str]:
-    """A check that a text is one of the known ones; `words` says what would be right, and the
-    nearest one is added."""
+def one_of(known: Collection[str], words: str) -> Callable[[str], str]:
+    """A validator for one of the known names; `words` describes them in the error, which suggests
+    the nearest one."""
 
     def check(text: str) -> str:
         if text not in known:
@@ -23,9 +23,9 @@ def among(known: Collection[str], words: str) -> Callable[[str], str]:
 
 
 EventName = Annotated[
-    str, AfterValidator(among(EVENTS, "there is no such event; /v1/events/schemas lists them"))
+    str, AfterValidator(one_of(EVENTS, "there is no such event; /v1/events/schemas lists them"))
 ]
 ENTITY_NAMES = [kind.__name__ for kind in ENTITIES]
 EntityName = Annotated[
-    str, AfterValidator(among(ENTITY_NAMES, f"this is one of {', '.join(ENTITY_NAMES)}"))
+    str, AfterValidator(one_of(ENTITY_NAMES, f"this is one of {', '.join(ENTITY_NAMES)}"))
 ]

@@ -1,8 +1,7 @@
-"""The journal: what each event posts, in double entry (domain §9). Amounts are naira.
+"""The journal: postings of each event in double entry. Amounts are naira.
 
-An entry follows from one event and the object as it stood before and after, so that it can be
-made again at any time and names the event behind it. The whole fee of a loan is income on the day
-of its disbursement: that is the lender's policy.
+An entry follows from one event and the object's state before and after, so it can be made again at
+any time. The whole fee of a loan is income on the day of disbursement, by the lender's policy.
 """
 
 from collections import defaultdict
@@ -19,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from projections.event_names import EventName
 from projections.tables.columns import Indexed, Key, Moment, Naira, Read, References, Sql, Unique
 from projections.tables.embedded import PostedLine
-from projections.tables.table import Also, Row
+from projections.tables.table import RelatedFilter, Row
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.lending.attempt import DisputeOutcome
 from rim_ledger.lending.loan import (
@@ -71,7 +70,7 @@ ACCOUNTS: Final = {
     "5200": "Airtime lost",
     "5400": "Waivers",
 }
-"""Each account by its number; a network, provider or payment method may follow after a dot."""
+"""Accounts by number; a network, provider or payment method may follow after a dot."""
 
 
 def _account(text: str) -> str:
@@ -81,26 +80,26 @@ def _account(text: str) -> str:
 
 
 Account = Annotated[str, AfterValidator(_account)]
-"""An account by its number, or one of its parts."""
+"""An account by number, or a sub-account."""
 
 
 class Posting(Struct, frozen=True, gc=False):
-    """An amount on the debit side of an account; below zero, on the credit side."""
+    """An amount on an account: positive is debit, negative is credit."""
 
     account: str
     debit: Decimal
     since: datetime | None = None
-    """From when on it counts (UTC), if that is another time than the event's."""
+    """When it becomes effective (UTC), if not at the event's time."""
 
     @property
     def shown(self) -> dict[str, Any]:
-        """The line on the wire."""
+        """The line as JSON."""
         debit, credit = max(self.debit, ZERO), max(-self.debit, ZERO)
         return {"account": self.account, "debit": debit, "credit": credit}
 
 
 class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
-    """What one event posted."""
+    """The entry that one event posted."""
 
     id: UUID
     position: int
@@ -139,7 +138,7 @@ class JournalEntryRow(
     table="journal_entries",
     of=JournalEntry,
     newest="at",
-    also={"account": Also(HAS_ACCOUNT, Account)},
+    also={"account": RelatedFilter(HAS_ACCOUNT, Account)},
 ):
     """An entry of the journal: its lines sum to zero, and `id` is the event's behind it."""
 
@@ -170,7 +169,7 @@ class JournalLineRow(Row, table="journal_lines", of=JournalLine, newest="recorde
 
 
 def postings(event: Event, before: Aggregate | None, after: Aggregate) -> list[Posting]:
-    """The lines of an event's entry: they sum to zero, and none of them is zero."""
+    """The lines of an event's entry: none is zero, and their sum is."""
     return [line for line in _lines(event, before, after) if line.debit]
 
 
@@ -226,7 +225,7 @@ def _of_money(
 
 
 def _impaired(before: Loan | None, after: Loan) -> Iterator[Posting]:
-    """What is set aside for a loan more than before, or less, each from when on that counts."""
+    """Changes of the provision for a loan, each with its effective time."""
     old, new = _set_aside(before), _set_aside(after)
     for since in sorted(old.keys() | new.keys()):
         more = new.get(since, ZERO) - old.get(since, ZERO)
@@ -235,8 +234,8 @@ def _impaired(before: Loan | None, after: Loan) -> Iterator[Posting]:
 
 
 def _set_aside(loan: Loan | None) -> Mapping[datetime, Decimal]:
-    """How much more naira are set aside for a loan since these times: what was outstanding when it
-    defaulted, less what came in afterwards; nothing once it was written off."""
+    """The provision for a loan in naira, as changes by effective time: the amount outstanding at
+    default, less later payments; nothing after a write-off."""
     steps = defaultdict[datetime, Decimal](Decimal)
     if loan is None or loan.written_off_at:
         return steps

@@ -1,4 +1,4 @@
-"""What alerts watch, measured in the tables. Where nobody can tell, there is no value."""
+"""Measures that alerts watch, read from the tables. A measure without data has no value."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -17,11 +17,11 @@ FRESH: Final = """
 SELECT coalesce((SELECT e.recorded_at FROM ledger.events e
                   WHERE e.position > (SELECT min(position) FROM read.tracking)
                   ORDER BY e.position LIMIT 1) > now() - interval '1 minute', true)"""
-"""Whether the tables are at most a minute behind: else whoever fills them has stopped, and
-nothing can be read from them."""
+"""True if the tables are at most a minute behind; otherwise their follower has stopped, and no
+measure can be read."""
 
 LATE_SECONDS: Final = 60
-"""A process that is later than this counts as an error of the system."""
+"""A process that lags by more counts as a system error."""
 
 QUERIES: Final[Mapping[AlertType, str]] = {
     AlertType.OVERDUE_LOANS: """
@@ -49,7 +49,7 @@ SELECT (SELECT count(*) FROM ledger.faults
            AND NOT EXISTS (SELECT FROM read.backups later
                             WHERE later.status = 'success' AND later.created_at > b.failed_at))""",
 }
-"""A query that finds no row has no data: no call, no payment that one could judge by."""
+"""A query without rows means no data, such as no calls or payments."""
 
 OF_TABLES: Final = (AlertType.OVERDUE_LOANS, AlertType.PAYMENT_GATEWAY, AlertType.USER_ISSUE)
 
@@ -61,7 +61,7 @@ SELECT type FROM read.api_integrations i
 
 
 class TableMeasures:
-    """Asks on a connection of its own each time: between two looks there is plenty of time."""
+    """Connects for each query, as queries are far apart."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -93,7 +93,7 @@ class StatementRow(Row, table="statements", of=Statement):
 
 
 class FoundLine(Struct, frozen=True, kw_only=True, gc=False):
-    """What one line of a statement came to."""
+    """The result of one line of a statement."""
 
     id: UUID
     statement_id: UUID
@@ -130,11 +130,11 @@ class StatementLineRow(
 def found_lines(
     statement: UUID, position: int, version: int, event: StatementLinesSettled
 ) -> Iterator[FoundLine]:
-    """The rows of the lines that one event settled."""
+    """Yield the rows of the lines that one event settled."""
     for number, each in enumerate(event.findings, 1):
         yield FoundLine(
             **shared(FoundLine, each),
-            id=UUID(int=position << 20 | number),  # named by its place: no two agree
+            id=UUID(int=position << 20 | number),  # unique by position and number
             statement_id=statement,
             differs=_differs(each),
             version=version,

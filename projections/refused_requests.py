@@ -1,4 +1,4 @@
-"""Loan requests that were refused, as clients see them."""
+"""Refused loan requests, as clients see them."""
 
 from typing import Annotated
 from uuid import UUID

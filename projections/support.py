@@ -19,13 +19,13 @@ from projections.tables.columns import (
     UniqueWhile,
     Words,
 )
-from projections.tables.table import Also, Row, Seen
+from projections.tables.table import RelatedFilter, Row, Visibility
 from rim_ledger.support.department import Department
 from rim_ledger.support.support_agent import AgentStatus, SupportAgent
 from rim_ledger.support.ticket import Category, Priority, Ticket, TicketStatus
 from rim_ledger.values import Tag
 
-OWN = Seen(
+OWN = Visibility(
     all=("tickets.all", "read"),
     where="(t.assigned_to = %s OR t.escalated_to = %s"
     " OR (t.department IS NULL AND t.assigned_to IS NULL)"
@@ -70,7 +70,7 @@ class TicketRow(
     table="tickets",
     of=Ticket,
     person="customer_id",
-    also={"tag": Also("t.tags && %s::text[]", Tag)},
+    also={"tag": RelatedFilter("t.tags && %s::text[]", Tag)},
     seen=OWN,
 ):
     """A customer's question, who has it, and how long an answer may take."""

@@ -28,11 +28,11 @@ _rotated = _secret | {"formerValidUntil": _time_or_null}
 Secret = Annotated[
     Json, WithJsonSchema({"type": "object", "properties": _secret, "required": [*_secret]})
 ]
-"""What one learns of a secret."""
+"""What is shown of a secret."""
 CallbackSecret = Annotated[
     Json, WithJsonSchema({"type": "object", "properties": _rotated, "required": [*_rotated]})
 ]
-"""The same of one that callbacks are signed with, and until when the former one counts as well."""
+"""The same for a secret that signs callbacks, and until when the previous one is accepted too."""
 
 
 class SystemConfigRow(

@@ -1,14 +1,14 @@
-"""When each fact happened: the business time by which an answer to `effectiveAt` counts it.
+"""Business time of each event, by which an answer to `effectiveAt` counts it.
 
-Most events happened when their stamp says so. One that follows from another stands at the time of
-what caused it, and a correction at the time of what it corrects, which the event itself or its
-stream says: `FOLLOWING` names those.
+Most events happened at the time of their stamp. One that follows from another has the time of its
+cause, and a correction the time of what it corrects, as given by the event or its stream:
+`FOLLOWING` lists those.
 
-What counts by a time is folded in the order of recording, as each event was decided on those
-before it: so by the latest time everything counts, and comes to what is known now. It never meets
-an event without what it follows, because no event stands before the opening of its stream, a
-share in a loan before the loan was lent, nothing about a loan that was recorded later before it was
-restated, and nothing before an older event that does not say when it counts from.
+Events that count by a time are folded in the order of recording, since each was decided on those
+before it; at the latest time, that is the present state. No event is folded without what it
+depends on, because none counts before the opening of its stream, a share in a loan before its
+disbursement, a loan's event that was recorded later before the loan was restated, or anything
+before an older event of unknown business time.
 """
 
 from collections.abc import Callable, Mapping
@@ -67,8 +67,8 @@ from rim_ledger.payments.transaction import (
 from rim_ledger.values import day_after
 
 Rule = Callable[[Any, Stamp, Any], datetime | None]
-"""From an event, its stamp and its aggregate as recorded before it, the time (UTC) from which on
-the event counts; None where it is of an older version and nothing says when."""
+"""Given an event, its stamp and its aggregate as recorded before it, returns the time (UTC) from
+which the event counts; None if it is of an older version without that time."""
 
 
 def _stamped(_: Event, stamp: Stamp, __: Aggregate) -> datetime:
@@ -76,7 +76,7 @@ def _stamped(_: Event, stamp: Stamp, __: Aggregate) -> datetime:
 
 
 def _lent(user: User, at: datetime, loan: UUID) -> datetime:
-    """A time, but not before a loan was lent, or restated."""
+    """Return a time, but not before a loan was disbursed, or restated."""
     debt = user.debts.get(loan)
     return max(at, debt.stands_from) if debt else at
 
@@ -151,8 +151,8 @@ def _default_reversed(_: LoanDefaultReversed, stamp: Stamp, loan: Loan) -> datet
 
 
 def _money_came(_: TransactionCompleted, stamp: Stamp, payment: Transaction) -> datetime:
-    """The money of a payment came in when the payment says so, however much later it is settled;
-    the airtime of a loan went out just now."""
+    """A payment's money came in at the payment's own time, however much later it is settled; the
+    airtime of a loan went out now."""
     return stamp.at if payment.disburses else payment.created_at
 
 
@@ -182,12 +182,12 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
         RepaymentAllocated: _shared_out,
         LoanRepaid: _repaid,
         LoanCompleted: _completed,
-        # Credit pays once there is both, the credit and the loan.
+        # Credit pays as soon as there are both credit and loan.
         CreditApplied: _credit,
-        # A loan is overdue when the day is over on which it was due.
+        # A loan is overdue at the end of its due day.
         LoanBecameOverdue: _overdue,
         DebtBecameOverdue: _debt_overdue,
-        # Score and limit, at the time of what had them judged again.
+        # Score and limit, at the time of what caused their assessment.
         CreditScoreRecomputed: _carried,
         CreditLimitAdjusted: _carried,
         # Corrections, at the time of what they correct.
@@ -203,19 +203,19 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
         TransactionReconciliationUndone: _undone,
     }
 )
-"""The events that happened at the time of something else, and when that was."""
+"""The events with the business time of something else, and the rule for it."""
 
 RESTATING: Final = (LoanFeeCharged, LoanChargesWaived, LoanWrittenOff, LoanWriteOffUndone)
 """Events that change what is owed on a loan without money, or whether it is an asset. What was
 decided after one, on what was owed by then, does not stand before it."""
 
 FIGURES: Final = (CreditScoreRecomputed, CreditLimitAdjusted)
-"""Events that nothing later rests upon."""
+"""Events on which no later event depends."""
 
 
 def so_far(event: Event, before: Aggregate, by: datetime) -> Event:
-    """As much of an event as had happened by a time, which the event itself had. Of money that is
-    older than a loan which it paid, that loan's part waits until the loan was lent."""
+    """Return the part of an event that had happened by a time. If money is older than a loan which
+    it paid, that loan's part counts from the disbursement."""
     if isinstance(event, RepaymentAllocated | RepaymentReversed) and isinstance(before, User):
         parts = [part for part in event.parts if _lent(before, by, part.loan_id) == by]
         return event if len(parts) == len(event.parts) else replace(event, parts=tuple(parts))
@@ -223,27 +223,27 @@ def so_far(event: Event, before: Aggregate, by: datetime) -> Event:
 
 
 class Times(Struct, frozen=True, gc=False):
-    """What the events of a stream say about their business times, as far as it is known."""
+    """Business times of a stream's events so far."""
 
     at: datetime
-    """When its last event happened."""
+    """Of the last event."""
     latest: datetime
     """The latest of all events."""
     own: datetime
-    """The latest of those that happened when their stamp says so."""
+    """The latest of those that happened at the time of their stamp."""
     least: datetime
-    """Before this nothing stands that comes later: the time of the opening, of an event that
-    restates what is owed, or of one that does not say when it counts from."""
+    """No later event counts before this: the time of the opening, of an event that restates what is
+    owed, or of an event of unknown business time."""
     approximate: bool = False
-    """Whether some event does not say when it counts from: it stands at its stamp's time."""
+    """Whether some event has no business time of its own, and counts at its stamp's time."""
 
     @classmethod
     def begin(cls, stamp: Stamp) -> Self:
-        """The times of a stream that an event opens."""
+        """Return the times of a stream after its first event."""
         return cls(stamp.at, stamp.at, stamp.at, stamp.at)
 
     def after(self, event: Event, stamp: Stamp, before: Aggregate) -> Self:
-        """The times with one more event; `before` is the aggregate as recorded before it."""
+        """Return the times after an event; `before` is the aggregate as recorded before it."""
         own, least, approximate = self.own, self.least, self.approximate
         if rule := FOLLOWING.get(type(event)):
             if (found := rule(event, stamp, before)) is not None:

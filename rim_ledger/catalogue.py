@@ -1,4 +1,4 @@
-"""Everything the ledger remembers: each entity, and every event that can happen to it."""
+"""The catalogue of entities, and the events of each."""
 
 from typing import Any, Final, get_args
 

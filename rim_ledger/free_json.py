@@ -1,4 +1,4 @@
-"""Free JSON: fields that no rule reads, in numbers and texts that come back as they were sent."""
+"""Free JSON: fields that no rule reads, returned exactly as they were sent."""
 
 from decimal import Decimal
 from typing import Annotated, Any, Final
@@ -9,12 +9,12 @@ from pydantic_core import PydanticCustomError
 from rim_ledger.text import one_line, several_lines
 
 SAFE: Final = 2**53 - 1
-"""The largest whole number up to which every one of them is a double (RFC 7493, 2.2)."""
+"""The largest integer up to which every integer is a double (RFC 7493, 2.2)."""
 
 
 def exact(value: Any) -> Any:
-    """A value that is no number, or one that a double holds as it was written. Raises
-    PydanticCustomError for any other number."""
+    """Return a value unless it is a number that a double cannot hold exactly. Raises
+    PydanticCustomError for such a number."""
     if isinstance(value, bool):
         return value
     rounded = isinstance(value, Decimal) and (
@@ -39,4 +39,4 @@ def _checked(value: Any) -> Any:
 FreeJson = Annotated[JsonValue, BeforeValidator(_checked)]
 """Any JSON value."""
 FreeObject = Annotated[dict[str, JsonValue], BeforeValidator(_checked)]
-"""Fields of any JSON value."""
+"""An object of any JSON values."""

@@ -1,16 +1,16 @@
-"""HMAC-SHA-256 under one key, for many short messages."""
+"""HMAC-SHA-256 with one key, for many short messages."""
 
 from hashlib import sha256
 from hmac import trans_5C, trans_36
 from typing import Final
 
 BLOCK: Final = 64
-"""Bytes that SHA-256 takes in at once."""
+"""Block size of SHA-256 in bytes."""
 
 
 class KeyedHash:
-    """HMAC-SHA-256 as RFC 2104 defines it. The two blocks that the key is mixed into are hashed
-    once: `hmac.digest` takes three times as long, most of it to find SHA-256 anew."""
+    """HMAC-SHA-256 (RFC 2104). The two padded keys are hashed once: `hmac.digest` takes three times
+    as long, mostly to look up SHA-256 each time."""
 
     def __init__(self, key: bytes) -> None:
         """A key of at most BLOCK bytes."""
@@ -21,7 +21,7 @@ class KeyedHash:
         )
 
     def digest(self, message: bytes) -> bytes:
-        """The 32 bytes for a message."""
+        """Return the 32-byte HMAC of a message."""
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(message)
         outer.update(inner.digest())

@@ -1,6 +1,6 @@
-"""The log behind the contracts of the eventsourcing library, for its applications and projections.
+"""Persistence module of the eventsourcing library: its applications and projections read our log.
 
-They read it, live, with `PERSISTENCE_MODULE=rim_ledger.persistence`.
+Used live with `PERSISTENCE_MODULE=rim_ledger.persistence`.
 """
 
 from collections.abc import Sequence
@@ -37,10 +37,10 @@ PAGE: Final = (
 
 
 class LedgerRecorder(postgres.PostgresApplicationRecorder):
-    """Reads `ledger.events`: streams, pages and, by LISTEN, what comes. Adding is refused: only the
-    ledger's own commands have decided an event, and only with its code is it believed.
+    """Reads `ledger.events`: streams, pages and, by LISTEN, new events. Appending is refused,
+    because an event must be decided by a command of the ledger and carry its MAC.
 
-    Raises ProgrammingError for an append, and where POSTGRES_ENABLE_DB_FUNCTIONS is on.
+    Raises ProgrammingError for an append, and if POSTGRES_ENABLE_DB_FUNCTIONS is on.
     """
 
     def __init__(self, datastore: postgres.PostgresDatastore, **_: Any) -> None:
@@ -87,8 +87,8 @@ class LedgerRecorder(postgres.PostgresApplicationRecorder):
 
 
 class Factory(postgres.PostgresFactory):
-    """The one factory that the library looks for in this module. Events come as
-    `rim_ledger.engine.codec.Recorded`, in which words about persons stay sealed."""
+    """The factory of this module. Events come as `rim_ledger.engine.codec.Recorded`, in which
+    personal data stays sealed."""
 
     application_recorder_class = LedgerRecorder
 

@@ -1,10 +1,10 @@
-"""How far a long piece of work is, told to whoever waits for it."""
+"""Progress of long-running work."""
 
 from collections.abc import Callable
 
 Progress = Callable[[int, int], None]
-"""Takes how much is done, and of how much, in whatever the work counts."""
+"""Takes the done and the total amount of work, in any unit."""
 
 
 def silent(done: int, total: int) -> None:
-    """Tells nobody."""
+    """Report nothing."""

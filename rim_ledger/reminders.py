@@ -1,4 +1,4 @@
-"""Which reminders there must be, as the state of a stream tells: the clock depends on them."""
+"""The reminders that a stream's state requires, so that lost ones can be restored."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,34 +9,34 @@ from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
 from rim_ledger.lending.charges import LATER
 from rim_ledger.lending.disbursement import LAST_WAIT
-from rim_ledger.lending.lateness import PATIENCE_MAX, PAYING
+from rim_ledger.lending.lateness import AFTER_MAX, PAYING
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
 from rim_ledger.lending.write_off import may_be_written_off
-from rim_ledger.support.deadlines import REMINDER, next_look
+from rim_ledger.support.deadlines import REMINDER, next_deadline
 from rim_ledger.support.ticket import Ticket
 from rim_ledger.system.backup_settings import SCHEDULE, SETTINGS, BackupSettings
 from rim_ledger.values import day_after
 
 
 class Due(NamedTuple):
-    """A reminder that must be there, and the latest time (UTC) that it may be for."""
+    """A required reminder, and the latest time (UTC) that it may have."""
 
     reminder: Reminder
     latest: datetime
 
 
 def expected(aggregate: Aggregate, now: datetime) -> Iterator[Due]:
-    """The reminders that an aggregate cannot be without. One that is for too late a time is as good
-    as none; one that is for too early a time only has the clock look in vain."""
+    """Yield the reminders that an aggregate requires. A reminder that is too late is useless; one
+    that is too early only causes a check without effect."""
     match aggregate:
         case Loan():
             yield from _of_loan(aggregate, now)
         case User():
             if since := aggregate.may_default_since:
-                yield Due(("credit-default", aggregate.id), since + PATIENCE_MAX)
+                yield Due(("credit-default", aggregate.id), since + AFTER_MAX)
         case Ticket():
-            if at := next_look(aggregate):
+            if at := next_deadline(aggregate):
                 yield Due((REMINDER, aggregate.id), at)
         case BackupSettings():
             if at := aggregate.next_backup:
@@ -53,15 +53,15 @@ def _of_loan(loan: Loan, now: datetime) -> Iterator[Due]:
         if not loan.overdue:
             yield Due(("overdue", loan.id), over)
         elif not loan.left_alone:
-            yield Due(("default", loan.id), over + PATIENCE_MAX)
+            yield Due(("default", loan.id), over + AFTER_MAX)
         if loan.late_fee_at and not loan.left_alone:
             yield Due(("late-fee", loan.id), max(loan.late_fee_at, now) + LATER)
     if may_be_written_off(loan):
-        yield Due(("write-off", loan.id), now + PATIENCE_MAX)
+        yield Due(("write-off", loan.id), now + AFTER_MAX)
 
 
 def remind_again(due: Due) -> Work:
-    """Put a reminder back: the clock then looks at the stream as it is."""
+    """Return the decision that restores a reminder, which then checks the stream as it is."""
 
     def work(uow: UnitOfWork) -> UUID:
         (what, stream), latest = due

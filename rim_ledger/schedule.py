@@ -1,4 +1,4 @@
-"""The clock: runs what has fallen due, from the reminders that were committed with the events."""
+"""The scheduler: runs what is due, from the reminders that were committed with the events."""
 
 import asyncio
 import logging
@@ -34,11 +34,11 @@ log = logging.getLogger(__name__)
 
 PAGE: Final = 1000
 WORK_TIMEOUT_SECONDS: Final = 60.0
-"""What is stuck for so long is given up, to be looked at again."""
+"""Work that is stuck for so long is cancelled, and tried again."""
 INTERVAL_SECONDS: Final = 1.0
-"""Between two looks at the reminders."""
+"""Between two polls."""
 
-LOOKS: Final[Mapping[str, Callable[[UUID], Work]]] = {
+DECISIONS: Final[Mapping[str, Callable[[UUID], Work]]] = {
     "overdue": check_overdue,
     "default": check_default,
     "late-fee": check_late_fee,
@@ -46,16 +46,16 @@ LOOKS: Final[Mapping[str, Callable[[UUID], Work]]] = {
     "credit-default": check_credit_default,
     "ticket": check_ticket,
 }
-"""What is a decision and nothing more, by what it reminds of."""
+"""Reminders that need no more than a decision, by kind."""
 
 
 async def tick(
     dispatch: Dispatch, at: datetime | None = None, archivist: BackupWorker | None = None
 ) -> int:
-    """Run what is due at a business time (UTC, now when left out), each once; how many that was.
+    """Run what is due at a business time (UTC, default now), each once; return how many that was.
 
-    What fails keeps nothing else from running; its error is raised when all is done. What takes
-    long, such as a backup, is begun and goes on; without an archivist it is left.
+    A failure does not stop the others; the first error is raised at the end. Long work, such as a
+    backup, is started in the background, or left without an archivist.
     """
     moment, done = at or dispatch.environment.now(), set[Reminder]()
     failed: list[BaseException] = []
@@ -77,7 +77,7 @@ async def tick(
 
 
 async def run(dispatch: Dispatch, archivist: BackupWorker) -> None:
-    """Tick for ever. What fails, such as a database that is away, is tried again."""
+    """Tick forever. On failure, such as an unavailable database, try again."""
     outages = Outages(log.warning, "the clock")
     while True:
         try:
@@ -97,8 +97,8 @@ async def _run(
 ) -> None:
     stamp = Stamp(at=at, actor=SYSTEM)
     match what:
-        case _ if what in LOOKS:
-            await dispatch.ledger.submit(LOOKS[what](stream), stamp)
+        case _ if what in DECISIONS:
+            await dispatch.ledger.submit(DECISIONS[what](stream), stamp)
         case config.LOOK_AGAIN:
             await _look_again(dispatch, stream, stamp)
         case "query-top-up":
@@ -133,7 +133,7 @@ async def _look_again(dispatch: Dispatch, setting_id: UUID, stamp: Stamp) -> Non
 
 
 async def _test(dispatch: Dispatch, integration: UUID, stamp: Stamp) -> None:
-    """Try whether a provider that was put out of use answers again."""
+    """Test an integration that was put out of use."""
 
     def look(uow: UnitOfWork) -> tuple[UUID, Endpoint | None]:
         if is_open(uow):
@@ -149,12 +149,12 @@ async def _test(dispatch: Dispatch, integration: UUID, stamp: Stamp) -> None:
     except Blocked:
         found = IntegrationTested(result=TestResult.FAILED, reason="blocked")
     now = Stamp(at=dispatch.environment.now(), actor=SYSTEM)
-    await dispatch.ledger.submit(recovery.mend(endpoint, found), now)
+    await dispatch.ledger.submit(recovery.record_test(endpoint, found), now)
 
 
 async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
-    """A loan that may not be disbursed any more, or not without a person, is left to one; one that
-    waits until something may leave the house is looked at again."""
+    """Disburse an approved loan. If that is refused, it is left to an admin; while egress is
+    stopped, it is deferred."""
     ledger = dispatch.ledger
 
     def look(uow: UnitOfWork) -> tuple[UUID, bool]:

@@ -1,4 +1,4 @@
-"""Signals that ask a process to stop, and the moments at which that has to wait."""
+"""Stop signals of a process, and critical sections that defer them."""
 
 import contextlib
 import signal
@@ -11,11 +11,10 @@ STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let signals to stop wait until the end of the block.
+    """Defer stop signals until the end of the block.
 
-    A process that is started in the block hears them as any other, which it would not if they
-    were blocked: a mask is inherited. In a thread there is nothing to do, as Python runs what a
-    signal asks for in the main thread only.
+    They are not blocked, because a process that is started in the block would inherit the mask. In
+    other threads nothing is done, as Python handles signals in the main thread only.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -27,7 +26,8 @@ def uninterrupted() -> Iterator[None]:
     try:
         yield
     finally:
-        # SIGINT comes last, which the others are turned into: none raises before all are back.
+        # SIGINT is restored last; the others are turned into it, so none raises before all are
+        # back.
         for each, handler in reversed(before.items()):
             signal.signal(each, handler)
         for number in missed:

@@ -1,4 +1,4 @@
-"""Where files are kept: a directory, or any object store that a URL names."""
+"""File storage: a directory, or any object store with a URL."""
 
 import asyncio
 import os
@@ -17,16 +17,15 @@ from obstore.store import ObjectStore, from_url
 from rim_ledger.engine.refusals import Unavailable
 
 PART: Final = 64 * 1024
-"""Bytes that are read at once, at least."""
+"""Bytes per read, at least."""
 AT_ONCE: Final = 2
-"""Pieces of a large file that are on their way at once: more would only take memory."""
+"""Concurrent parts of a large upload: more would only take memory."""
 RETRY_TIMEOUT: Final = timedelta(seconds=10)
-"""How long an object store that does not answer is asked again; then the caller is told."""
+"""How long an object store that does not answer is retried; then Unavailable is raised."""
 
 
 class Storage:
-    """Files by name. It is opened when the first file is kept or asked for; a directory is made
-    when the first file is kept."""
+    """Files by name. The store is opened on first use; the first file creates a directory."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -41,12 +40,11 @@ class Storage:
 
     @property
     def _directory(self) -> Path | None:
-        """Where the files are, if that is on this machine."""
+        """The directory of the files, if they are on this machine."""
         return path_of(self._url) if self._url.startswith("file://") else None
 
     async def keep(self, name: str, parts: Iterable[bytes] | AsyncIterable[bytes]) -> None:
-        """Keep a file whole and for good, or not at all: it is written aside first, and is on disk
-        when this ends. Unavailable when that cannot be done."""
+        """Store a file atomically and durably. Raises Unavailable if that fails."""
         given = parts if isinstance(parts, AsyncIterable) else iter(parts)
         self._clear(name)
         try:
@@ -56,11 +54,11 @@ class Storage:
             if place:
                 await asyncio.to_thread(_sync, place / name)
         except (BaseError, OSError):
-            raise _away() from None
+            raise _unavailable() from None
 
     async def read(self, name: str, first: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """A file, part by part; given an end, the bytes from the first one up to there. Unavailable
-        when it cannot be had."""
+        """Yield a file in parts; with `end`, the bytes from `first` up to there. Raises Unavailable
+        if it cannot be read."""
         try:
             found = await obstore.get_async(
                 self._store, name, options=None if end is None else {"range": (first, end)}
@@ -68,41 +66,42 @@ class Storage:
             async for part in found.stream(min_chunk_size=PART):
                 yield bytes(part)
         except (BaseError, OSError):
-            raise _away() from None
+            raise _unavailable() from None
 
     async def size(self, name: str) -> int | None:
-        """How many bytes a file has; None when there is none. Unavailable when nobody knows."""
+        """Return the size of a file in bytes; None if there is none. Raises Unavailable if that is
+        unknown."""
         try:
             return (await obstore.head_async(self._store, name))["size"]
         except FileNotFoundError:
             return None
         except (BaseError, OSError):
-            raise _away() from None
+            raise _unavailable() from None
 
     async def drop(self, name: str) -> None:
-        """Let go of a file, if it is there."""
+        """Delete a file, if it exists. Raises Unavailable."""
         self._clear(name)
         try:
             await obstore.delete_async(self._store, name)
         except FileNotFoundError:
             pass
         except (BaseError, OSError):
-            raise _away() from None
+            raise _unavailable() from None
 
     def _clear(self, name: str) -> None:
-        """Take away what somebody who was killed had begun to write aside."""
+        """Delete temporary files of an interrupted write."""
         if self._directory:
             for begun in self._directory.glob(f"{name}#*"):
                 begun.unlink(missing_ok=True)
 
 
 def path_of(url: str) -> Path:
-    """The path that a file:// URL names."""
+    """Return the path of a file:// URL."""
     return Path(url2pathname(urlsplit(url).path))
 
 
 def _sync(file: Path) -> None:
-    """Have a file and its name written to the disk, for nobody else to read."""
+    """Sync a file and its directory entry to disk, readable by its owner only."""
     file.chmod(0o600)
     for path in (file, file.parent):
         handle = os.open(path, os.O_RDONLY)
@@ -112,5 +111,5 @@ def _sync(file: Path) -> None:
             os.close(handle)
 
 
-def _away() -> Unavailable:
+def _unavailable() -> Unavailable:
     return Unavailable("storage-unavailable", "The files cannot be reached. Please ask again.")

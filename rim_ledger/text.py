@@ -1,4 +1,4 @@
-"""Which characters a text may have, and when two names are the same name."""
+"""Characters allowed in texts, and folding of names for comparison."""
 
 import re
 import unicodedata
@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 LINE_BREAK: Final = re.compile(r"\r\n|[\n\t\u2028\u2029]")
-"""What a text of several lines may have besides: line breaks, and tabs."""
+"""Allowed in addition in a text of several lines: line breaks, and tabs."""
 INVISIBLE: Final = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
@@ -19,14 +19,14 @@ INVISIBLE: Final = re.compile(
 """Default_Ignorable_Code_Point of Unicode 16, the blank Braille pattern, and the marks of
 interlinear annotation."""
 UNFIT: Final = re.compile(f"{CONTROL.pattern[:-1]}\\u2028\\u2029]|{INVISIBLE.pattern}")
-"""What is looked at more closely, and mostly refused."""
+"""Characters that need a closer check, and are mostly refused."""
 FLAG: Final = re.compile("\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f")
 """The flag of a region, such as Scotland's: a black flag, and invisible letters."""
 KEYCAP: Final = re.compile("[0-9#*]\ufe0f\u20e3")
 ZWNJ, ZWJ, EMOJI_STYLE = "\u200c", "\u200d", "\ufe0f"
 DIRECTION: Final = frozenset("\u061c\u200e\u200f\u2066\u2067\u2068\u2069")
-"""Marks and isolates that order a text of both directions. Embeddings and overrides, which make
-characters stand where they are not, are none of these."""
+"""Marks and isolates for texts of both directions, without embeddings and overrides, which can
+misplace characters."""
 VIRAMA: Final = 9
 """The combining class of the sign after which joiners choose a form (RFC 5892, A.1)."""
 
@@ -42,8 +42,8 @@ def _is_symbol(character: str) -> bool:
 
 
 def _joins(joiner: str, before: str, after: str) -> bool:
-    """Whether a joiner chooses a form there: after a virama, between letters of a script that is
-    written from the right, or within an emoji."""
+    """Return whether a joiner chooses a form there: after a virama, between letters of a
+    right-to-left script, or within an emoji."""
     if unicodedata.combining(before) == VIRAMA:
         return True
     if _is_rtl(after) and (_is_rtl(before) or unicodedata.category(before) == "Mn"):
@@ -52,7 +52,7 @@ def _joins(joiner: str, before: str, after: str) -> bool:
 
 
 def _selects(selector: str, before: str) -> bool:
-    """Whether a variation selector has a character there whose form it can choose."""
+    """Return whether a variation selector follows a character whose form it can choose."""
     if unicodedata.category(before) == "Lo":
         return selector not in ("\ufe0e", EMOJI_STYLE)
     wide = before in "\u203c\u2049\u2139\u3030" or _is_symbol(before)
@@ -60,7 +60,7 @@ def _selects(selector: str, before: str) -> bool:
 
 
 def _has_use(text: str, at: int) -> bool:
-    """Whether an invisible character shapes the characters beside it."""
+    """Return whether an invisible character shapes its neighbours."""
     if at == 0:
         return False
     character, before, after = text[at], text[at - 1], text[at + 1 : at + 2] or " "
@@ -71,7 +71,7 @@ def _has_use(text: str, at: int) -> bool:
 
 
 def _unfit(text: str, *, lines: bool) -> Iterator[tuple[int, str]]:
-    """Where a character stands that a text must not have, and of which kind it is."""
+    """Yield the positions of characters that a text must not have, and their kind."""
     allowed = {at for found in FLAG.finditer(text) for at in range(*found.span())}
     allowed |= {found.start() + 1 for found in KEYCAP.finditer(text)}
     if lines:
@@ -99,33 +99,33 @@ def _checked(text: str, *, lines: bool) -> str:
 
 
 def plain(text: str) -> str:
-    """A text on one line without the characters that it must not have."""
+    """Return a text on one line without the characters that it must not have."""
     unfit = {at for at, _ in _unfit(text, lines=False)}
     return "".join(character for at, character in enumerate(text) if at not in unfit)
 
 
 def one_line(text: str) -> str:
-    """A text on one line. Raises PydanticCustomError for a control character, a line break, or an
-    invisible character that shapes nothing."""
+    """Return a text on one line. Raises PydanticCustomError for a control character, a line break,
+    or an invisible character without effect."""
     return _checked(text, lines=False)
 
 
 def several_lines(text: str) -> str:
-    """A text that may have line breaks and tabs, and marks of direction where it has letters that
-    are written from the right. Raises PydanticCustomError for what `one_line` refuses besides."""
+    """Return a text that may have line breaks and tabs, and directional marks beside right-to-left
+    letters. Raises PydanticCustomError for what else `one_line` refuses."""
     return _checked(text, lines=True)
 
 
 def not_blank(text: str) -> str:
-    """A text without the blanks around it. Raises PydanticCustomError when nothing is left."""
+    """Return a text without surrounding blanks. Raises PydanticCustomError if nothing is left."""
     if not (text := text.strip()):
         raise PydanticCustomError("blank", "this must not be blank")
     return text
 
 
 def folded(name: str) -> str:
-    """What two spellings of one name have in common: NFKC, casefolded, without invisible
-    characters, one space where there are several."""
+    """Return the form in which spellings of a name are compared: NFKC, casefolded, without
+    invisible characters, and with single spaces."""
     visible = INVISIBLE.sub("", unicodedata.normalize("NFKC", name)).casefold()
     return " ".join(unicodedata.normalize("NFKC", visible).split())
 
@@ -139,8 +139,8 @@ NOT_IN_A_SOURCE: Final = re.compile(r"[\x00-/:-@\[-`{-\x7f\s]+")
 
 
 def folded_source(text: str | None) -> str | None:
-    """A provider or payment method, whatever case, blanks and punctuation it is written in:
-    "Pay-Stack" and "pay stack" are "paystack". A name of punctuation alone stays as it is."""
+    """Return the form in which providers and payment methods are compared: "Pay-Stack" and "pay
+    stack" are "paystack". A name of punctuation alone stays as it is."""
     if text is None:
         return None
     name = folded(text)

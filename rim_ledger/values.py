@@ -1,4 +1,4 @@
-"""Values as they travel: money in naira, rates in percent, phones in E.164, times in UTC."""
+"""Values of requests: money in naira, rates in percent, phones in E.164, times in UTC."""
 
 import json
 import re
@@ -78,7 +78,7 @@ Threshold = Annotated[
     Field(gt=0),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "examples": [10]}),
 ]
-"""A value above zero that something is measured against, at most two decimals."""
+"""A value above zero to compare a measure with, at most two decimals."""
 
 Rate = Annotated[
     Decimal,
@@ -90,7 +90,8 @@ Rate = Annotated[
 
 
 def interest(amount: Decimal, rate: Decimal) -> Decimal:
-    """The fee of a loan in naira: amount · rate / 100, half to even at the kobo (domain rule)."""
+    """Return the fee of a loan in naira: amount · rate / 100, half to even at the kobo (domain
+    rule)."""
     return (amount * rate / 100).quantize(KOBO, ROUND_HALF_EVEN)
 
 
@@ -113,12 +114,12 @@ Id = Annotated[UUID, BeforeValidator(_uuid), WithJsonSchema({"type": "string", "
 
 
 DERIVED: Final = 8
-"""The version of the UUIDs that follow from other words (RFC 9562, 5.8)."""
+"""The version of derived UUIDs (RFC 9562, 5.8)."""
 
 
 def derived_id(kind: str, *words: object) -> UUID:
-    """The id of what there is once for these words. No client may bring such an id, so that nobody
-    takes the place of what is still to come."""
+    """Return the id derived from these words. Clients may not use such ids, so that none can be
+    occupied in advance."""
     said = json.dumps([kind, *map(str, words)]).encode()
     bits = int.from_bytes(sha256(said).digest()[:16])
     variant = bits & ~(0xF << 76) & ~(0b11 << 62) | 0b10 << 62
@@ -136,7 +137,7 @@ def _of_a_client(id: UUID) -> UUID:
 
 
 NewId = Annotated[Id, AfterValidator(_of_a_client)]
-"""An id that a client gives to what it makes."""
+"""An id that a client chooses for what it creates."""
 
 
 def _any_id(value: Any) -> Any:
@@ -154,18 +155,18 @@ AnyId = Annotated[
     BeforeValidator(_any_id),
     WithJsonSchema({"type": "string", "examples": ["USR-2026-000001"]}),
 ]
-"""A UUID, or the business id of what is meant."""
+"""A UUID, or a business id."""
 
 Note = Annotated[Lines, Field(min_length=1, max_length=2000), AfterValidator(not_blank)]
 Text = Annotated[Lines, Field(min_length=1, max_length=10_000), AfterValidator(not_blank)]
-"""What somebody has to say, kept and given back as it was written."""
+"""Free text, stored and returned as it was written."""
 Name = Annotated[Line, Field(min_length=1, max_length=200), AfterValidator(not_blank)]
 Description = Annotated[Lines, Field(max_length=2000), AfterValidator(str.strip)]
-"""What something is for; may be empty."""
+"""A purpose or explanation; may be empty."""
 Reference = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[!-~]+$")]
 Word = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
 Tag = Annotated[Word, AfterValidator(str.lower)]
-"""A word to find things by; capital letters count as small ones."""
+"""A keyword, case-insensitive."""
 
 Metadata = Annotated[
     dict[
@@ -189,9 +190,9 @@ RFC_3339: Final = re.compile(
 
 
 def moment(text: str) -> datetime | None:
-    """The time that a text in RFC 3339 says, in UTC and cut to microseconds; None for any other
-    text, and for years before 1970 or after 2200. Bodies, queries, files and the command line all
-    read times by this."""
+    """Return the time of a text in RFC 3339, in UTC and truncated to microseconds; None for any
+    other text, and for years before 1970 or after 2200. Bodies, queries, files and the command line
+    all parse times with this."""
     try:
         time = datetime.fromisoformat(text.upper()) if RFC_3339.fullmatch(text) else None
     except ValueError:  # no such month, or no such day
@@ -214,10 +215,10 @@ Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 
 
 def normal_phone(text: str) -> str:
-    """A Nigerian mobile number in E.164, whatever usual way it was written in.
+    """Return a Nigerian mobile number in E.164, from any usual spelling.
 
-    Raises ValueError with the reason. The library alone would let letters, extensions and
-    toll-free numbers through.
+    Raises ValueError with the reason. The library alone would accept letters, extensions and
+    toll-free numbers.
     """
     plain = unicodedata.normalize("NFKC", text)
     if not re.fullmatch(r"[0-9+().\- ]+", plain):
@@ -259,30 +260,30 @@ Email = Annotated[str, Field(max_length=254, examples=["ada@example.com"]), Afte
 
 
 def lagos_day(moment: datetime) -> date:
-    """The business day of a moment: its date in Lagos."""
+    """Return the business day of a moment: its date in Lagos."""
     return moment.astimezone(LAGOS).date()
 
 
 def day_after(moment: datetime) -> datetime:
-    """When the Lagos day of a moment is over: the first moment of the next one, in UTC."""
+    """Return the end of a moment's Lagos day: the first moment of the next one, in UTC."""
     return datetime.combine(lagos_day(moment) + timedelta(days=1), time(), LAGOS).astimezone(UTC)
 
 
 def numbered(prefix: str, year: int, number: int) -> str:
-    """A business id, such as LOAN-2026-000001."""
+    """Return a business id, such as LOAN-2026-000001."""
     return f"{prefix}-{year}-{number:06}"
 
 
 def is_past(due_at: datetime, now: datetime) -> bool:
-    """Whether the Lagos day on which something was due is over."""
+    """Return whether the Lagos day on which something was due is over."""
     return now >= day_after(due_at)
 
 
 def end_of_day(day: date) -> datetime:
-    """The last second of a Lagos day, in UTC."""
+    """Return the last second of a Lagos day, in UTC."""
     return datetime.combine(day, time(23, 59, 59), LAGOS).astimezone(UTC)
 
 
 def due_date(disbursed_at: datetime, days: int) -> datetime:
-    """When a loan is due: the Lagos date of its disbursement plus `days`, 23:59:59 Lagos."""
+    """Return when a loan is due: the Lagos date of its disbursement plus `days`, 23:59:59 Lagos."""
     return end_of_day(lagos_day(disbursed_at) + timedelta(days=days))

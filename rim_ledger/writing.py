@@ -1,4 +1,4 @@
-"""The statement that writes what a group of decisions wants to write."""
+"""The statement that writes a batch."""
 
 from typing import Final
 
@@ -10,12 +10,12 @@ from rim_ledger.engine.refused_request import RefusedRequest
 
 
 def _columns(line: type[Struct], of: str = "") -> str:
-    """The columns of a kind of line, of a table with this alias if there is one."""
+    """Return the columns of a kind of line, with the table's alias if there is one."""
     return ", ".join(f"{of}.{name}".lstrip(".") for name in line.__struct_fields__)
 
 
-# One statement is one transaction and one round trip. A group is written only at the head it was
-# decided on; two processes that aim at the same position meet at its primary key.
+# One statement is one transaction and one round trip. A batch is written only at the head it was
+# decided on; two processes that write the same position collide at its primary key.
 _OFTEN: Final = f"""
 events AS (
     INSERT INTO ledger.events (position, stream_id, version, name, body, recorded_at, mac)
@@ -88,8 +88,7 @@ SELECT position, CASE WHEN %(notify)s THEN pg_notify('ledger', '') END FROM head
 
 
 WRITE: Final = _writing(_OFTEN, _SELDOM)
-"""psycopg remembers how it reads a statement of at most 4,096 characters; longer ones it reads anew
-each time."""
+"""psycopg caches the parsed form of statements up to 4,096 characters; longer ones are parsed each
+time."""
 WRITE_OFTEN: Final = _writing(_OFTEN)
-"""The same for drafts without what is seldom written: parts cost time also where there are no rows
-for them."""
+"""For drafts without rare writes: a part costs time even without rows."""

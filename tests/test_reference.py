@@ -1,8 +1,10 @@
-"""The reference says what the code does: generated pages are pinned, and every code is told of."""
+"""Pages say what the code does: the reference is pinned, and what a page names exists."""
 
+import ast
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +17,20 @@ from projections.tables.meanings import MEANINGS
 from rim_ledger.catalogue import EVENTS
 from tests import reference
 from tests.golden import pinned
-from tests.problem_codes import fields, problems
+from tests.problem_codes import PACKAGES, TREE, fields, problems
 
+FILE = re.compile(r"(?<![\w/.-])(?:\w+/)*\w+\.py\b")
+DIRECTORY = re.compile(rf"`((?:{'|'.join(PACKAGES)}|tests)(?:/\w+)*)/?`")
+NAME = re.compile(r"`([A-Z][a-z]\w+(?:\.\w+)?)(?:\(.*?\))?`")
+STOP = re.compile(r"\| `([\w/]+\.py)` \| `([\w.]+)` \|$", re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+MADE = re.compile("[Bb]ranch|^RepaidPerHour$|^RimLedger$|^repayments.py$")
+"""What a reader makes by following a page."""
+ELSEWHERE = {"EventSource", "FileResponse", "StreamingResponse", "Projection"}
+"""Of browsers and libraries."""
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+DOCS = reference.DOCS.parent
+PAGES = [TREE / "README.md", *DOCS.rglob("*.md")]
 PROBLEMS = (reference.DOCS / "problems.md").read_text()
 
 
@@ -77,12 +90,41 @@ def test_every_code_of_a_field_is_documented_and_no_other() -> None:
     assert not [one for one in told if not any(fnmatch(one, each) for each in said)]
 
 
+def test_every_file_and_every_name_on_a_page_is_in_the_tree() -> None:
+    sources = [path for each in (*PACKAGES, "tests") for path in (TREE / each).rglob("*.py")]
+    parts = [path.relative_to(TREE).parts for path in [*sources, *DOCS.rglob("*.py")]]
+    files = {"/".join(each[start:]) for each in parts for start in range(len(each))}
+    words = {word for path in sources for word in re.findall(r"\w+", path.read_text())}
+    gone = list[tuple[str, str]]()
+    for page in PAGES:
+        text = page.read_text()
+        paths = {*FILE.findall(text)} - files
+        rooms = {each for each in DIRECTORY.findall(text) if not (TREE / each).is_dir()}
+        names = NAME.findall(FENCED.sub("", text))
+        unknown = {each for each in names if not {*each.split(".")} <= words} - ELSEWHERE
+        gone += [(page.name, each) for each in paths | rooms | unknown if not MADE.search(each)]
+    assert not gone
+
+
+def test_every_stop_of_a_request_is_where_the_page_says() -> None:
+    stops = STOP.findall((DOCS / "explanation" / "how-it-works.md").read_text())
+    assert len(stops) > 20
+    assert not [(file, name) for file, name in stops if name not in _functions(TREE / file)]
+
+
+def _functions(path: Path) -> Iterator[str]:
+    """The functions of a module and the methods of its classes, by their qualified names."""
+    for node in ast.parse(path.read_text()).body:
+        name = getattr(node, "name", "")
+        methods = node.body if isinstance(node, ast.ClassDef) else []
+        yield from (name, *(f"{name}.{getattr(each, 'name', '')}" for each in methods))
+
+
 def test_every_link_in_the_documents_leads_somewhere() -> None:
-    pages = [reference.DOCS.parents[1] / "README.md", *reference.DOCS.parent.rglob("*.md")]
-    links = [(page, link) for page in pages for link in LINK.findall(page.read_text())]
+    links = [(page, link) for page in PAGES for link in LINK.findall(page.read_text())]
     assert not [(page.name, link) for page, link in links if not (page.parent / link).exists()]
     linked = {(page.parent / link).resolve() for page, link in links}
-    assert not [page.name for page in pages[1:] if page.name != "index.md" and page not in linked]
+    assert not [page.name for page in PAGES[1:] if page.name != "index.md" and page not in linked]
 
 
 def _same(said: tuple[str, int], told: tuple[str, int]) -> bool:

@@ -1,1 +1,1 @@
-"""The processes of the service, and what people do by hand: the command `rim-ledger`."""
+"""The command `rim-ledger`: processes of the service and operators' commands."""

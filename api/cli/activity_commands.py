@@ -1,4 +1,4 @@
-"""What `rim-ledger` does with the log of activities: drop what its retention is over for."""
+"""Operators' commands on the activity log: dropping rows after their retention."""
 
 import asyncio
 from datetime import UTC, date, datetime, time, timedelta

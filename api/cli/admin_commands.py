@@ -1,4 +1,4 @@
-"""What `rim-ledger` does with admins, on the machine: let one try again, or in again."""
+"""Operators' commands on admins, run on the host: clear a lockout, reset a super-admin's access."""
 
 import asyncio
 import os
@@ -52,12 +52,12 @@ def reset(username: str) -> None:
 
 async def _reset(settings: Settings, url: str, username: str) -> None:
     environment = SystemEnvironment()
-    # A letter of each case, a digit and a sign, whatever the security settings ask for.
+    # One of each class, whatever the security settings require.
     password = f"{urlsafe_b64encode(environment.random(24)).decode()}-aA1"
-    wish = await ResetAccess(password=SecretStr(password), operator=operator()).hashed()
+    command = await ResetAccess(password=SecretStr(password), operator=operator()).hashed()
     async with open_ledger(settings, url) as ledger:
         stamp = Stamp(at=environment.now(), actor=SYSTEM)
-        await ledger.submit(partial(wish.work, username), stamp)
+        await ledger.submit(partial(command.work, username), stamp)
     print_once(f"rim-ledger: the password of {username} is {password} (shown only once)")
 
 
@@ -67,9 +67,9 @@ async def _forget(settings: Settings, url: str, username: str) -> int:
 
 
 def operator() -> str:
-    """The user of this process, as the system knows it and no environment says, and the host."""
+    """The operating system's user of this process (not from the environment) and the host name."""
     try:
         name = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # A container may run under a number without a name.
+    except KeyError:  # In a container, a uid may have no name.
         name = f"uid {os.getuid()}"
     return f"{name}@{socket.gethostname()}"

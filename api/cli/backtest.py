@@ -1,4 +1,4 @@
-"""The command that tries a credit policy on the past, and writes down what would have changed."""
+"""The command `backtest`: decides past loan requests again, under a proposed policy."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -79,22 +79,21 @@ def _read(path: Path) -> ProposedPolicy:
 
 async def _run(url: str, simulation: Simulation, changes: Path | None) -> Report:
     with ExitStack() as stack:
-        told = stack.enter_context(progress("borrowers"))
-        file = stack.enter_context(whole(changes)) if changes else None
+        advance = stack.enter_context(progress("borrowers"))
+        file = stack.enter_context(new_file(changes)) if changes else None
         async with await AsyncConnection.connect(url, autocommit=True) as connection:
             task = Backtest(simulation, await log.head(connection))
             total = await borrowers(connection, task.report.position)
             while (page := await task.page(connection)) is not None:
                 if file:
                     file.writelines(encode(each) + b"\n" for each in page)
-                told(task.report.users, total)
+                advance(task.report.users, total)
     return task.report
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
-    """A new file, of which nothing is left when it is interrupted. Raises Unfit for one that is
-    there already."""
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file for writing, removed on failure. Raises OperatorError if it exists."""
     try:
         file = path.open("xb")
     except FileExistsError:
@@ -118,7 +117,7 @@ def _table(report: Report) -> str:
         f"{report.changed} would have come out otherwise, of {users} borrowers",
         "",
         _line("", TITLES),
-        *(_line(name, _told(figures)) for name, figures in rows),
+        *(_line(name, _cells(figures)) for name, figures in rows),
         "",
         f"most principal lent at a time: {before:,} naira",
         "if nobody approves what is decided more strictly:",
@@ -129,7 +128,7 @@ def _table(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _told(of: OutcomeTotals) -> list[str]:
+def _cells(of: OutcomeTotals) -> list[str]:
     figures = (of.requests, of.lent, of.principal, of.fees, of.late, of.defaults)
     return [f"{each:,}" for each in figures]
 

@@ -1,4 +1,4 @@
-"""What `rim-ledger` does with backups, by hand: make one, look at some, bring a ledger back."""
+"""Operators' commands on backups: make, verify, restore, and switch outbound traffic."""
 
 import asyncio
 import sys
@@ -9,9 +9,9 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from api.cli.progress import INTERRUPTED, interruptible, progress
-from api.cli.sealing import go_on
+from api.cli.sealing import continue_log
 from api.cli.supervisor import first_login
-from api.config.backup_files import archive, archivist, places, shown
+from api.config.backup_files import archive, backup_worker, places, shown
 from api.config.database import OperatorError, database, fitting_database, open_ledger, prepare
 from api.config.settings import Settings
 from rim_ledger.delivery.kill_switch import SwitchOutbound
@@ -20,11 +20,11 @@ from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system import restore as restoring
 from rim_ledger.system.backup import Backup, BackupStatus
-from rim_ledger.system.backup_chain import Chain, look_at
+from rim_ledger.system.backup_chain import Chain, verified_chain
 from rim_ledger.system.backup_settings import BackupType
 
 POLL_SECONDS: Final = 0.5
-"""Between two looks at a backup that waits for somebody else."""
+"""Interval at which a backup that waits for another is polled."""
 
 
 def backup(*, type_: Annotated[BackupType | None, Parameter(name="--type")] = None) -> None:
@@ -39,9 +39,9 @@ def backup(*, type_: Annotated[BackupType | None, Parameter(name="--type")] = No
     with (
         interruptible("nothing of the backup is left"),
         fitting_database(settings) as url,
-        progress("lines and files") as told,
+        progress("lines and files") as advance,
     ):
-        made = asyncio.run(_back_up(settings, url, type_, told))
+        made = asyncio.run(_back_up(settings, url, type_, advance))
     if made.status is not BackupStatus.SUCCESS:
         raise OperatorError(f"the backup failed: {made.failure_reason}")
     if made.promoted:
@@ -67,7 +67,7 @@ def verify_backup(*paths: str) -> None:
             f"a backup is sealed, and there is no RIM_SECRET_KEY, nor {settings.home}/secret.key"
         )
     with interruptible("not all was looked at"):
-        chain = asyncio.run(_look(settings, paths))
+        chain = asyncio.run(_verify(settings, paths))
     for found, manifest in chain.links:
         what = f"position {manifest.after + 1} to {manifest.position}, made {manifest.made_at}"
         print(f"{found.name}: {what}, {len(manifest.pieces)} pieces, whole")
@@ -89,12 +89,11 @@ def restore(*paths: str) -> None:
     try:
         with database(settings, owner=True) as url:
             asyncio.run(restoring.require_empty(url))
-            chain = asyncio.run(_look(settings, paths))
-            with progress("bytes") as told:
+            chain = asyncio.run(_verify(settings, paths))
+            with progress("bytes") as advance:
                 files = places(settings).files
-                work = restoring.restore(
-                    url, chain, files, SystemEnvironment(), told, go_on=partial(go_on, settings)
-                )
+                resume, environment = partial(continue_log, settings), SystemEnvironment()
+                work = restoring.restore(url, chain, files, environment, advance, go_on=resume)
                 words = asyncio.run(work)
             left = "the ledger is restored; rim-ledger init builds its read tables"
             prepare(settings, url, first_login)
@@ -131,26 +130,26 @@ def outbound(state: Annotated[str, Parameter()]) -> None:
 
 
 async def _back_up(
-    settings: Settings, url: str, type_: BackupType | None, told: Callable[[int, int], None]
+    settings: Settings, url: str, type_: BackupType | None, advance: Callable[[int, int], None]
 ) -> Backup:
     async with open_ledger(settings, url) as ledger:
-        keeper = archivist(settings, url, ledger)
+        keeper = backup_worker(settings, url, ledger)
         id_ = await keeper.start(type_)
         look = partial(UnitOfWork.read, kind=Backup, id=id_)
         try:
             while True:
-                await keeper.make(id_, told)
+                await keeper.make(id_, advance)
                 found = await ledger.read(look, Stamp(at=SystemEnvironment().now(), actor=SYSTEM))
                 if found.status is not BackupStatus.IN_PROGRESS:
                     return found
-                # Somebody else works on backups, perhaps on this one.
+                # Another process holds the backup lock, perhaps for this backup.
                 await asyncio.sleep(POLL_SECONDS)
         except asyncio.CancelledError:
             await keeper.fail(id_, "It was interrupted.")
             raise
 
 
-async def _look(settings: Settings, paths: Sequence[str]) -> Chain:
+async def _verify(settings: Settings, paths: Sequence[str]) -> Chain:
     if not paths:
         raise OperatorError("name the files of the backups, the full one first")
     archives = [archive(settings, path) for path in paths]
@@ -160,11 +159,11 @@ async def _look(settings: Settings, paths: Sequence[str]) -> Chain:
             raise OperatorError(f"there is no file {path}")
         total += size
     done = 0
-    with progress("bytes looked at") as told:
+    with progress("bytes looked at") as advance:
 
         def tell(more: int) -> None:
             nonlocal done
             done += more
-            told(done, total)
+            advance(done, total)
 
-        return await look_at(archives, tell)
+        return await verified_chain(archives, tell)

@@ -1,4 +1,4 @@
-"""The command that lists the backups of a ledger, as the log tells of them."""
+"""The command `backup list`: the backups recorded in the log."""
 
 import asyncio
 import json
@@ -33,8 +33,8 @@ def list_(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fal
     settings = Settings.load(keyless=True)
     with log_database(settings) as url:
         backups = asyncio.run(_found(url))
-    told = [_told(settings, each, chain) for each, chain in _chained(backups)]
-    print(json.dumps(told) if json_ else _table(told))  # noqa: T201
+    listed = [_json(settings, each, chain) for each, chain in _chained(backups)]
+    print(json.dumps(listed) if json_ else _table(listed))  # noqa: T201
 
 
 async def _found(url: str) -> list[Backup]:
@@ -51,8 +51,8 @@ async def _found(url: str) -> list[Backup]:
 
 
 def _chained(backups: list[Backup]) -> list[tuple[Backup, str | None]]:
-    """Each backup with its chain and its place in it, such as 2+1 for the first that goes on from
-    the second full one. One without a file is in no chain."""
+    """Each backup with its chain and place in it: 2+1 is the first incremental one on the second
+    full one. A backup without a file is in no chain."""
     places, full = dict[Any, tuple[int, int]](), 0
     for each in backups:
         if each.kept:
@@ -62,7 +62,7 @@ def _chained(backups: list[Backup]) -> list[tuple[Backup, str | None]]:
     return [(each, "{}+{}".format(*places[each.id]) if each.kept else None) for each in backups]
 
 
-def _told(settings: Settings, backup: Backup, chain: str | None) -> dict[str, Any]:
+def _json(settings: Settings, backup: Backup, chain: str | None) -> dict[str, Any]:
     return {
         "id": str(backup.id),
         "createdAt": rfc3339(backup.created_at),
@@ -77,11 +77,11 @@ def _told(settings: Settings, backup: Backup, chain: str | None) -> dict[str, An
     }
 
 
-def _table(told: list[dict[str, Any]]) -> str:
-    rows = [TITLES, *map(_cells, told)]
+def _table(listed: list[dict[str, Any]]) -> str:
+    rows = [TITLES, *map(_cells, listed)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return "\n".join(lines) if told else "there are no backups"
+    return "\n".join(lines) if listed else "there are no backups"
 
 
 def _cells(each: dict[str, Any]) -> tuple[str, ...]:

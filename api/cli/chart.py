@@ -1,4 +1,4 @@
-"""A picture of what was lent month by month, and what of it a stricter policy would ask about."""
+"""An SVG chart of the principal lent per month, and what a stricter policy would review of it."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -9,12 +9,12 @@ from projections.analysis.consequences import Month
 
 WIDTH, HEIGHT, LEFT, FOOT, TOP = 720, 300, 80, 56, 34
 NAMED_MOST = 24
-"""Months that have room for their names."""
+"""Above this number, not every month is labelled."""
 KEPT, ASKED = "#b9c9dd", "#b5482a"
 
 
 def by_month(months: Sequence[Month]) -> str:
-    """An SVG of one bar a month: in all what was lent, dark what a person would have looked at."""
+    """Give an SVG with a bar for each month: the principal, and darker the part to be reviewed."""
     most = max((each.principal for each in months), default=Decimal(1))
     step = (WIDTH - LEFT) / max(1, len(months))
     bars = chain.from_iterable(_bar(n, each, step, most) for n, each in enumerate(months))

@@ -1,7 +1,7 @@
-"""A process of `up`: one command of rim-ledger, which ends when its parent does.
+"""A child process of `up`: runs one command of rim-ledger, and ends when its parent ends.
 
-The parent keeps the other end of standard input open and never writes. However it dies, the
-kernel closes that end; so nothing outlives it, on every system and whoever was killed how.
+The parent holds the other end of standard input open. The kernel closes it however the parent dies,
+so no child outlives it.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import Final
 from api.cli.main import main
 
 STOP_TIMEOUT_SECONDS: Final = 30.0
-"""An orphan has so long to stop in good order: the last one also stops PostgreSQL."""
+"""Time for an orphan to shut down; the last one also stops PostgreSQL."""
 
 
 def _end_with_parent() -> None:

@@ -1,4 +1,4 @@
-"""`rim-ledger clock` and `rim-ledger tick`: what falls due and the alerts, for ever or once."""
+"""`rim-ledger clock` and `rim-ledger tick`: due reminders and alert checks, forever or once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from functools import partial
 from api.cli import logs
 from api.cli.daily_check import Check
 from api.cli.fence import fenced
-from api.config.backup_files import archivist
+from api.config.backup_files import backup_worker
 from api.config.database import OperatorError, fitting_database, open_ledger
 from api.config.delivery import providers
 from api.config.settings import Settings
@@ -18,9 +18,9 @@ from projections.measures import TableMeasures
 from rim_ledger import schedule as due
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.lending.dispatch import Dispatch
-from rim_ledger.notifications import alert_monitor as alarms
-from rim_ledger.notifications.alert_monitor import Alarm
-from rim_ledger.notifications.delivery_worker import Courier
+from rim_ledger.notifications import alert_monitor
+from rim_ledger.notifications.alert_monitor import AlertMonitor
+from rim_ledger.notifications.delivery_worker import DeliveryWorker
 from rim_ledger.postgres.heartbeat import alive
 from rim_ledger.system.backup_worker import BackupWorker
 from rim_ledger.values import moment
@@ -31,10 +31,10 @@ def clock() -> None:
     settings = Settings.load()
 
     async def run(url: str) -> None:
-        async with _clockwork(settings, url) as (dispatch, alarm, keeper):
-            courier, ledger = _courier(dispatch), dispatch.ledger
+        async with _clockwork(settings, url) as (dispatch, monitor, keeper):
+            worker, ledger = _delivery_worker(dispatch), dispatch.ledger
             check = Check(settings, url, ledger, ledger.known.vault, dispatch.environment)
-            works = due.run(dispatch, keeper), alarms.run(alarm), courier.run(), check.run()
+            works = due.run(dispatch, keeper), alert_monitor.run(monitor), worker.run(), check.run()
             await alive(url, "clock", *works)
 
     with fitting_database(settings) as url:
@@ -54,12 +54,12 @@ def tick(*, at: str | None = None) -> None:
     business_time = _moment(at, settings) if at else None
 
     async def run(url: str) -> int:
-        async with _clockwork(settings, url) as (dispatch, alarm, keeper):
+        async with _clockwork(settings, url) as (dispatch, monitor, keeper):
             done = await due.tick(dispatch, business_time, keeper)
-            await alarm.look(business_time)
-            courier = _courier(dispatch)
-            while carried := await courier.carry(business_time):
-                done += carried
+            await monitor.evaluate(business_time)
+            worker = _delivery_worker(dispatch)
+            while delivered := await worker.deliver_due(business_time):
+                done += delivered
             await keeper.drain()
             return done
 
@@ -70,17 +70,17 @@ def tick(*, at: str | None = None) -> None:
 @asynccontextmanager
 async def _clockwork(
     settings: Settings, url: str
-) -> AsyncIterator[tuple[Dispatch, Alarm, BackupWorker]]:
+) -> AsyncIterator[tuple[Dispatch, AlertMonitor, BackupWorker]]:
     async with open_ledger(settings, url) as ledger:
         environment = SystemEnvironment()
-        alarm = Alarm(url, ledger, TableMeasures(url), environment)
+        monitor = AlertMonitor(url, ledger, TableMeasures(url), environment)
         dispatch = Dispatch(url, ledger, providers(settings, url, ledger, environment), environment)
-        yield dispatch, alarm, archivist(settings, url, ledger)
+        yield dispatch, monitor, backup_worker(settings, url, ledger)
 
 
-def _courier(dispatch: Dispatch) -> Courier:
+def _delivery_worker(dispatch: Dispatch) -> DeliveryWorker:
     url, find = dispatch.url, partial(find_audience, dispatch.url)
-    return Courier(url, dispatch.ledger, dispatch.providers, dispatch.environment, find)
+    return DeliveryWorker(url, dispatch.ledger, dispatch.providers, dispatch.environment, find)
 
 
 def _moment(text: str, settings: Settings) -> datetime:

@@ -1,4 +1,4 @@
-"""The clock's daily look at the log, its seals, the rows beside it and the read tables."""
+"""The clock's daily verification of log, checkpoints, derived rows and read tables."""
 
 import asyncio
 import logging
@@ -13,12 +13,12 @@ import msgspec
 from msgspec import Struct
 from psycopg import AsyncConnection
 
-from api.config.checkpoint_files import Outside, write_whole
+from api.config.checkpoint_files import CheckpointFiles, write_whole
 from api.config.settings import Settings
 from projections.follow.fold import PoisonEvent
 from projections.follow.streams import moments
 from projections.proofs import checkpoints
-from projections.proofs.derived_rows import Beside, Place, uncompared
+from projections.proofs.derived_rows import DerivedRows, RowsProgress, interruption
 from projections.proofs.signed_note import VerificationError
 from projections.proofs.verify import Verification
 from projections.tables import schema
@@ -30,23 +30,23 @@ from rim_ledger.reminders import remind_again
 from rim_ledger.vault.personal_keys import Vault
 
 EVERY: Final = timedelta(days=1)
-"""Between the ends of two looks."""
+"""From the end of one check to the start of the next."""
 AGAIN: Final = timedelta(minutes=10)
-"""Until a look that failed, or that another clock was at, goes on."""
+"""Delay before a failed check, or one that another process runs, is tried again."""
 LOCK: Final = 7_264_010
-"""Whoever looks holds this advisory lock: one clock is enough."""
+"""Advisory lock of the process that checks."""
 SHARE: Final = 0.1
-"""How much of the time is spent on it, at most."""
-TOLD: Final = 100
-"""Faults of one look that are told one by one."""
+"""Fraction of time that may be spent checking, at most."""
+REPORTED_MAX: Final = 100
+"""Faults that are logged individually, per check."""
 NAME: Final = "checked"
-"""The file in RIM_HOME that says how far the last look is."""
+"""The file in RIM_HOME that holds the progress of the check."""
 
 log = logging.getLogger("rim_ledger")
 
 
 class Pace:
-    """Rests after each piece of work, so that it takes no more than a share of the time."""
+    """Sleeps after each piece of work, so that checking takes no more than a share of the time."""
 
     def __init__(self, share: float) -> None:
         self._idle, self._since = 1 / share - 1, time.monotonic()
@@ -57,26 +57,26 @@ class Pace:
 
 
 class CheckProgress(Struct):
-    """How far a look has come. It is kept outside the database, so that a process that starts goes
-    on from there, and tells of no fault a second time."""
+    """Progress of a check. Stored outside the database, so that a restarted process continues from
+    there and reports no fault twice."""
 
     of: str
-    """Which log and which version of the read tables it is of."""
+    """Identifies the log and the version of the read tables."""
     ended_at: datetime | None = None
-    """When the last look was complete."""
-    place: Place | None = None
-    """None until the events were looked at."""
+    """When the last check was completed."""
+    place: RowsProgress | None = None
+    """None until the events are verified."""
     found: list[str] = []
     told: list[str] = []
-    """The faults of this look, and of the one before."""
+    """Faults reported by this check and the previous one."""
 
     def next(self, now: datetime) -> "CheckProgress":
-        """What is kept when a look is complete."""
+        """Give the progress to store once a check is complete."""
         return CheckProgress(self.of, ended_at=now, told=self.found)
 
 
 class Check(Struct):
-    """Looks again and again."""
+    """Verifies periodically."""
 
     settings: Settings
     url: str
@@ -86,77 +86,77 @@ class Check(Struct):
     share: float = SHARE
 
     async def run(self) -> None:
-        """Look once a day for ever. What fails goes on a little later."""
+        """Check daily until cancelled. A failed check is tried again after AGAIN."""
         while True:
             wait = self._due_in()
             if wait <= timedelta():
                 wait = AGAIN
                 try:
-                    await self.look()
+                    await self.run_once()
                 except Exception as error:
                     await self._note(f"the daily look failed: {type(error).__name__}")
             await asyncio.sleep(wait.total_seconds())
 
-    async def look(self) -> int | None:
-        """Begin a look, or go on with one, and complete it: put reminders back that are lost, and
-        tell of each new fault as an error of the system. How many faults there are; None where
-        another clock is at it."""
+    async def run_once(self) -> int | None:
+        """Start or continue a check and complete it: restore lost reminders, and report each new
+        fault as a system error. Gives the number of faults; None if another process holds the
+        lock."""
         async with await AsyncConnection.connect(self.url, autocommit=True) as connection:
             lock = "SELECT pg_try_advisory_lock(%s)"
             if (await (await connection.execute(lock, [LOCK])).fetchone()) != (True,):
                 return None
-            looked = await self._looked(connection)
-            async for fault in self._faults(connection, looked):
-                await self._tell(looked, fault)
-            self._keep(looked.next(self.environment.now()))
-            return len(looked.found)
+            state = await self._stored_progress(connection)
+            async for fault in self._faults(connection, state):
+                await self._report(state, fault)
+            self._keep(state.next(self.environment.now()))
+            return len(state.found)
 
     async def _faults(
-        self, connection: checkpoints.Connection, looked: CheckProgress
+        self, connection: checkpoints.Connection, state: CheckProgress
     ) -> AsyncIterator[str]:
         try:
-            if looked.place is None:
+            if state.place is None:
                 async for fault in self._events(connection):
                     yield fault
-                looked.place = Place()
+                state.place = RowsProgress()
             pace = Pace(self.share)
 
             async def rest() -> None:
                 await self._remind(beside)
-                self._keep(looked)
+                self._keep(state)
                 await pace()
 
             async with moments(self.url) as still:
-                beside = Beside(still, self.vault, self.environment.now(), looked.place, rest)
+                beside = DerivedRows(still, self.vault, self.environment.now(), state.place, rest)
                 async for fault in beside.faults():
                     yield fault
         except PoisonEvent as error:
-            yield uncompared(error)
+            yield interruption(error)
         except VerificationError as error:
             yield str(error)
 
     async def _events(self, connection: checkpoints.Connection) -> AsyncIterator[str]:
-        """What is wrong with the events, their seals and their codes."""
+        """Yield faults of the events, their checkpoints and their MACs."""
         origins = await checkpoints.origins(connection, self.vault)
         if origins.last is None:
             return
-        kept, mac = Outside(self.settings.home).all(), self.vault.event_mac
+        kept, mac = CheckpointFiles(self.settings.home).all(), self.vault.event_mac
         checked = Verification(connection, origins, kept, mac, Pace(self.share))
         async for fault in checked.faults():
             yield fault
 
-    async def _remind(self, beside: Beside) -> None:
+    async def _remind(self, beside: DerivedRows) -> None:
         while beside.lost:
             stamp = Stamp(at=self.environment.now(), actor=SYSTEM)
             await self.ledger.submit(remind_again(beside.lost.pop()), stamp)
 
-    async def _tell(self, looked: CheckProgress, fault: str) -> None:
-        if fault in looked.found or len(looked.found) > TOLD:
+    async def _report(self, state: CheckProgress, fault: str) -> None:
+        if fault in state.found or len(state.found) > REPORTED_MAX:
             return
-        if len(looked.found) == TOLD:
-            fault = f"there are more than {TOLD} faults, see rim-ledger verify"
-        looked.found.append(fault)
-        if fault not in looked.told:
+        if len(state.found) == REPORTED_MAX:
+            fault = f"there are more than {REPORTED_MAX} faults, see rim-ledger verify"
+        state.found.append(fault)
+        if fault not in state.told:
             await self._note(fault)
 
     async def _note(self, words: str) -> None:
@@ -164,25 +164,25 @@ class Check(Struct):
         await note_fault(self.url, self.environment, f"verify: {words}")
 
     def _due_in(self) -> timedelta:
-        """How long until the next look, AGAIN at most: another clock may be faster."""
-        ended = looked.ended_at if (looked := self._read()) else None
+        """Time until the next check, AGAIN at most, as another process may complete one first."""
+        ended = state.ended_at if (state := self._read()) else None
         return min(AGAIN, ended + EVERY - self.environment.now()) if ended else timedelta()
 
-    async def _looked(self, connection: checkpoints.Connection) -> CheckProgress:
-        """What is kept of the look that was begun, or of the last one, if it is of this log."""
+    async def _stored_progress(self, connection: checkpoints.Connection) -> CheckProgress:
+        """The stored progress of the current or last check, if it is of this log."""
         last = (await checkpoints.origins(connection, self.vault)).last
         of = f"{last.verifier.origin if last else ''} {schema.fingerprint()}"
-        looked = self._read()
-        return looked if looked and looked.of == of else CheckProgress(of)
+        state = self._read()
+        return state if state and state.of == of else CheckProgress(of)
 
     def _read(self) -> CheckProgress | None:
         with suppress(FileNotFoundError, msgspec.DecodeError):
             return msgspec.json.decode(self._file.read_bytes(), type=CheckProgress)
         return None
 
-    def _keep(self, looked: CheckProgress) -> None:
+    def _keep(self, state: CheckProgress) -> None:
         self.settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(self._file, msgspec.json.encode(looked).decode())
+        write_whole(self._file, msgspec.json.encode(state).decode())
 
     @property
     def _file(self) -> Path:

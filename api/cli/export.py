@@ -1,4 +1,4 @@
-"""The command that writes the log out: Parquet into a directory, or lines to whoever reads."""
+"""The command `export`: writes the log as Parquet into a directory, or as NDJSON to stdout."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from api.config.database import OperatorError, log_database
 from api.config.settings import Settings
 from projections.analysis import export as parquet
 from projections.analysis import export_check
-from projections.analysis.export_files import Manifest, Unfitting, types_of
+from projections.analysis.export_files import BadExport, Manifest, types_of
 from projections.analysis.export_rows import erased_in
 from projections.cloud_events import Reader, shown
 from projections.follow import log
@@ -26,9 +26,9 @@ from rim_ledger.catalogue import EVENTS
 from rim_ledger.near import did_you_mean
 
 POLL_SECONDS: Final = 1.0
-"""Between two looks at a log that is followed, for lines."""
+"""Poll interval when following the log as NDJSON."""
 FILE_SECONDS: Final = 60.0
-"""The same for Parquet, whose files should not be too small."""
+"""Poll interval when following as Parquet; longer, to avoid small files."""
 
 
 def export(
@@ -69,10 +69,10 @@ def export(
             else:
                 wanted = Manifest(first=from_, types=names)
                 asyncio.run(_segments(url, Path(to).resolve(), wanted, follow=follow))
-        except (Unfitting, VerificationError) as error:
+        except (BadExport, VerificationError) as error:
             raise OperatorError(str(error)) from None
         except BrokenPipeError:
-            return  # Whoever read has left.
+            return  # The reader closed the pipe.
         except OSError as error:
             if to == "-":
                 raise OutputLost(error) from None
@@ -90,10 +90,10 @@ async def _segments(url: str, place: Path, wanted: Manifest, *, follow: bool) ->
             key=origins.last.verifier.key if origins.last else None,
             origins=tuple(each.note for each in origins.openings),
         )
-        compare = True  # Later rounds only look whether the files are there.
+        compare = True  # Later rounds only check that the files exist.
         while True:
-            with progress("events") as told:
-                held = await parquet.export(connection, place, wanted, told, compare=compare)
+            with progress("events") as advance:
+                held = await parquet.export(connection, place, wanted, advance, compare=compare)
             compare = False
             rows = sum(segment.rows for segment in held.segments)
             words = f"{place}: {rows} events up to position {held.last}; by type in"
@@ -125,27 +125,27 @@ async def _lines(
 
 
 async def _require_reached(connection: AsyncConnection, after: int) -> None:
-    """Raise Unfit when the log does not come as far as the position to go on after."""
+    """Raise OperatorError if the log ends before this position."""
     if after > (head := await log.head(connection)):
         raise OperatorError(f"--from is a position, and the last is {head}")
 
 
 def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
-    """Compare an export with the checkpoint in it: what is wrong, and what was looked at."""
+    """Compare an export with its checkpoint. Gives the faults, and a line on what was verified."""
     if key is None:
         raise OperatorError(
             "--key names the file of the public key, such as RIM_HOME/checkpoints/*/key"
         )
     try:
         verifier = Verifier.of(key.read_text(errors="replace"))
-        with progress("events") as told:
-            said, origins, events = export_check.verify(place, verifier, told)
+        with progress("events") as advance:
+            checkpoint, origins, events = export_check.verify(place, verifier, advance)
     except VerificationError as error:
         return [str(error)], str(place)
-    except Unfitting as error:
+    except BadExport as error:
         raise OperatorError(str(error)) from None
     except OSError as error:
         raise OperatorError(f"{error.filename} cannot be read: {error.strerror}") from None
-    sealed = f"the first {said.size} of the log are sealed by {said.origin}"
+    sealed = f"the first {checkpoint.size} of the log are sealed by {checkpoint.origin}"
     words = f"{events} events in {place}; {sealed}"
     return [], "\n".join([*map(str, origins.openings[1:]), words])

@@ -1,4 +1,4 @@
-"""Ends a process as soon as another version of the program takes over the tables."""
+"""Ends a process when another version of the program takes over the read tables."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -7,12 +7,12 @@ from typing import Any, Final
 from projections.tables import schema
 
 OUTDATED: Final = 3
-"""The exit code of a process that ends so: it is of no use to start it again."""
+"""Exit code of a process that ended so; the supervisor does not restart it."""
 
 
 async def fenced(url: str, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work until it ends, or until the tables are another version's: then it is stopped as
-    a signal would stop it, and Outdated is raised."""
+    """Run until done, or until another version takes over the tables: then cancel as a signal
+    would, and raise Outdated."""
     watching, working = asyncio.create_task(schema.watch(url)), asyncio.create_task(work)
     both = (watching, working)
     try:

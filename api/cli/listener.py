@@ -1,4 +1,4 @@
-"""The socket that requests come in by."""
+"""The listening socket."""
 
 import os
 import socket
@@ -8,11 +8,11 @@ from api.config.database import OperatorError
 from api.config.settings import Settings
 
 BACKLOG: Final = 2048
-"""Connections that may wait to be accepted."""
+"""Maximum of connections waiting to be accepted."""
 
 
 def listen(settings: Settings) -> socket.socket:
-    """A socket that listens where the settings say, or Unfit if it cannot."""
+    """Open the socket that the settings name. Raises OperatorError if that fails."""
     where = f"{settings.host}:{settings.port}"
     try:
         found = socket.getaddrinfo(

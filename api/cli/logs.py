@@ -1,4 +1,4 @@
-"""What a process logs: lines for people or JSON for programs, each with time, process, request."""
+"""Log format: text or JSON lines, each with time, process and request id."""
 
 import json
 import logging
@@ -10,12 +10,12 @@ from typing import Any, Final, TextIO
 from api.http.call import REQUEST
 
 PROCESS: Final = "rim_ledger.process"
-"""The logger of what a process says of itself, such as that it has started."""
+"""Logger of a process's own messages, such as its start."""
 FORMAT: Final = "RIM_LOG_FORMAT"
 
 
 def _time(record: logging.LogRecord) -> str:
-    """When it was logged: RFC 3339 in UTC."""
+    """The record's time, RFC 3339 in UTC."""
     at = datetime.fromtimestamp(record.created, UTC)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -28,17 +28,17 @@ class Line(logging.Formatter):
         self.process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line; lines of a traceback follow it."""
+        """Format a record; a traceback follows on further lines."""
         about = f" (request {request})" if (request := REQUEST.get()) else ""
         head = f"{_time(record)} {record.levelname} {self.process}[{record.process}]"
         return f"{head} {super().format(record)}{about}"
 
 
 class JsonLine(Line):
-    """The same as one JSON object, whatever a message holds."""
+    """The same fields as one JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
-        said: dict[str, Any] = {
+        values: dict[str, Any] = {
             "time": _time(record),
             "level": record.levelname.lower(),
             "process": self.process,
@@ -46,28 +46,28 @@ class JsonLine(Line):
             "message": logging.Formatter.format(self, record),
         }
         if request := REQUEST.get():
-            said["requestId"] = request
-        return json.dumps(said | getattr(record, "fields", {}))
+            values["requestId"] = request
+        return json.dumps(values | getattr(record, "fields", {}))
 
 
 def configure(process: str) -> None:
-    """Log on standard error, in the format that the environment says, as this process; and name
-    the process so to PostgreSQL, whose `application_name` is `rim-ledger` and the name."""
+    """Log to standard error in the configured format, and set `application_name` in PostgreSQL to
+    `rim-ledger` and the process's name."""
     os.environ["PGAPPNAME"] = f"rim-ledger {process}"
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLine(process) if in_json() else Line(process))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("psycopg").setLevel(logging.ERROR)  # We say it once, and in our words.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # We log it once ourselves.
 
 
 def in_json() -> bool:
-    """Whether lines are JSON. Before the settings are read, which refuse a format that is none."""
-    said = {name.upper(): value for name, value in os.environ.items()}
-    return said.get(FORMAT) == "json"
+    """True if RIM_LOG_FORMAT is JSON. Read before the settings, which validate it."""
+    values = {name.upper(): value for name, value in os.environ.items()}
+    return values.get(FORMAT) == "json"
 
 
-def say(line: str, file: TextIO, level: int = logging.INFO) -> None:
-    """Tell whoever runs the command: plainly, or with the log when that is JSON."""
+def report(line: str, file: TextIO, level: int = logging.INFO) -> None:
+    """Write a line to the operator, as text or as a log record."""
     if in_json():
         logging.getLogger(PROCESS).log(level, line)
     else:
@@ -75,5 +75,5 @@ def say(line: str, file: TextIO, level: int = logging.INFO) -> None:
 
 
 def started() -> None:
-    """Log that the process is at work."""
+    """Log that the process has started."""
     logging.getLogger(PROCESS).info("started")

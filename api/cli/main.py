@@ -1,4 +1,4 @@
-"""The command `rim-ledger`: each process of the service, and what people do by hand."""
+"""The command `rim-ledger`: processes of the service and operators' commands."""
 
 import asyncio
 import contextlib
@@ -65,7 +65,7 @@ FORESEEN: Final = (
     Contradiction,
     VerificationError,
 )
-"""What says in one line why a command cannot go on."""
+"""Errors reported as one line without a traceback."""
 
 log = logging.getLogger("rim_ledger")
 
@@ -83,7 +83,7 @@ def up() -> None:
     run_everything(Settings.load(first_login=True))
 
 
-# Named, not imported: what speaks HTTP, Parquet or DuckDB takes its time, and a few need it only.
+# By name: HTTP, Parquet and DuckDB are slow to import, and few commands need them.
 app.command("api.cli.server:serve", name="serve")
 app.command("api.cli.export:export", name="export")
 app.command("api.cli.replay:replay", name="replay")
@@ -162,7 +162,7 @@ def init() -> None:
     settings = Settings.load(first_login=True)
     with database(settings, owner=True) as url:
         lacking = update_ledger(url)
-        sealing.require_true(settings, url)
+        sealing.require_consistent(settings, url)
         lacking += prepare(settings, url, first_login)
         sealing.make_key(settings, url)
     if lacking:
@@ -184,9 +184,9 @@ def rebuild(*, check: bool = False) -> None:
     with (
         interruptible("the tables in use are as they were"),
         filled_database(settings, owner=True) as url,
-        progress("events") as told,
+        progress("events") as advance,
     ):
-        work = rebuild_tables(url, open_vault(settings, url), told, check=check)
+        work = rebuild_tables(url, open_vault(settings, url), advance, check=check)
         rebuilt = asyncio.run(work)
     for each in rebuilt.differences:
         print(f"{each.table} {each.id} differed in {', '.join(each.columns)}")
@@ -207,9 +207,9 @@ def rotate_keys() -> None:
     with (
         interruptible("nothing is lost, run it again to go on"),
         fitting_database(settings, owner=True) as url,
-        progress("keys") as told,
+        progress("keys") as advance,
     ):
-        rotated = rotate(url, settings.secrets, SystemEnvironment(), told)
+        rotated = rotate(url, settings.secrets, SystemEnvironment(), advance)
     how = "the interrupted rotation is complete" if rotated.resumed else "the keys are rotated"
     print(f"{how}; wrapped anew: {rotated.wrapped}")
 
@@ -232,10 +232,10 @@ def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fa
 
 
 def main() -> NoReturn:
-    """Run the command line; what can be foreseen ends in one line and exit code 1.
+    """Run the command line; expected errors end in one line and exit code 1.
 
-    The process ends without taking the interpreter down: threads of libraries that are not Python,
-    such as the object store's, may still be at work, and would abort it, exit code and all.
+    Exits without finalizing the interpreter, which native threads, such as the object store's,
+    could abort with another exit code.
     """
     code, output = 0, guard()
     try:
@@ -250,11 +250,11 @@ def main() -> NoReturn:
 
 def _run() -> None:
     logs.configure(next((word for word in sys.argv[1:] if word in app), "rim-ledger"))
-    # All that runs here knows how to end on an interrupt; a shell may have switched them off.
+    # A shell may have disabled SIGINT; every command here handles it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     if not {*sys.argv[1:]} - {"--help", "-h"}:
-        for name in app:  # The list of commands says what each of them does: all are imported.
+        for name in app:  # The list of commands shows every docstring: import all.
             app[name]
     with contextlib.suppress(KeyboardInterrupt):
         try:
@@ -275,15 +275,15 @@ def _run() -> None:
 
 
 def _collect_rarely() -> None:
-    """The tables' writers make many containers and no cycles: looking for some in every few
-    hundred of them took a third of their time."""
+    """Writers allocate many containers and no cycles; frequent collection took a third of their
+    time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 50, 100)
 
 
 def _fail(line: str, code: int = 1) -> None:
-    logs.say(line, sys.stderr, logging.ERROR)
+    logs.report(line, sys.stderr, logging.ERROR)
     raise SystemExit(code)
 
 

@@ -1,7 +1,7 @@
-"""Standard output and standard error, which may be full, closed, or read by nobody any more.
+"""Standard output and standard error that may be full, closed or a broken pipe.
 
-Every command prints as if it always could: what cannot be written stops none of them and changes
-nothing that it found out. At its end it says so, with an exit code of its own.
+Commands print without handling write errors: those neither stop a command nor change its result,
+and are reported at its end by an exit code of their own.
 """
 
 import errno
@@ -13,18 +13,18 @@ from typing import Any, Final, TextIO, cast
 from api.config.database import OperatorError
 
 OUTPUT_LOST: Final = 74
-"""The exit code of a command that did what it should and could not say so (EX_IOERR)."""
+"""Exit code of a command that succeeded but could not write its output (EX_IOERR)."""
 
 
 class OutputLost(Exception):
-    """What a command was asked to write cannot be written to standard output."""
+    """A command's result cannot be written to standard output."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(f"standard output cannot be written to: {error.strerror or error}")
 
 
 class Guarded:
-    """A stream of text that takes every line, and knows why some were `lost`."""
+    """A text stream that accepts every line, and keeps the first error as `lost`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -48,7 +48,7 @@ class Guarded:
 
 
 def guard() -> Guarded:
-    """Guard both streams from here on; that of standard output."""
+    """Guard both streams from here on; gives standard output."""
     for number in (0, 1, 2):
         _occupy(number)
     guarded = [Guarded(_stream(each)) for each in (sys.__stdout__, sys.__stderr__)]
@@ -57,15 +57,15 @@ def guard() -> Guarded:
 
 
 def _occupy(number: int) -> None:
-    """See to it that a descriptor which was closed is given to nothing else that we open."""
+    """Keep a closed descriptor from being reused for a file that we open."""
     try:
         os.fstat(number)
     except OSError:
-        os.open(os.devnull, os.O_RDWR)  # The lowest that is free, which is this one.
+        os.open(os.devnull, os.O_RDWR)  # Gets the lowest free number, which is this one.
 
 
 def _stream(stream: TextIO | None) -> TextIO:
-    """A stream that writes each line at once, whatever characters it has."""
+    """A line-buffered stream that escapes characters it cannot encode."""
     if stream is None:
         stream = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - it stays open
     cast("Any", stream).reconfigure(line_buffering=True, errors="backslashreplace")
@@ -73,8 +73,8 @@ def _stream(stream: TextIO | None) -> TextIO:
 
 
 def print_once(line: str) -> None:
-    """Write what nobody can be told again to standard output, or where that does not take it, to
-    standard error. Raises Unfit where neither does."""
+    """Write what cannot be shown again to standard output, else to standard error. Raises
+    OperatorError if both fail."""
     for stream in sorted(_streams(), key=_leads_nowhere):
         try:
             print(line, file=stream, flush=True)
@@ -93,9 +93,9 @@ def _leads_nowhere(stream: TextIO) -> bool:
 
 
 def code_of(output: Guarded, code: int) -> int:
-    """The exit code of a command that ended with one, as its output may have been lost.
+    """The exit code of a command, given that its output may have been lost.
 
-    A reader that has left needs no more. Whoever was to keep the output should know.
+    A broken pipe is no error, as the reader needs no more; a failed write to a file is one.
     """
     output.flush()
     if output.lost is None or output.lost.errno == errno.EPIPE or code == OUTPUT_LOST:

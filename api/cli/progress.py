@@ -1,4 +1,4 @@
-"""How far a long command is: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a long command: a bar on a terminal, plain lines elsewhere."""
 
 import contextlib
 import sys
@@ -9,15 +9,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 STEPS = 10
-"""Lines that tell of progress where there is no terminal."""
+"""Progress lines where there is no terminal."""
 
 INTERRUPTED: Final = 130
-"""The exit code of a command that was not let finish."""
+"""Exit code of an interrupted command."""
 
 
 @contextlib.contextmanager
 def interruptible(words: str) -> Iterator[None]:
-    """End the command with these words, and a code that says so, where it is not let finish."""
+    """On interrupt, print these words and exit with INTERRUPTED."""
     try:
         yield
     except KeyboardInterrupt:
@@ -27,7 +27,7 @@ def interruptible(words: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A function to be told how many are done, of how many. It writes to standard error."""
+    """Give a function of (done, total) that reports progress to standard error."""
     console = Console(stderr=True)
     if console.is_terminal:
         with Progress(console=console) as bar:
@@ -38,12 +38,12 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _lines(console: Console, what: str) -> Callable[[int, int], None]:
-    told = 0
+    reported = 0
 
-    def tell(done: int, total: int) -> None:
-        nonlocal told
-        if (step := STEPS * done // max(1, total)) > told:
-            told = step
+    def report(done: int, total: int) -> None:
+        nonlocal reported
+        if (step := STEPS * done // max(1, total)) > reported:
+            reported = step
             console.print(f"{what}: {done} of {total}", highlight=False)
 
-    return tell
+    return report

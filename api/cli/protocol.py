@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it, with bounds on requests' heads and on how long answers wait."""
+"""HTTP/1.1 by uvicorn, with limits on request heads and on unread answers."""
 
 import asyncio
 import fcntl
@@ -15,11 +15,11 @@ from api.http.problem import MEDIA_TYPE, encoded
 from api.pipeline.security_headers import ALWAYS
 
 HEAD_MAX: Final = 32 * 1024
-"""Bytes of a request's head: method, URL and headers."""
+"""Maximum bytes of a request's head: method, URL and headers."""
 HEAD_SECONDS: Final = 15.0
-"""A head is there within so many seconds of the connection, or of its first byte."""
+"""Timeout for a head, from the connection or from its first byte."""
 SEND_SECONDS: Final = 30.0
-"""A client that takes no byte of its answer for so many seconds is waited for no longer."""
+"""Timeout for a client that reads nothing of its answer."""
 
 HOST: Final = re.compile(
     rb"(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*(?::[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{0,5})?"
@@ -30,7 +30,7 @@ log = logging.getLogger("rim_ledger.api")
 
 
 class Refusal(NamedTuple):
-    """Why a request is not even read."""
+    """A response to a request that is rejected before it is parsed."""
 
     status: int
     code: str
@@ -57,12 +57,11 @@ TOO_LARGE: Final = Refusal(
 
 
 class _Refused(Exception):
-    """The head is refused: the parser stops, and `send_400_response` is called."""
+    """Stops the parser, which then calls `send_400_response`."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. A head that grows too large or comes too slowly ends it, and so does an
-    answer that is not taken."""
+    """One connection, closed when a head is too large or too slow, or an answer is not read."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -72,7 +71,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_came()
+        self._head_complete()
         self._taken()
         super().connection_lost(exc)
 
@@ -110,15 +109,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head, self._size = True, 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # What comes after the body is no header: nothing there counts.
+        if self._in_head:  # Trailers after the body are ignored.
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._head_came()
-        if self._size or self._chunk > HEAD_MAX:  # Else it came in one small piece.
+        self._head_complete()
+        if self._size or self._chunk > HEAD_MAX:  # Otherwise the head came in one small chunk.
             self._require_bounded()
-        self._require_one_meaning()
+        self._require_unambiguous()
         super().on_headers_complete()
 
     def _require_bounded(self) -> None:
@@ -127,8 +126,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refusal = TOO_LARGE
             raise _Refused
 
-    def _require_one_meaning(self) -> None:
-        """Refuse what another server on the way may have understood otherwise (RFC 9112, 3.2)."""
+    def _require_unambiguous(self) -> None:
+        """Reject requests that another server could parse otherwise (request smuggling; RFC 9112,
+        3.2)."""
         hosts = [value for name, value in self.headers if name == b"host"]
         least = 0 if self.parser.get_http_version() == "1.0" else 1
         if not least <= len(hosts) <= 1 or not all(map(HOST.fullmatch, hosts)):
@@ -142,18 +142,18 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._late is None:
             self._late = self.loop.call_later(HEAD_SECONDS, self._too_late)
 
-    def _head_came(self) -> None:
+    def _head_complete(self) -> None:
         if self._late is not None:
             self._late.cancel()
             self._late = None
 
     def _expect_reader(self) -> None:
-        """Look in a while whether the client has taken something of what waits for it now."""
+        """Schedule a check that the client reads its pending answers."""
         self._taken()
         waits = _unread(self.transport)
-        self._untaken = self.loop.call_later(SEND_SECONDS, self._look_for_reader, waits)
+        self._untaken = self.loop.call_later(SEND_SECONDS, self._check_reader, waits)
 
-    def _look_for_reader(self, waited: int) -> None:
+    def _check_reader(self, waited: int) -> None:
         self._untaken = None
         waits = _unread(self.transport)
         if 0 < waited <= waits:
@@ -168,7 +168,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._untaken = None
 
     def _close(self) -> None:
-        """Hang up when the client has taken what waits for it, if it takes it in time."""
+        """Close once the client has read its pending answers, or on timeout."""
         if not self.transport.is_closing():
             self.transport.close()
             self._expect_reader()
@@ -179,7 +179,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _too_late(self) -> None:
         self._late = None
-        if self._answering:  # What came was the beginning of a further request.
+        if self._answering:  # The bytes began another request.
             self._expect_head()
         elif self._in_head:
             self._refuse(TOO_LATE)
@@ -191,7 +191,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.send_400_response("")
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what cannot be answered in any other way, and hang up."""
+        """Answer an unparsable request, and close."""
         status, code, title, detail = self._refusal
         problem: dict[str, Any] = {"type": f"/problems/{code}", "title": title}
         body = encoded(problem | {"status": status, "detail": detail, "code": code})
@@ -209,10 +209,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _unread(transport: asyncio.Transport) -> int:
-    """Bytes of answers that the client's side has not taken: in our buffer, and in that of the
-    system, which takes more of ours only after much of its own is gone."""
+    """Bytes of answers the client has not read: in our buffer and in the kernel's, which drains
+    ours late."""
     waits, sent = transport.get_write_buffer_size(), b""
     if connection := transport.get_extra_info("socket"):
-        with suppress(OSError):  # Not every system tells; then only our own is looked at.
+        with suppress(OSError):  # Not every system reports it; then only our buffer counts.
             sent = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
     return waits + int.from_bytes(sent, sys.byteorder)

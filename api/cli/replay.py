@@ -1,4 +1,4 @@
-"""The command that writes the tables as they were into a file for analysts."""
+"""The command `replay`: writes the read tables as of a moment into a DuckDB file."""
 
 import asyncio
 import sys
@@ -57,8 +57,8 @@ def replay(*, into: Path, until: str | None = None, business_time: bool = False)
     async def run(url: str) -> str:
         async with await AsyncConnection.connect(url, autocommit=True) as connection:
             upto = await _position(connection, None if by else until)
-            with progress("events") as told:
-                approximate = await write_tables(connection, Moment(upto, by), into, told)
+            with progress("events") as advance:
+                approximate = await write_tables(connection, Moment(upto, by), into, advance)
             if approximate:
                 _warn(APPROXIMATE)
             if by is None and until and await _unrecorded(connection, upto, moment(until)):
@@ -78,7 +78,7 @@ def _business_time(until: str | None) -> datetime:
 
 
 async def _unrecorded(connection: AsyncConnection[Any], upto: int, time: datetime | None) -> bool:
-    """Whether no lending had been recorded by a position, while some had happened by its time."""
+    """True if no lending had been recorded by a position, though some had happened by its time."""
     if time is None or (await (await connection.execute(LENDING, [upto])).fetchone()):
         return False
     return bool(await (await connection.execute(HAPPENED, [upto, time])).fetchone())

@@ -1,4 +1,4 @@
-"""The seals between the store and what is kept outside of it: sealing, the look at the start."""
+"""Checkpoints in the store and in files outside it: signing, and comparison at the start."""
 
 import asyncio
 import contextlib
@@ -10,26 +10,26 @@ from psycopg import AsyncConnection
 from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
 
 from api.cli.progress import progress
-from api.config.checkpoint_files import Outside
+from api.config.checkpoint_files import CheckpointFiles
 from api.config.database import OperatorError, first_line, open_vault
 from api.config.secret_file import FILE
 from api.config.settings import Settings
 from projections.follow.fold import PoisonEvent
 from projections.follow.streams import moments
 from projections.proofs import checkpoints, sealer
-from projections.proofs.derived_rows import Beside, uncompared
+from projections.proofs.derived_rows import DerivedRows, interruption
 from projections.proofs.origins import OriginOpening, Origins
 from projections.proofs.signed_note import Checkpoint, VerificationError
 from projections.proofs.trees import Contradiction
 from projections.proofs.verify import Verification
-from projections.proofs.verify import require_true as require_kept
+from projections.proofs.verify import require_consistent as require_kept
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.event_mac import EventMac
 from rim_ledger.vault.key_ring import STORED, Ring, WrongSecret, unlocked
 from rim_ledger.vault.personal_keys import Vault
 
 FAULTS_MAX: Final = 100
-"""Faults that are told one by one."""
+"""Faults that are listed individually."""
 
 UNCHECKED: Final = (
     "MACs not checked, nor names, secrets, keys, outcomes, reminders and read tables, nor whose the"
@@ -37,7 +37,7 @@ UNCHECKED: Final = (
 )
 
 MISSING: Final = (UndefinedTable, UndefinedColumn)
-"""What PostgreSQL says of tables that were dropped, or are those of another version."""
+"""PostgreSQL's errors for tables that are missing or of another version."""
 
 log = logging.getLogger("rim_ledger")
 
@@ -45,8 +45,8 @@ Connection = AsyncConnection[Any]
 
 
 async def seal(settings: Settings, url: str) -> None:
-    """Seal until cancelled, and keep every checkpoint outside as well. Raises Unfit."""
-    outside, environment = Outside(settings.home), SystemEnvironment()
+    """Seal until cancelled, and write every checkpoint to files too. Raises OperatorError."""
+    outside, environment = CheckpointFiles(settings.home), SystemEnvironment()
     async with await _connect(url) as connection:
         await _require_true(connection, outside, settings, url)
         vault = open_vault(settings, url)
@@ -63,7 +63,7 @@ async def seal(settings: Settings, url: str) -> None:
 
 
 def make_key(settings: Settings, url: str) -> None:
-    """See to it that the log has the key it is signed with, before anything is answered."""
+    """Make the log's signing key if it has none, before requests are served."""
 
     async def make() -> None:
         async with await _connect(url) as connection:
@@ -72,18 +72,18 @@ def make_key(settings: Settings, url: str) -> None:
     asyncio.run(make())
 
 
-def require_true(settings: Settings, url: str) -> None:
-    """Raise Unfit when the store contradicts the last checkpoints that were kept outside of it."""
+def require_consistent(settings: Settings, url: str) -> None:
+    """Raise OperatorError if the store contradicts the last checkpoints in the files."""
 
     async def look() -> None:
         async with await _connect(url) as connection:
-            await _require_true(connection, Outside(settings.home), settings, url)
+            await _require_true(connection, CheckpointFiles(settings.home), settings, url)
 
     asyncio.run(look())
 
 
 async def _require_true(
-    connection: Connection, outside: Outside, settings: Settings, url: str
+    connection: Connection, outside: CheckpointFiles, settings: Settings, url: str
 ) -> None:
     with _refused("database", outside):
         if kept := outside.last():
@@ -91,15 +91,15 @@ async def _require_true(
             origins = await checkpoints.origins(connection, vault)
             await require_kept(connection, origins, kept)
             _require_codes(vault.event_mac, [each for each in kept if origins.has(each)])
-            if vault.event_mac is None:  # What is there now will be believed without a code.
+            if vault.event_mac is None:  # What is stored now will be trusted without a MAC.
                 for fault in (await _compare(connection, origins, outside, None))[0]:
                     raise Contradiction(fault)
             if opening := outside.unknown(origins):
-                raise VerificationError(_unsaid(opening))
+                raise VerificationError(_unknown_origin(opening))
 
 
 def _require_codes(mac: EventMac | None, kept: Iterable[Checkpoint]) -> None:
-    """Raise Contradiction unless events carry codes from where a checkpoint says they do."""
+    """Raise Contradiction unless events carry MACs from where a checkpoint says they do."""
     for since in map(checkpoints.macs_since, kept):
         if since is not None and (mac is None or mac.since != since):
             begin = f"codes begin after position {mac.since}" if mac else "no event carries a code"
@@ -111,8 +111,8 @@ def _missing(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _refused(what: str, outside: Outside) -> Iterator[None]:
-    """Raise Unfit when this, in the block, turns out to contradict what is kept outside."""
+def _refused(what: str, outside: CheckpointFiles) -> Iterator[None]:
+    """Raise OperatorError if the block finds the store and the files to contradict each other."""
     try:
         yield
     except MISSING as error:
@@ -127,31 +127,30 @@ def _refused(what: str, outside: Outside) -> Iterator[None]:
     )
 
 
-async def go_on(settings: Settings, connection: Connection) -> tuple[str, EventMac | None]:
-    """Open a new origin in a store that is being restored; what it goes on from and what not,
-    and what authenticates its events.
+async def continue_log(settings: Settings, connection: Connection) -> tuple[str, EventMac | None]:
+    """Open a new origin in a store that is being restored.
 
-    The outside knows of it before the store does. Raises Unfit when the checkpoints outside are of
-    another log.
+    The files are written before the store. Gives a report of what continues and what is lost, and
+    what authenticates the events. Raises OperatorError if the files are of another log.
     """
-    outside, vault = Outside(settings.home), await _vault(settings, connection)
+    outside, vault = CheckpointFiles(settings.home), await _vault(settings, connection)
     with _refused("backup", outside):
         before, kept = await checkpoints.origins(connection, vault), outside.last()
-        for stranger in before.strangers(outside.openings()):
+        for origin in before.strangers(outside.openings()):
             raise VerificationError(
-                f"it has no part in {stranger.verifier.origin}, which is known there"
+                f"it has no part in {origin.verifier.origin}, which is known there"
             )
         if unknown := outside.unknown(before):
-            raise VerificationError(_unsaid(unknown))
-        opening = await checkpoints.go_on(connection, vault, SystemEnvironment(), kept)
+            raise VerificationError(_unknown_origin(unknown))
+        opening = await checkpoints.open_next_origin(connection, vault, SystemEnvironment(), kept)
         origins = await checkpoints.origins(connection, vault)
         await require_kept(connection, origins, kept)
     outside.know(origins)
     return str(opening), vault.event_mac
 
 
-def _unsaid(opening: OriginOpening) -> str:
-    """What is wrong with an origin that is not known outside."""
+def _unknown_origin(opening: OriginOpening) -> str:
+    """The fault: an origin without a file."""
     return (
         f"{opening}; no restore has said so there. If one did with another RIM_HOME, copy its"
         " checkpoints from there"
@@ -159,7 +158,7 @@ def _unsaid(opening: OriginOpening) -> str:
 
 
 async def _vault(settings: Settings, connection: Connection) -> Vault:
-    """The vault of a store, as it is in this transaction."""
+    """The vault of a store, as visible in this transaction."""
     if not (rows := await (await connection.execute(STORED)).fetchall()):
         raise OperatorError("this database holds no ring of keys: run rim-ledger init")
     try:
@@ -169,18 +168,18 @@ async def _vault(settings: Settings, connection: Connection) -> Vault:
 
 
 async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
-    """Compare every event with its seal, and the rows beside the log and the read tables with the
-    events: what is wrong, and what was looked at and what not."""
+    """Verify every event against its checkpoints, and derived rows and read tables against the
+    events. Gives the faults, and lines on what was verified and what was not."""
     async with await _connect(url) as connection, moments(url) as still:
         try:
             vault, unchecked = await _vault_at_hand(settings, connection)
             origins = await checkpoints.origins(connection, vault)
-            mac, outside = vault.event_mac if vault else None, Outside(settings.home)
+            mac, outside = vault.event_mac if vault else None, CheckpointFiles(settings.home)
             found, words = await _compare(connection, origins, outside, mac)
             if vault:
-                with progress("events") as told:
-                    await _gather(
-                        found, Beside(still, vault, SystemEnvironment().now()).faults(told)
+                with progress("events") as advance:
+                    await _collect(
+                        found, DerivedRows(still, vault, SystemEnvironment().now()).faults(advance)
                     )
                 words += "; names, secrets, keys, outcomes, reminders and read tables"
         except MISSING as error:
@@ -193,7 +192,7 @@ async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
 async def _vault_at_hand(
     settings: Settings, connection: Connection
 ) -> tuple[Vault | None, list[str]]:
-    """The vault, or none and what is not checked without it, and why."""
+    """The vault, or None with lines on what is not verified without it."""
     if not settings.secrets:
         home = settings.home / FILE
         why = f"there is no master secret: set RIM_SECRET_KEY, or RIM_HOME so that {home} is there"
@@ -212,15 +211,15 @@ async def _vault_at_hand(
 
 
 async def _compare(
-    connection: Connection, origins: Origins, outside: Outside, mac: EventMac | None
+    connection: Connection, origins: Origins, outside: CheckpointFiles, mac: EventMac | None
 ) -> tuple[list[str], str]:
     if origins.last is None:
         raise OperatorError("nothing is sealed yet: rim-ledger up or rim-ledger seal does it")
     checked = Verification(connection, origins, outside.all(), mac)
     unknown = outside.unknown(origins)
-    found = [*([_unsaid(unknown)] if unknown else []), *outside.faults()]
-    with progress("lines") as told:
-        await _gather(found, checked.faults(told))
+    found = [*([_unknown_origin(unknown)] if unknown else []), *outside.faults()]
+    with progress("lines") as advance:
+        await _collect(found, checked.faults(advance))
     words = (
         f"{checked.events} events, {checked.sealed} of them sealed by"
         f" {origins.last.verifier.origin}; {checked.checkpoints} checkpoints; "
@@ -233,8 +232,8 @@ async def _compare(
     return found, "\n".join([*map(str, origins.openings[1:]), *map(str, checked.dropped), words])
 
 
-async def _gather(found: list[str], faults: AsyncIterator[str]) -> None:
-    """Add faults to those that were found, as many as are told."""
+async def _collect(found: list[str], faults: AsyncIterator[str]) -> None:
+    """Add faults to the list, up to FAULTS_MAX."""
     try:
         async for fault in faults:
             if len(found) >= FAULTS_MAX:
@@ -243,7 +242,7 @@ async def _gather(found: list[str], faults: AsyncIterator[str]) -> None:
                 return
             found.append(fault)
     except PoisonEvent as error:
-        found.append(uncompared(error))
+        found.append(interruption(error))
 
 
 async def _connect(url: str) -> Connection:

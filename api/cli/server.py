@@ -1,4 +1,4 @@
-"""One API process: uvicorn on a socket, with the garbage collected while nobody waits."""
+"""One API process: uvicorn on a socket, with garbage collection between requests."""
 
 import asyncio
 import gc
@@ -20,21 +20,20 @@ from projections.tables import schema
 from projections.tables.schema import Outdated
 
 GRACE: Final = 5
-"""Seconds that requests under way have to finish once the process is asked to stop."""
+"""Seconds for requests in progress to finish at shutdown."""
 KEEP_ALIVE: Final = 15
-"""Seconds that a connection may stay silent between two requests; less than HEAD_SECONDS, so that
-one on which nothing more comes just ends."""
+"""Idle timeout of a connection in seconds; below HEAD_SECONDS, so that an idle one just ends."""
 GARBAGE_SOME, GARBAGE_MUCH = 1_000, 100_000
-"""Containers made and not yet collected: worth a rest, and too many to wait for one."""
+"""Uncollected containers at which to collect when idle, and at which to collect at once."""
 
 
 SAID_BY_US: Final = ("Cancel %s running task(s)", "ASGI callable returned without completing")
-"""What uvicorn logs of answers that break off. The front says it, and what was done until then."""
+"""Uvicorn's messages on aborted answers; the dispatcher logs them with their progress."""
 
 
 class CalmServer(uvicorn.Server):
-    """Collects garbage between requests: the collector's pauses were the slowest answers. Stops as
-    soon as the tables are those of another version of the program."""
+    """Collects garbage between requests, as the collector's pauses were the slowest answers. Stops
+    when another version of the program takes over the tables."""
 
     def __init__(self, config: uvicorn.Config, url: str) -> None:
         super().__init__(config)
@@ -54,7 +53,7 @@ class CalmServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         state = getattr(self.config.app, "state", None)
         if context := getattr(state, "desk", None):
-            context.stopping.set()  # Streams end by themselves, and clients come back elsewhere.
+            context.stopping.set()  # Streams end; clients reconnect elsewhere.
         if self._watch:
             self._watch.cancel()
         await super().shutdown(sockets)
@@ -64,7 +63,7 @@ class CalmServer(uvicorn.Server):
             self.outdated, self.should_exit = error, True
 
     async def on_tick(self, counter: int) -> bool:
-        if counter % 10 == 0:  # A tick is a tenth of a second.
+        if counter % 10 == 0:  # A tick is 0.1 s.
             garbage, busy = gc.get_count()[0], bool(self.server_state.tasks)
             if garbage > GARBAGE_MUCH:
                 gc.collect(1)
@@ -76,7 +75,7 @@ class CalmServer(uvicorn.Server):
 def serve(*, fd: Annotated[int | None, Parameter(show=False)] = None) -> None:
     """Run one API process."""
     settings = Settings.load()
-    # `up` hands its own socket over, so that a new process goes on where another ended.
+    # `up` passes its own socket, so that a restarted process continues on it.
     listener = listen(settings) if fd is None else socket.socket(fileno=fd)
     with listener, fitting_database(settings) as url:
         if fd is None:
@@ -94,7 +93,7 @@ def serve(*, fd: Annotated[int | None, Parameter(show=False)] = None) -> None:
             log_level="warning",
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # The application knows which proxies it trusts.
+            proxy_headers=False,  # The application knows its trusted proxies.
             backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=GRACE,

@@ -1,4 +1,4 @@
-"""How the service stands: where it answers, how long the log is, and what is dead or late."""
+"""Status of the service: addresses, log length, and processes that are dead or late."""
 
 import contextlib
 import http.client
@@ -12,19 +12,19 @@ from urllib.parse import urlsplit
 import msgspec
 import psycopg
 
-from api.config.database import CONNECT_TIMEOUT_SECONDS, OperatorError, shown
+from api.config.database import CONNECT_TIMEOUT_SECONDS, OperatorError, without_password
 from api.config.settings import Settings
 from projections.follow.lag import LATE, found
 from rim_ledger.postgres.server import EmbeddedPostgres
 
 HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
 RUNNING: Final = "up.lock"
-"""The file in RIM_HOME that `up` holds a lock on, and in which it says where it answers."""
+"""The file in RIM_HOME that `up` locks and writes its address to."""
 SILENT: Final = "the API does not answer"
 
 
 def status(settings: Settings) -> dict[str, Any]:
-    """The standing as JSON: lag is in events. Starts nothing; Unfit when nothing runs."""
+    """Give the status as JSON; lag is in events. Raises OperatorError if nothing runs."""
     url = settings.database_url or EmbeddedPostgres.running(settings.home / "postgres")
     if url is None:
         raise OperatorError(f"nothing runs on {settings.home}: start it with rim-ledger up")
@@ -46,7 +46,7 @@ def status(settings: Settings) -> dict[str, Any]:
         "address": address,
         "ready": ready,
         "reason": reason,
-        "database": shown(url),
+        "database": without_password(url),
         "position": head,
         "processes": [
             msgspec.to_builtins(each) | {"trouble": troubles[each.name]} for each in every
@@ -55,22 +55,22 @@ def status(settings: Settings) -> dict[str, Any]:
 
 
 def readiness(host: str, port: int) -> tuple[bool, str | None]:
-    """Whether the API there says that it is ready, or why not."""
+    """Ask the API for its readiness: True, or False with the reason if it gave one."""
     open_to_all = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is compared
     connection = http.client.HTTPConnection(open_to_all.get(host, host), port, timeout=1)
     with contextlib.closing(connection):
         try:
             connection.request("GET", "/readyz")
             answer = connection.getresponse()
-            told = json.loads(answer.read())
+            body = json.loads(answer.read())
         except (OSError, http.client.HTTPException, ValueError):
             return False, SILENT
     ready = answer.status == HTTPStatus.OK
-    return ready, None if ready else str(told.get("reason", told.get("detail")))
+    return ready, None if ready else str(body.get("reason", body.get("detail")))
 
 
 def text(now: dict[str, Any]) -> str:
-    """The standing in lines, for people."""
+    """Format the status for people."""
     state = "ready" if now["ready"] else f"not ready: {now['reason']}"
     lines = [
         f"address   {now['address']} ({state})",
@@ -84,13 +84,13 @@ def text(now: dict[str, Any]) -> str:
 
 
 def _addresses(settings: Settings) -> Iterator[str]:
-    """Where `up` said last that it answers on this home, and where these settings say."""
+    """The addresses that `up` wrote to this home last, and that of these settings."""
     with contextlib.suppress(OSError):
-        if said := (settings.home / RUNNING).read_text():
-            yield said
+        if address := (settings.home / RUNNING).read_text():
+            yield address
     yield f"http://{settings.host}:{settings.port}"
 
 
-def say_address(home: Path, address: str) -> None:
-    """Let `status` know where `up` answers."""
+def record_address(home: Path, address: str) -> None:
+    """Record the address of `up` for `status`."""
     (home / RUNNING).write_text(address)

@@ -1,4 +1,4 @@
-"""`up`: the whole service in the foreground; nothing of it outlives the command."""
+"""`up`: the whole service in the foreground, without processes that outlive it."""
 
 import contextlib
 import fcntl
@@ -17,31 +17,31 @@ from api.cli import logs
 from api.cli.fence import OUTDATED
 from api.cli.listener import address, listen
 from api.cli.output import print_once
-from api.cli.sealing import make_key, require_true
-from api.cli.status import RUNNING, readiness, say_address
-from api.config.database import OperatorError, answers, database, prepare, update_ledger
+from api.cli.sealing import make_key, require_consistent
+from api.cli.status import RUNNING, readiness, record_address
+from api.config.database import OperatorError, accepts_connections, database, prepare, update_ledger
 from api.config.settings import Settings, variable
 from projections.tables.schema import Outdated
 from rim_ledger.postgres.server import EmbeddedPostgres, PostgresUnavailable
 from rim_ledger.signals import STOPPING, uninterrupted
 
 POLL_SECONDS: Final = 0.1
-"""Between two looks at the children."""
+"""Poll interval of the children."""
 DATABASE_POLL_SECONDS: Final = 1.0
-"""Between two looks at the database."""
-AWAY: Final = 1.0
-"""Seconds until a child is started again that ended while the database was away."""
+"""Poll interval of the database."""
+OUTAGE_RESTART_SECONDS: Final = 1.0
+"""Seconds until a child that ended during a database outage is restarted."""
 BACK_OFF_MAX: Final = 5.0
-"""Seconds at most until a child that crashed is started again."""
+"""Maximum of seconds until a crashed child is restarted."""
 CRASHES_MAX, CRASHES_WITHIN = 5, 60.0
-"""So many crashes of an essential child in so many seconds stop everything. Without a follower or
-a clock people are served on, and told: `/readyz` says what is dead or late."""
+"""This many crashes of an essential child within this many seconds stop the service. Without
+follower or clock it goes on, and `/readyz` reports them."""
 STOP: Final = {"serve": 5.5, "follow": 7.0, "clock": 8.0, "seal": 8.5}
-"""Seconds after the wish to stop at which a child of each kind that still lives is killed."""
+"""Seconds from the stop signal until a child of each kind is killed."""
 
 
 class Child:
-    """One process of the service, started again when it ends unasked."""
+    """One process of the service, restarted when it ends unasked."""
 
     def __init__(
         self,
@@ -57,18 +57,18 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
 
     def tend(self, url: str) -> None:
-        """Start the process if it should run and does not. Raises Unfit for one we cannot do
-        without, when it keeps crashing, and Outdated when another version has taken over."""
+        """Start the process if it should run and does not. Raises OperatorError for an essential
+        one that keeps crashing, Outdated when another version has taken over."""
         now = time.monotonic()
         if self._process and (code := self._process.poll()) is not None:
-            self._ended(code, now, away=not answers(url))
+            self._ended(code, now, away=not accepts_connections(url))
         if self._process is None and now >= self._due:
-            # -P: an `api` in the working directory is not ours.
+            # -P: do not import an `api` from the working directory.
             command = [sys.executable, "-P", "-m", "api.cli.child", self.command]
-            with uninterrupted():  # Or nobody would stop a child that has just begun.
+            with uninterrupted():  # Otherwise a child just started could be missed.
                 self._process = subprocess.Popen(
                     [*command, *self._arguments],
-                    stdin=subprocess.PIPE,  # Never written to: its end tells the child of ours.
+                    stdin=subprocess.PIPE,  # Never written to: its end signals ours.
                     env=inherited(os.environ),
                     pass_fds=self._inherit,
                     start_new_session=True,  # Ctrl-C is for us, who stop the children in order.
@@ -79,23 +79,23 @@ class Child:
             self._process.terminate()
 
     def stop(self, deadline: float) -> None:
-        """Wait for the end, and bring it about at the deadline (in monotonic seconds)."""
+        """Wait for the end, and kill at the deadline (monotonic seconds)."""
         if self._process is None:
             return
         try:
             self._process.wait(max(0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            _say(f"{self.command} did not stop in time and was killed")
+            _report(f"{self.command} did not stop in time and was killed")
             self._process.kill()
         self._forget()
 
     def _forget(self) -> None:
         if self._process:
-            with self._process:  # Waits for the end, and closes our end of its input.
+            with self._process:  # Waits for the end, and closes its standard input.
                 self._process = None
 
     def _ended(self, code: int, now: float, *, away: bool) -> None:
-        """Plan the next start. While the database is away, an end is not the child's own fault."""
+        """Schedule the restart. An end during a database outage is not counted as a crash."""
         self._forget()
         if code == OUTDATED:
             raise Outdated(f"{self.command} has ended: the read tables are another version's")
@@ -107,33 +107,33 @@ class Child:
             raise OperatorError(
                 f"{self.command} crashed {CRASHES_MAX} times in a minute (last: {how})"
             )
-        wait = AWAY if away else min(BACK_OFF_MAX, 0.25 * 2 ** len(recent))
+        wait = OUTAGE_RESTART_SECONDS if away else min(BACK_OFF_MAX, 0.25 * 2 ** len(recent))
         self._due = now + wait
-        _say(f"{self.command} ended with {how}; it is started again in {wait:g} s")
+        _report(f"{self.command} ended with {how}; it is started again in {wait:g} s")
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a child is told of our environment: no secret that only a start needs."""
+    """The environment of a child: without secrets that only a start needs."""
     settings = ("admin_password", "officer_password", "database_owner_url")
     withheld = set(map(variable, settings))
     return {name: value for name, value in environment.items() if name.upper() not in withheld}
 
 
 def up(settings: Settings) -> None:
-    """Run everything until a signal asks to stop, then stop it in order within ten seconds.
+    """Run everything until a stop signal, then shut down in order within ten seconds.
 
-    Raises Unfit when the service cannot run here, and Outdated when another version of the program
-    takes over its tables.
+    Raises OperatorError when the service cannot run here, and Outdated when another version of the
+    program takes over its tables.
     """
-    with _one_on(settings.home), _stopping_once(), listen(settings) as listener:
-        say_address(settings.home, address(listener))
+    with _locked(settings.home), _stopping_once(), listen(settings) as listener:
+        record_address(settings.home, address(listener))
         with database(settings, owner=True) as url:
             update_ledger(url)
-            require_true(settings, url)
+            require_consistent(settings, url)
             prepare(settings, url, first_login)
             make_key(settings, url)
             _keep_running(settings, url, listener)
-        _say("stopped")
+        _report("stopped")
 
 
 def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None:
@@ -149,26 +149,26 @@ def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None
             for child in children:
                 child.tend(url)
             if not ready and (ready := readiness(*listener.getsockname()[:2])[0]):
-                _say(f"ready at {address(listener)}")
+                _report(f"ready at {address(listener)}")
             if settings.database_url is None and time.monotonic() > look:
                 _revive(settings)
                 look = time.monotonic() + DATABASE_POLL_SECONDS
             time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
-        _say("stopping")
+        _report("stopping")
     finally:
         listener.close()
         _stop(children)
 
 
 def first_login(username: str, password: str) -> None:
-    """Tell people a password that was made up, here and nowhere else. Raises Unfit."""
+    """Print a generated password, which is stored nowhere in clear. Raises OperatorError."""
     words = f"the first login is {username} with the password {password} (shown only once)"
     print_once(f"rim-ledger: {words}")
 
 
 def _stop(children: list[Child]) -> None:
-    """Stop one kind after the other: nothing is asked any more, then shown, owed, sealed."""
+    """Stop one kind after the other: API, follower, clock, sealer."""
     begun = time.monotonic()
     for command, seconds in STOP.items():
         of_kind = [child for child in children if child.command == command]
@@ -179,23 +179,23 @@ def _stop(children: list[Child]) -> None:
 
 
 def _revive(settings: Settings) -> None:
-    """Start our own PostgreSQL again if somebody killed it, and again if that is killed too."""
+    """Restart our own PostgreSQL whenever it was killed."""
     home = settings.home / "postgres"
     for left in reversed(range(CRASHES_MAX)):
         if EmbeddedPostgres.running(home) is not None:
             return
-        _say("PostgreSQL is gone; it is started again")
+        _report("PostgreSQL is gone; it is started again")
         try:
             with EmbeddedPostgres(home):
-                pass  # We still use it since the start, so leaving does not stop it.
+                pass  # We hold it since the start, so leaving this block does not stop it.
         except PostgresUnavailable:
             if not left:
                 raise
 
 
 @contextlib.contextmanager
-def _one_on(home: Path) -> Iterator[None]:
-    """Hold a lock on the home, which the kernel frees however we end."""
+def _locked(home: Path) -> Iterator[None]:
+    """Hold an exclusive lock on the home; the kernel releases it."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = os.open(home / RUNNING, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
@@ -212,7 +212,7 @@ def _one_on(home: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stopping_once() -> Iterator[None]:
-    """Turn the first signal to stop into a KeyboardInterrupt, and do not hear any other."""
+    """Turn the first stop signal into a KeyboardInterrupt, and ignore any other."""
 
     def stop(*_: object) -> None:
         for each in before:
@@ -229,5 +229,5 @@ def _stopping_once() -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _say(line: str) -> None:
-    logs.say(line, sys.stdout)
+def _report(line: str) -> None:
+    logs.report(line, sys.stdout)

@@ -1,1 +1,1 @@
-"""What this installation has: its settings, database, senders and files."""
+"""Configuration: settings, database, providers and files."""

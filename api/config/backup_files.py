@@ -1,4 +1,4 @@
-"""Where backups and the files of tickets lie in this installation, and who looks after them."""
+"""Locations of backups and attachments, and the worker that makes backups."""
 
 import re
 from pathlib import Path
@@ -18,19 +18,19 @@ SCHEMES: Final = ("file://", "s3://", "gs://", "az://")
 
 
 def places(settings: Settings) -> BackupLocations:
-    """The stores of this installation, and what seals a backup."""
+    """The configured stores, and what encrypts a backup."""
     backups = {location: Storage(url) for location, url in settings.backup_urls.items()}
     return BackupLocations(backups, Storage(settings.storage_url), settings.secrets)
 
 
-def archivist(settings: Settings, url: str, ledger: Ledger) -> BackupWorker:
-    """Who makes the backups of a ledger."""
+def backup_worker(settings: Settings, url: str, ledger: Ledger) -> BackupWorker:
+    """The worker that makes the backups of a ledger."""
     return BackupWorker(url, ledger, SystemEnvironment(), places(settings))
 
 
 def archive(settings: Settings, place: str) -> Archive:
-    """The backup at a path, or at the URL of an object store. Raises Unfit for a path that no
-    store can name."""
+    """The backup at a path or at the URL of an object store. Raises OperatorError for a path that
+    no store can name."""
     if place.startswith(SCHEMES) and not place.startswith("file://"):
         store, _, name = place.rpartition("/")
         return Archive(Storage(store), name, settings.secrets)
@@ -43,7 +43,7 @@ def archive(settings: Settings, place: str) -> Archive:
 
 
 def shown(settings: Settings, backup: Backup) -> str:
-    """Where a backup lies: a path that `archive` takes, or the URL in an object store."""
+    """The location of a backup: a path that `archive` takes, or the URL in an object store."""
     store = settings.backup_urls[backup.storage_location]
     return (
         str(path_of(store) / backup.file)

@@ -1,7 +1,7 @@
-"""Checkpoints that are kept outside the database: RIM_HOME/checkpoints, a directory an origin.
+"""Checkpoints outside the database: RIM_HOME/checkpoints, one directory for each origin.
 
-In each, `opening` is the note that opened the origin, `key` what its notes are verified with,
-`latest` the last one, `2026-01-31` the last of a day.
+In each, `opening` is the note that opened the origin, `key` its public key, `latest` its last
+checkpoint, `2026-01-31` the last of a day.
 """
 
 import contextlib
@@ -18,27 +18,27 @@ from projections.proofs.signed_note import Checkpoint, VerificationError
 OPENING, KEY, LATEST, DAYS = "opening", "key", "latest", "*-*-*"
 
 
-class Outside:
-    """The directory. Whoever may write to the database is better not allowed to write here.
+class CheckpointFiles:
+    """The directory; best not writable by the database's owner.
 
-    Raises Unfit where it cannot be read or written, or holds what was not signed so.
+    Raises OperatorError where it cannot be read or written, or a note in it is not validly signed.
     """
 
     def __init__(self, home: Path) -> None:
         self.place = home / "checkpoints"
 
     def openings(self) -> list[OriginOpening]:
-        """How each origin that is known here was opened."""
+        """The openings of all origins in the directory."""
         with self._good():
             return self._openings()
 
     def last(self) -> list[Checkpoint]:
-        """The last checkpoint of each origin that is known here."""
+        """The last checkpoint of each origin in the directory."""
         with self._good():
             return [self._last(opening) for opening in self._openings()]
 
     def all(self) -> list[Checkpoint]:
-        """Every checkpoint here."""
+        """All checkpoints in the directory."""
         found = dict[Checkpoint, None]()
         with self._good():
             for opening in self._openings():
@@ -49,19 +49,19 @@ class Outside:
         return list(found)
 
     def signed(self, origins: Origins) -> Checkpoint:
-        """The last checkpoint here of the last origin, which is known here."""
+        """The last checkpoint here of the last of these origins that is here."""
         with self._good():
             return self._last(origins.openings[-1])
 
     def unknown(self, origins: Origins) -> OriginOpening | None:
-        """The first origin of a log that is not known here, though others of it are: no restore
-        that could write here has opened it."""
+        """The first origin of a log that is missing here although others of that log are here: no
+        restore with access to this directory opened it."""
         known = {opening.verifier.origin for opening in self.openings()}
         lacking = [each for each in origins.openings if each.verifier.origin not in known]
         return lacking[0] if known and lacking else None
 
     def know(self, origins: Origins) -> None:
-        """Keep how each origin of a log was opened."""
+        """Store the opening of each origin of a log."""
         with self._good():
             for opening in origins.openings:
                 place = self._of(opening)
@@ -72,7 +72,7 @@ class Outside:
                     write_whole(place / OPENING, opening.note)
 
     def keep(self, note: str, origins: Origins, now: datetime) -> None:
-        """Keep a note of the last origin, unless a later one is here. Raises Untrue for another."""
+        """Store a note of the last origin, unless a later one is here. Raises VerificationError."""
         self.know(origins)
         opening = origins.openings[-1]
         claim = opening.verifier.open(note)
@@ -80,13 +80,13 @@ class Outside:
             if _order(self._last(opening)) < _order(claim):
                 place = self._of(opening)
                 day = claim.day[0] if claim.day else f"{now:%Y-%m-%d}"
-                # A clock that was set back overwrites no older day.
+                # A clock set back overwrites no older day.
                 write_whole(place / max([day, *_days(place)]), note)
                 write_whole(place / LATEST, note)
 
     def faults(self) -> Iterator[str]:
-        """What is missing of the checkpoints that are kept here: each names the last one of an
-        earlier day, and this must be here as well if the origin signed it."""
+        """Yield missing checkpoints: each names the last one of an earlier day, which must be here
+        as well if the origin signed it."""
         with self._good():
             for opening in self._openings():
                 place, first = self._of(opening), opening.checkpoint.number or 0
@@ -116,7 +116,7 @@ class Outside:
                 found.append(opening)
             elif (place / LATEST).exists() or _days(place):
                 raise VerificationError(f"{place.name} lacks the file {OPENING}")
-            # Else somebody was stopped who began it: nothing was signed there yet.
+            # Otherwise the process stopped while creating it: nothing was signed yet.
         return found
 
     def _last(self, opening: OriginOpening) -> Checkpoint:
@@ -127,7 +127,7 @@ class Outside:
         return opening.checkpoint
 
     def _of(self, opening: OriginOpening) -> Path:
-        """The directory of an origin, named after it."""
+        """The directory of an origin."""
         return self.place / opening.verifier.origin.rpartition("/")[2]
 
     @contextlib.contextmanager
@@ -142,17 +142,17 @@ class Outside:
 
 
 def _days(place: Path) -> list[str]:
-    """The files of days in a directory, the oldest first."""
+    """The files of days in a directory, oldest first."""
     return sorted(each.name for each in place.glob(DAYS))
 
 
 def _order(claim: Checkpoint) -> tuple[int, int]:
-    """By what one checkpoint follows another: those from before they had numbers come first."""
+    """Sort key of checkpoints; those without a number (of earlier versions) come first."""
     return claim.number or 0, claim.size
 
 
 def _texts(place: Path) -> Iterator[tuple[str, str]]:
-    """The notes that are kept in a directory beside its opening, by their files' names."""
+    """The (file name, note) pairs in a directory, but for its opening."""
     for name in (*_days(place), LATEST):
         if (text := _read(place / name)) is not None:
             yield name, text
@@ -165,7 +165,7 @@ def _read(path: Path) -> str | None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file, which is there as a whole or not at all."""
+    """Write a file atomically."""
     handle, new = tempfile.mkstemp(prefix="new-", dir=path.parent)
     with os.fdopen(handle, "wb") as file:
         file.write(text.encode())

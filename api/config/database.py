@@ -1,4 +1,4 @@
-"""The database that every process of the service shares: the one that is named, or our own."""
+"""The database that all processes share: that of DATABASE_URL, or an embedded PostgreSQL."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from api.config.settings import Settings, variable
 from projections.follow import rebuild
 from projections.tables import schema
-from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, take_on_officer
+from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, create_officer
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.adopted_secrets import adopt, adopt_names
 from rim_ledger.engine.environment import SystemEnvironment
@@ -36,20 +36,20 @@ CONNECT_TIMEOUT_SECONDS: Final = 5
 LOG: Final = """
 SELECT to_regclass('ledger.key_ring'),
        has_table_privilege(to_regclass('ledger.events'), 'SELECT')"""
-"""Whether there is a ledger, and whether its log may be read; null where there is no log."""
+"""The ledger, null if there is none, and whether its log may be read, null if there is no log."""
 
 
 class OperatorError(Exception):
-    """The command cannot go on, for a reason that people can mend; the message says how."""
+    """The command cannot go on, for a reason that an operator can fix; the message says how."""
 
 
 @contextlib.contextmanager
 def database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
-    """The URL of the database while in the block: as the service logs in, which may add to the log
-    and never change it, or as the owner of the tables.
+    """Give the database's URL while in the block: for the service's login, which can append to the
+    log but never change it, or for the owner of the tables.
 
-    Without DATABASE_URL a PostgreSQL of our own is started or joined; the last process to leave
-    stops it, so it also ends when the process that started it was killed.
+    Without DATABASE_URL an embedded PostgreSQL is started or joined; the last process to leave
+    stops it, even if the one that started it was killed.
     """
     if settings.database_url is None:
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,8 +64,8 @@ def database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
 
 @contextlib.contextmanager
 def log_database(settings: Settings) -> Iterator[str]:
-    """The same, for those who only read the log: needs no master secret and the rights of
-    rim_reader alone; makes nothing in RIM_HOME."""
+    """The same for readers of the log: needs no master secret and only the rights of rim_reader,
+    and writes nothing to RIM_HOME."""
     place = settings.home / "postgres"
     if settings.database_url is None and not place.is_dir():
         raise OperatorError(f"there is no ledger in {settings.home}: set RIM_HOME, or DATABASE_URL")
@@ -90,7 +90,7 @@ def log_database(settings: Settings) -> Iterator[str]:
 
 @contextlib.contextmanager
 def filled_database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
-    """The same, for those who need its tables to be there."""
+    """The same, for commands that need its tables to exist."""
     with database(settings, owner=owner) as url:
         with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
             found = connection.execute("SELECT to_regclass('ledger.key_ring')").fetchone()
@@ -98,7 +98,7 @@ def filled_database(settings: Settings, *, owner: bool = False) -> Iterator[str]
                 raise OperatorError(
                     "this database holds no ledger of this version: run rim-ledger init"
                 )
-        # A wrong secret stops us here, before anything is begun.
+        # A wrong secret fails here, before anything is written.
         if open_vault(settings, url).event_mac is None:
             raise OperatorError(
                 "the events of this database carry no codes yet: run rim-ledger init"
@@ -108,24 +108,24 @@ def filled_database(settings: Settings, *, owner: bool = False) -> Iterator[str]
 
 @contextlib.contextmanager
 def fitting_database(settings: Settings, *, owner: bool = False) -> Iterator[str]:
-    """The same, for processes of the service: the tables are those of this version of the program.
+    """The same, for processes of the service: the tables must be of this program version.
 
     Raises Outdated.
     """
     with filled_database(settings, owner=owner) as url:
-        asyncio.run(_look(url, schema.require))
+        asyncio.run(_require_schema(url, schema.require))
         yield url
 
 
-async def _look(url: str, require: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+async def _require_schema(url: str, require: Callable[[AsyncConnection], Awaitable[None]]) -> None:
     seconds = CONNECT_TIMEOUT_SECONDS
     async with await AsyncConnection.connect(url, connect_timeout=seconds) as connection:
         await require(connection)
 
 
 def open_vault(settings: Settings, url: str) -> Vault:
-    """What opens personal words and shared secrets. Raises Unfit when the master secret is not the
-    one that the ledger was written with."""
+    """Open the vault of personal data and secrets. Raises OperatorError for a wrong master
+    secret."""
     environment = SystemEnvironment()
     try:
         return Vault(open_ring(url, settings.secrets, environment), environment)
@@ -134,34 +134,35 @@ def open_vault(settings: Settings, url: str) -> Vault:
 
 
 def open_ledger(settings: Settings, url: str) -> Ledger:
-    """The ledger in a database, for an `async with`."""
+    """The ledger in a database, for `async with`."""
     environment = SystemEnvironment()
     erased = ErasureRegister(settings.home, environment).note
     return Ledger(url, ENTITY_OF, open_vault(settings, url), environment, erased)
 
 
 def update_ledger(url: str) -> list[str]:
-    """Apply the migrations that a ledger of an earlier version lacks, so that it can be read as one
-    of this version; what was lacking. A database without a ledger is left as it is. Raises
-    Outdated if another version of the program has taken over from this one."""
-    asyncio.run(_look(url, schema.require_not_replaced))
+    """Apply missing migrations to an existing ledger; gives their names.
+
+    A database without a ledger is left alone. Raises Outdated if another version of the program has
+    taken over.
+    """
+    asyncio.run(_require_schema(url, schema.require_not_replaced))
     with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
         found = connection.execute("SELECT to_regclass('ledger.checkpoints')").fetchone()
     return [f"migration {name}" for name in migrate(url)] if found and found[0] else []
 
 
 def prepare(settings: Settings, url: str, first_login: Callable[[str, str], None]) -> list[str]:
-    """Bring a database up to date, with its first admin and its read tables; what was lacking.
+    """Create or migrate a ledger, with its first admin and read tables; gives what was missing.
 
-    `first_login` is told user name and password of each admin whose password has to be made up, the
-    first one and, in development, the loan officer beside, before that one counts. What it raises
-    leaves no such admin. Raises Outdated if another version of the program has taken over from
-    this one.
+    `first_login` gets username and password of each admin with a generated password (the first, and
+    in development a loan officer) before they are committed; if it raises, none is created. Raises
+    Outdated if another version of the program has taken over.
     """
     close_directories(settings.home)
-    asyncio.run(_look(url, schema.require_not_replaced))
+    asyncio.run(_require_schema(url, schema.require_not_replaced))
     lacking = [f"migration {name}" for name in migrate(url)]
-    open_vault(settings, url)  # A wrong secret stops us here.
+    open_vault(settings, url)  # A wrong secret fails here.
     if begin_event_macs(url, settings.secrets, SystemEnvironment()):
         lacking.append("codes that authenticate events")
     vault = open_vault(settings, url)
@@ -172,7 +173,7 @@ def prepare(settings: Settings, url: str, first_login: Callable[[str, str], None
 
 
 def close_directories(home: Path) -> None:
-    """Let nobody else read what earlier versions left open to all: the files and backups."""
+    """Restrict directories that earlier versions left readable by all: attachments and backups."""
     for place in (home / "attachments", home / "backups"):
         if place.is_dir() and place.stat().st_mode & 0o077:
             for file in place.iterdir():
@@ -183,10 +184,10 @@ def close_directories(home: Path) -> None:
 async def _begin(
     settings: Settings, url: str, first_login: Callable[[str, str], None]
 ) -> list[str]:
-    """Make what a ledger begins with; whom it was made with under passwords of ours."""
+    """Make the first records of a ledger; gives the admins whose passwords were generated."""
     people = [("the first admin", USERNAME, "admin_password", bootstrap)]
     if not settings.production:
-        people.insert(0, ("a loan officer", OFFICER, "officer_password", take_on_officer))
+        people.insert(0, ("a loan officer", OFFICER, "officer_password", create_officer))
     made = list[str]()
     async with open_ledger(settings, url) as ledger:
         for take_over in (adopt, adopt_names):
@@ -194,44 +195,44 @@ async def _begin(
         await ErasureRegister(settings.home, SystemEnvironment()).settle(url, ledger, erase_again)
         for what, username, setting, take_on in people:
             given: SecretStr | None = getattr(settings, setting)
-            told = list[str]()
-            tell = partial(_tell, first_login, username, told)
+            passwords = list[str]()
+            report = partial(_report, first_login, username, passwords)
             try:
                 password = given.get_secret_value() if given else None
-                made_up = await take_on(ledger, password, SystemEnvironment(), tell)
+                made_up = await take_on(ledger, password, SystemEnvironment(), report)
             except Refused as refusal:
                 raise OperatorError(
                     f"{variable(setting)} is not right: {refusal.detail}"
                 ) from refusal
-            if told and made_up is None:
+            if passwords and made_up is None:
                 words = f"another process has just made {what}: take the password that it shows"
                 raise OperatorError(f"{words}, and start this again")
             made += [what] if made_up else []
     return made
 
 
-def _tell(
-    first_login: Callable[[str, str], None], username: str, told: list[str], password: str
+def _report(
+    first_login: Callable[[str, str], None], username: str, passwords: list[str], password: str
 ) -> None:
     first_login(username, password)
-    told.append(password)
+    passwords.append(password)
 
 
-def answers(url: str) -> bool:
-    """Whether the database takes connections now."""
+def accepts_connections(url: str) -> bool:
+    """True if the database accepts connections."""
     ping = pq.PGconn.ping(make_conninfo(url, connect_timeout=2).encode())
     return bool(ping == pq.Ping.OK)
 
 
-def shown(url: str) -> str:
-    """A URL without its password, for people."""
+def without_password(url: str) -> str:
+    """A URL without its password."""
     parts = conninfo_to_dict(url)
     where = f":{parts['port']}" if "port" in parts else ""
     return f"{parts.get('dbname', '')} at {parts.get('host', 'localhost')}{where}"
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, without its hints and positions."""
+    """The first line of an error, without hints and positions."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 

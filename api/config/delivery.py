@@ -1,4 +1,4 @@
-"""Who delivers in this installation: integrations; without one, in development, nobody for real."""
+"""The delivery providers: integrations, or in development a file and a simulated telco."""
 
 from typing import Final
 
@@ -13,8 +13,8 @@ OUTBOX: Final = "outbox.ndjson"
 
 
 def providers(settings: Settings, url: str, ledger: Ledger, environment: Environment) -> Providers:
-    """The providers of this installation. In development messages go to a file in RIM_HOME, and
-    airtime to a telco that is simulated."""
+    """Wire the providers. In development, messages go to a file in RIM_HOME and airtime to a
+    simulated telco."""
     egress = Egress(development=not settings.production)
     if settings.production:
         return Providers(url, ledger, environment, egress)

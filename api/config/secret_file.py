@@ -1,4 +1,4 @@
-"""The master secret that is made when none is set: one private file, the same for ever."""
+"""The generated master secret: one private file, never changed."""
 
 import contextlib
 import os
@@ -10,17 +10,17 @@ from typing import Final
 
 FILE: Final = "secret.key"
 SECRET_MIN: Final = 32
-"""Characters a secret has at least."""
+"""Minimum characters of a secret."""
 
 
 class SecretUnusable(Exception):
-    """The file of the secret is not private or not whole; the message says what to do."""
+    """The file is not private or not complete; the message says what to do."""
 
 
 def kept_secret(home: Path) -> bytes:
-    """The secret of this home, made at the first call, whoever calls first.
+    """The secret of this home, made at the first call; safe under races.
 
-    Raises OSError where the home cannot be written, SecretUnusable where the file is no good.
+    Raises OSError where the home is not writable, SecretUnusable for an invalid file.
     """
     path = home / FILE
     if not path.exists():
@@ -30,7 +30,7 @@ def kept_secret(home: Path) -> bytes:
 
 
 def found_secret(home: Path) -> bytes:
-    """The secret of this home, or nothing where there is none that may be used; makes none."""
+    """The secret of this home, or b"" where there is no usable one; makes none."""
     with contextlib.suppress(OSError, SecretUnusable):
         return _read(home / FILE)
     return b""
@@ -48,14 +48,14 @@ def _read(path: Path) -> bytes:
 
 
 def _make(path: Path) -> None:
-    """Write a secret elsewhere and link it to its name: it is there as a whole or not at all."""
+    """Write the secret to a temporary file and link it to its name, atomically."""
     handle, new = tempfile.mkstemp(prefix="new-secret-", dir=path.parent)
     try:
         with os.fdopen(handle, "w") as file:
             file.write(f"{secrets.token_urlsafe(32)}\n")
             file.flush()
             os.fsync(handle)
-        # Of several that race, one links; all of them use what it wrote.
+        # Of several processes one links; all read what it wrote.
         with contextlib.suppress(FileExistsError):
             os.link(new, path)
     finally:

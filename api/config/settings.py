@@ -1,4 +1,4 @@
-"""Every setting of the service: read once from the environment, checked, frozen."""
+"""Settings of the service: read once from the environment, validated, immutable."""
 
 import os
 import re
@@ -31,7 +31,7 @@ SECRETS = (
     "secret_key_previous",
     "test_recipients",
 )
-"""Settings whose values are never shown."""
+"""Settings whose values are never shown or logged."""
 
 
 def _default_home() -> Path:
@@ -70,9 +70,9 @@ Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeVali
 
 
 class Settings(BaseSettings):
-    """What may be set, all of it optional. Each field is RIM_ and its name, but DATABASE_URL.
+    """All settings, each optional: RIM_ and the field's name, but DATABASE_URL.
 
-    A description says what would be right: it is the text of the error and of the reference.
+    A field's description is the text of the error and of the reference.
     """
 
     model_config = SettingsConfigDict(
@@ -215,32 +215,31 @@ class Settings(BaseSettings):
 
     @property
     def storage_url(self) -> str:
-        """Where the files of tickets are kept."""
+        """The URL of the attachment store."""
         return self.attachments or (self.home / "attachments").as_uri()
 
     @property
     def backup_urls(self) -> dict[StorageLocation, str]:
-        """Where backups are kept, for each storage location that there is."""
+        """The URL of backups, for each storage location that is configured."""
         local = {StorageLocation.LOCAL: (self.home / "backups").as_uri()}
         return local | ({StorageLocation.CLOUD: self.backups} if self.backups else {})
 
     @property
     def production(self) -> bool:
-        """Whether real people's money is at stake: nothing generated, nothing simulated."""
+        """True in production: nothing is generated or simulated."""
         return self.env == "production"
 
     @property
     def secrets(self) -> list[bytes]:
-        """The master secret, and the one before it while that still counts."""
+        """The master secret, and the previous one during a rotation."""
         return [each for each in (self.secret_key, self.secret_key_previous) if each]
 
     @classmethod
     def load(cls, *, first_login: bool = False, keyless: bool = False) -> Self:
-        """The settings, with a secret key; made and kept in RIM_HOME if none is set.
+        """Read the settings; without a secret key, one is made and stored in RIM_HOME.
 
-        `first_login` says that an admin may be made now; `keyless` that there need be no secret
-        key, and that none is made. Raises SystemExit(2) after a line for each bad setting on
-        standard error.
+        `first_login` says that an admin may be made now; `keyless` that no secret key is needed or
+        made. Raises SystemExit(2) after a line for each bad setting on standard error.
         """
         if unknown := list(_unknown(os.environ)):
             _refuse(*unknown)
@@ -264,12 +263,12 @@ class Settings(BaseSettings):
         return settings.model_copy(update={"secret_key": key})
 
     def on(self, url: str) -> Self:
-        """The same settings for the database that was found or started."""
+        """The same settings for another database URL."""
         return self.model_copy(update={"database_url": url})
 
 
 def variable(field: str) -> str:
-    """The environment variable of a setting."""
+    """The environment variable of a field."""
     return str(Settings.model_fields[field].validation_alias or PREFIX + field.upper())
 
 

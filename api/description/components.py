@@ -1,14 +1,16 @@
-"""The named answers of the OpenAPI document: receipts, pages, objects that no row describes."""
+"""Named answers of the OpenAPI document: receipts, pages, objects without a read table."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from enum import StrEnum
 from functools import cache
 from types import GenericAlias
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, create_model
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, create_model
 from pydantic.alias_generators import to_camel
 
+from api.http.call import NDJSON
 from projections.tables.table import Row
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.command import Form
@@ -16,6 +18,8 @@ from rim_ledger.engine.command import Form
 Schema = dict[str, Any]
 
 TEXT: Final[Schema] = {"type": "string"}
+FILE: Final[Schema] = {"type": "string", "format": "binary"}
+"""Bytes. OpenAPI 3.1 needs no format for them, but generators of clients read it."""
 PROBLEM: Final[Schema] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance", "code", "requestId"],
@@ -41,6 +45,12 @@ PROBLEM: Final[Schema] = {
         "allowed": {"type": "array", "items": TEXT},
     },
 }
+JSON_OBJECT: Final = "JsonObject"
+SHAPES: Final[dict[str, Schema]] = {
+    "Problem": PROBLEM,
+    JSON_OBJECT: {"type": "object", "description": "Any fields.", "additionalProperties": True},
+}
+"""The components that FastAPI does not hear of from the routes."""
 
 
 class Receipt(BaseModel):
@@ -51,19 +61,45 @@ class Receipt(BaseModel):
     position: NonNegativeInt
 
 
+def ref(name: str) -> Schema:
+    """The reference to a component."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def shape(name: str, properties: Mapping[str, Any], optional: Collection[str] = ()) -> Schema:
+    """The reference to an object of these properties (JSON Schema), which the description names.
+    All but the optional ones are always there."""
+    required = [each for each in properties if each not in optional]
+    SHAPES[name] = {"type": "object", "required": required, "properties": dict(properties)}
+    return ref(name)
+
+
+def enumeration(kind: type[StrEnum]) -> Schema:
+    """The reference to one of these words, which the description names as the code does."""
+    SHAPES[kind.__name__] = {"type": "string", "enum": [*kind]}
+    return ref(kind.__name__)
+
+
+def lines_of(line: Schema) -> Schema:
+    """A body of NDJSON, each line of which is of a schema."""
+    words = "A line of JSON for each, as `contentSchema` says."
+    media_type = NDJSON.decode()
+    return FILE | {"contentMediaType": media_type, "contentSchema": line, "description": words}
+
+
 @cache
 def receipt_of(kind: type[Aggregate]) -> type[BaseModel]:
-    """The receipt of a command on an aggregate: with its business id, where it has one."""
+    """The receipt type of a command on an aggregate, with its business id if it has one."""
     if kind.BUSINESS_ID is None:
         return Receipt
     words = f"{Receipt.__doc__} Beside the id stands the business id."
-    fields: dict[str, Any] = {to_camel(kind.BUSINESS_ID): (str, Field(default=None))}
+    fields: dict[str, Any] = {to_camel(kind.BUSINESS_ID): (str, ...)}
     return create_model(f"{kind.__name__}Receipt", __base__=Receipt, __doc__=words, **fields)
 
 
 @cache
 def page_of(row: type[Row]) -> type[BaseModel]:
-    """A page of rows, and the cursor of the next one, which is null on the last."""
+    """The type of a page of rows with the next cursor, null on the last page."""
     fields: dict[str, Any] = {
         "items": (GenericAlias(list, row), ...),
         "nextCursor": (str | None, ...),
@@ -73,7 +109,7 @@ def page_of(row: type[Row]) -> type[BaseModel]:
 
 @cache
 def body_without(command: type[Form], names: frozenset[str]) -> type[BaseModel]:
-    """A command's body where the path has some of its fields."""
+    """A command's body without the fields that are path parameters."""
     given: dict[str, Any] = {
         name: (field.annotation, field)
         for name, field in command.model_fields.items()
@@ -87,8 +123,7 @@ _ANSWERS: Final[dict[str, type[BaseModel]]] = {}
 
 
 def answer_of(name: str, properties: Mapping[str, Any]) -> type[BaseModel]:
-    """An object of these properties (JSON Schema), all of which are always there; the same for
-    each route that gives one of this name."""
+    """A named object type with these properties (JSON Schema), all required; cached by name."""
     if name in _ANSWERS:
         return _ANSWERS[name]
     schema = {"type": "object", "required": [*properties], "properties": dict(properties)}

@@ -1,4 +1,4 @@
-"""What the log's events look like: a JSON Schema each, and an AsyncAPI document of all."""
+"""JSON Schemas of the log's events, and the AsyncAPI document of all."""
 
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -47,7 +47,15 @@ OPTIONAL: Final[Schema] = {
     "requestid": STRING,
     "causationid": {"type": "string", "format": "uuid", "description": "The event behind it."},
     "saidat": TIME | {"description": "When a provider says that it happened."},
-    "erased": {"const": True, "description": "A person in it was erased: their words are null."},
+    "erased": {
+        "type": "boolean",
+        "description": "True where a person in it was erased: their words are null.",
+    },
+}
+CLOUD_EVENT: Final[Schema] = {
+    "type": "object",
+    "required": [*ENVELOPE, "data"],
+    "properties": ENVELOPE | OPTIONAL | {"data": {"type": "object"}},
 }
 
 
@@ -84,7 +92,7 @@ async def get_async_api(_: "Context", __: Call, ___: Parameters) -> Reply:
 
 @cache
 def schema_of(event: type[Event]) -> Schema:
-    """The schema of an event's data, alone."""
+    """The schema of an event's data."""
     ((schema,), parts) = msgspec.json.schema_components([event], ref_template="#/$defs/{name}")
     own = parts.pop(event.__name__) if "$ref" in schema else schema
     head = {"$schema": DIALECT, "$id": schema_path(event)}
@@ -94,7 +102,7 @@ def schema_of(event: type[Event]) -> Schema:
 
 @cache
 def async_api() -> Schema:
-    """AsyncAPI 3.0 of the log."""
+    """AsyncAPI 3.0 document of the log."""
     names = sorted(EVENTS)
     template = "#/components/schemas/{name}"
     refs, parts = msgspec.json.schema_components([EVENTS[n] for n in names], ref_template=template)
@@ -115,11 +123,6 @@ def async_api() -> Schema:
         "summary": "Follow the log, live, as server-sent events.",
         "bindings": {"http": {"method": "GET", "query": query, "bindingVersion": "0.3.0"}},
     }
-    envelope = {
-        "type": "object",
-        "required": [*ENVELOPE, "data"],
-        "properties": ENVELOPE | OPTIONAL | {"data": {"type": "object"}},
-    }
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "RIM Ledger", "version": "1"},
@@ -128,7 +131,7 @@ def async_api() -> Schema:
         "operations": {"followEvents": follow},
         "components": {
             "messages": {name: _message(name, data[name]) for name in names},
-            "schemas": {"CloudEvent": envelope, **parts},
+            "schemas": {"CloudEvent": CLOUD_EVENT, **parts},
         },
     }
 
@@ -140,8 +143,7 @@ def _message(name: str, data: Schema) -> Schema:
 
 
 def _shown(event: type[Event], schema: Schema) -> Schema:
-    """The schema of what is shown: a word on the properties that speak of persons, which may
-    always be null, and nothing of what is kept back."""
+    """The schema as shown: personal properties are marked and nullable, internal ones left out."""
     back = kept_back(event)
     needed = [name for name in schema["required"] if name not in back]
     return schema | {"properties": _marked(event, schema, back), "required": needed}

@@ -1,4 +1,4 @@
-"""Examples for the OpenAPI document, made of what the schemas say."""
+"""Examples for the OpenAPI document, generated from schemas."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -28,7 +28,7 @@ EFFECTIVE_AT: Final[Schema] = {
 
 
 def example(schema: Schema, schemas: Mapping[str, Schema]) -> Any:  # noqa: PLR0911 - a line a type
-    """A value that the schema describes, made of the examples of its fields."""
+    """Give an example value of the schema, made of its fields' examples."""
     if "$ref" in schema:
         return example(schemas[schema["$ref"].rsplit("/", 1)[1]], schemas)
     if found := schema.get("examples"):

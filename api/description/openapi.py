@@ -1,4 +1,4 @@
-"""What FastAPI is told of the routes for its OpenAPI document, and what it cannot say itself."""
+"""What FastAPI needs of each route for its OpenAPI document."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,22 +11,23 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_pascal, to_snake
 
 from api.description.components import (
-    PROBLEM,
+    FILE,
     TEXT,
     Schema,
     answer_of,
     body_without,
+    lines_of,
     page_of,
     receipt_of,
+    ref,
 )
-from api.description.examples import EITHER_ID, example
+from api.description.examples import EITHER_ID
 from api.http.call import JSON, NDJSON
 from api.http.csv_text import CSV
 from api.pipeline import parameters
 from api.pipeline.reads import parameters_of
 from api.pipeline.routes import AnyRoute, List, One, Other, Route
 from projections.catalogue import ROW_OF
-from projections.tables.dictionary import meaning, unit
 from projections.tables.table import Row
 from rim_ledger.engine.command import Creation
 
@@ -48,10 +49,10 @@ SENTENCES: Final = {
 ALWAYS: Final = ("400", "401", "403", "404", "422", "429", "503")
 OF_COMMANDS: Final = (*ALWAYS, "408", "409", "412", "413", "415")
 BEARER: Final = HTTPBearer(scheme_name="session", auto_error=False)
-"""Declared for the document alone: the decision admits the caller."""
+"""For the document only: the decision authenticates the caller."""
 
 
-def described(route: AnyRoute) -> dict[str, Any]:
+def route_arguments(route: AnyRoute) -> dict[str, Any]:
     """The arguments of FastAPI's APIRoute for a route of the table."""
     found: dict[str, Any] = {
         "operation_id": operation_id(route),
@@ -79,7 +80,7 @@ def described(route: AnyRoute) -> dict[str, Any]:
         case One():
             found["response_model"] = route.row
         case Other():
-            found |= _other(route, extra)
+            _describe_other(route, found, extra)
     if any(each["name"] == "effectiveAt" for each in extra["parameters"]):
         found["responses"][200] = {"headers": _OF_THE_PAST}
     if isinstance(route, Other) and route.public:
@@ -90,7 +91,7 @@ def described(route: AnyRoute) -> dict[str, Any]:
 
 
 def signature(route: AnyRoute) -> Signature:
-    """The parameters of the function that FastAPI would call: the body, if there is one."""
+    """The signature that FastAPI inspects: the body, if there is one."""
     form = _form(route)
     if form is None:
         return Signature()
@@ -99,26 +100,8 @@ def signature(route: AnyRoute) -> Signature:
     return Signature([Parameter("body", Parameter.KEYWORD_ONLY, annotation=form, default=body)])
 
 
-def complete(document: Schema, routes: Iterable[AnyRoute]) -> Schema:
-    """Add to FastAPI's document what it does not ask of the routes: an example of each command,
-    what the columns mean, and the shape of a problem."""
-    schemas = document["components"]["schemas"]
-    schemas["Problem"] = PROBLEM
-    rows = {route.row for route in routes if isinstance(route, List | One)}
-    for row in rows:
-        _describe_columns(row, schemas[row.__name__])
-    for route in routes:
-        if isinstance(route, Route):
-            body = document["paths"][route.path][route.method.lower()]["requestBody"]
-            content = body["content"]["application/json"]
-            name = content["schema"]["$ref"].rsplit("/", 1)[1]
-            body["required"] = bool(schemas[name].get("required"))
-            content["example"] = example(schemas[name], schemas)
-    return document
-
-
 def operation_id(route: AnyRoute) -> str:
-    """The name of an operation: its command's, its function's, or that of what is read."""
+    """The operation's name: its command's, its function's, or that of the rows read."""
     match route:
         case Route():
             return to_snake(route.command.__name__)
@@ -137,17 +120,19 @@ def _name(row: type[Row]) -> str:
 
 
 def _plural(path: str) -> str:
-    """/v1/users/{id}/loans as user_loans: what stands before a parameter is one of them."""
+    """The plural of a path, such as user_loans for /v1/users/{id}/loans."""
     words = re.sub(r"s?((?:/\{\w+\})+)/", "/", path.removeprefix("/v1/"))
     return re.sub(r"\W", "_", words)
 
 
 def _tag(route: AnyRoute) -> str:
-    return route.path.split("/")[2 if route.path.startswith("/v1/") else 1]
+    """The group of an operation: what its path begins with, without the ending of a file."""
+    version, _, rest = route.path.removeprefix("/").partition("/")
+    return rest.split("/")[0].partition(".")[0] if version == "v1" else "service"
 
 
 def _form(route: AnyRoute) -> type[BaseModel] | None:
-    """What a body is read into."""
+    """The model of the body, if any."""
     if isinstance(route, Other):
         return route.form
     if not isinstance(route, Route):
@@ -157,10 +142,10 @@ def _form(route: AnyRoute) -> type[BaseModel] | None:
 
 
 def _words(route: AnyRoute) -> str:
-    """What a form says of itself; without one, what the answer says."""
+    """The description: the form's docstring, else the answer's."""
     form = route.command if isinstance(route, Route) else getattr(route, "form", None)
-    said = form or getattr(route, "answer", None)
-    words = " ".join((said.__doc__ or "").split()) if said else ""
+    source = form or getattr(route, "answer", None)
+    words = " ".join((source.__doc__ or "").split()) if source else ""
     if isinstance(route, Route):
         words += f" Needs the permission {':'.join(route.needs)}."
     own = getattr(route, "own", False)
@@ -168,7 +153,7 @@ def _words(route: AnyRoute) -> str:
 
 
 def _parameters(route: AnyRoute) -> Iterator[Schema]:
-    """The parameters of path, query and head: we read them ourselves."""
+    """Parameters of path, query and header, which the pipeline parses itself."""
     for name in _in_path(route):
         schema = EITHER_ID if name == "id" else TEXT
         yield {"name": name, "in": "path", "required": True, "schema": schema}
@@ -206,14 +191,14 @@ def _statuses(route: AnyRoute) -> tuple[str, ...]:
 
 
 def _problems(statuses: Iterable[str]) -> Iterator[tuple[int | str, Schema]]:
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = {"application/problem+json": {"schema": ref("Problem")}}
     for each in statuses:
         yield int(each), {"description": SENTENCES[each], "content": content}
 
 
-def _other(route: Other, extra: Schema) -> dict[str, Any]:
-    """What the answer of another route is; its body, where no form describes that."""
-    found: dict[str, Any] = {"status_code": route.status}
+def _describe_other(route: Other, found: dict[str, Any], extra: Schema) -> None:
+    """Describe the answer of a route of kind Other, and its body where no form describes it."""
+    found |= {"status_code": route.status, "include_in_schema": not route.former}
     if route.form is None and (body := BODIES.get(route.media_type)):
         content = {route.media_type: {"schema": body}}
         extra["requestBody"] = {"required": True, "content": content}
@@ -221,61 +206,57 @@ def _other(route: Other, extra: Schema) -> dict[str, Any]:
     if route.gives is not None:
         found["response_model"] = answer_of(route.gives_name or f"{name}Answer", route.gives)
     if route.or_gives is not None:
-        found["response_model"] |= answer_of(f"{name}Alternative", route.or_gives)
+        alternative = answer_of(route.or_gives_name, route.or_gives)
+        if route.or_status is None:
+            found["response_model"] |= alternative
+        else:
+            words = {"model": alternative, "description": SENTENCES[str(route.or_status)]}
+            found["responses"][route.or_status] = words
     if route.answers != "application/json":
         found["response_class"] = type("Answer", (Response,), {"media_type": route.answers})
-    if more := [each.decode() for each in route.offers if each != JSON]:
-        extra["responses"] = {str(route.status): {"content": _texts(more)}}
-    return found
-
-
-def _texts(media_types: Iterable[str]) -> Schema:
-    return {each: {"schema": TEXT} for each in media_types}
+    content = {each.decode(): {"schema": TEXT} for each in route.offers if each != JSON}
+    if schema := ANSWERS.get(route.answers):
+        content[route.answers] = {"schema": schema}
+    if content:
+        extra["responses"] = {str(route.status): {"content": content}}
 
 
 def _lines(route: List) -> Schema:
-    """A list as lines, to its end where no limit is given; and the page's owner, where it has
-    one."""
+    """The answer of a list: NDJSON, CSV or a page, with the page's owner where it has one."""
     heads = ",".join(column.wire for column in route.row.COLUMNS.values())
-    row = {"$ref": f"#/components/schemas/{route.row.__name__}"}
     lines: Schema = {
-        NDJSON.decode(): {"schema": {"description": "A line for each row.", **row}},
+        NDJSON.decode(): {"schema": lines_of(ref(route.row.__name__))},
         CSV.decode(): {
             "schema": {"description": f"A head, and a line for each row: {heads}.", **TEXT}
         },
     }
     if route.of and route.with_owner:
-        owner = {"$ref": f"#/components/schemas/{route.of[1].__name__}"}
+        owner = ref(route.of[1].__name__)
         lines["application/json"] = {"schema": {"allOf": [owner]}}
     return lines
-
-
-def _describe_columns(row: type[Row], schema: Schema) -> None:
-    """What each column means. What borrowers are not shown is not always there."""
-    for column in row.COLUMNS.values():
-        measure = unit(row.TABLE, column.name, column.sql_type)
-        words = meaning(row.TABLE, column.name) + (f" Unit: {measure}." if measure else "")
-        schema["properties"][column.wire]["description"] = words
-    internal = {column.wire for column in row.COLUMNS.values() if column.internal}
-    if internal:
-        schema["required"] = [name for name in schema["required"] if name not in internal]
-        schema["description"] += f" Borrowers do not see {', '.join(sorted(internal))}."
 
 
 def _header(name: str, schema: Schema, words: str) -> Schema:
     return {"name": name, "in": "header", "schema": schema, "description": words}
 
 
-_FILE: Final[Schema] = {"type": "string", "contentMediaType": "application/octet-stream"}
 BODIES: Final[Mapping[str, Schema]] = {
-    "text/csv": TEXT,
+    "text/csv": FILE,
     "multipart/form-data": {
         "type": "object",
         "required": ["file"],
-        "properties": {"file": _FILE},
+        "properties": {"file": FILE},
     },
 }
-"""Bodies that no form describes."""
+"""Bodies without a form, by media type."""
+ANSWERS: Final[Mapping[str, Schema]] = {
+    "*/*": FILE,
+    "application/octet-stream": FILE,
+    "application/schema+json": {"type": "object"},
+    "application/vnd.apache.parquet": FILE,
+    NDJSON.decode(): FILE,
+}
+"""Answers that are neither JSON of ours nor text."""
 _POSITION: Final = _header(
     "Ledger-Position", {"type": "integer", "minimum": 0}, "Answer from this position on."
 )

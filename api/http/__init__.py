@@ -1,1 +1,1 @@
-"""HTTP itself: bytes to values and back, and what is wrong with them."""
+"""HTTP: parsing of requests, encoding of answers, problems, limits."""

@@ -1,4 +1,4 @@
-"""Which of the media types that a route gives a request prefers (RFC 9110, 12.5.1)."""
+"""Content negotiation: the media type that an Accept header prefers (RFC 9110, 12.5.1)."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from rim_ledger.engine.refusals import Refused
 
 ELEMENT: Final = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.?)*(?:"|\Z))+', re.DOTALL)
-"""What stands between commas; a quoted text that does not end goes on to the end."""
+"""A list element; an unterminated quoted string extends to the end."""
 TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 RANGE: Final = re.compile(rb"\s*(" + TOKEN + rb")/(" + TOKEN + rb")\s*((?:;.*)?)", re.DOTALL)
 WEIGHT: Final = re.compile(rb";\s*[qQ]\s*=\s*([^;\s]*)")
@@ -15,11 +15,11 @@ QUALITY: Final = re.compile(rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
 
 class NotAcceptable(Refused):
-    """The request takes none of the media types that its route gives."""
+    """The request accepts none of the route's media types."""
 
 
 class Range(NamedTuple):
-    """A media range: how much it is wanted (0 to 1), and its place in the header."""
+    """A media range: its weight (0 to 1) and its place in the header."""
 
     type: bytes
     subtype: bytes
@@ -27,7 +27,7 @@ class Range(NamedTuple):
     place: int
 
     def fits(self, offer: bytes) -> int:
-        """How closely it names a media type: 3 by name, 2 by the type alone, 1 as any, 0 not."""
+        """Specificity of a match: 3 exact, 2 by type, 1 any, 0 none."""
         kind, _, subtype = offer.partition(b"/")
         if (self.type, self.subtype) == (b"*", b"*"):
             return 1
@@ -37,10 +37,10 @@ class Range(NamedTuple):
 
 
 def preferred(accept: bytes | None, offers: Sequence[bytes]) -> bytes:
-    """The media type among the offers that an Accept header wants most; the first, when it says
-    nothing that can be meant. Of what is wanted alike, what is named more closely or earlier.
+    """Give the offer that an Accept header prefers; the first, for a missing or malformed header.
+    Equal weights are decided by specificity, then by order.
 
-    Raises NotAcceptable when all of them are refused, be it by not being named.
+    Raises NotAcceptable when none is accepted.
     """
     ranges = list(_ranges(accept or b""))
     if not ranges:
@@ -54,14 +54,14 @@ def preferred(accept: bytes | None, offers: Sequence[bytes]) -> bytes:
 
 
 def _wanted(ranges: Sequence[Range], offer: bytes) -> tuple[float, int, int]:
-    """How much an offer is wanted, by the range that names it most closely."""
+    """Weight of an offer, taken from the most specific range, then specificity and order."""
     closest = max(ranges, key=lambda each: (each.fits(offer), each.quality))
     fit = closest.fits(offer)
     return (closest.quality if fit else 0.0), fit, -closest.place
 
 
 def _ranges(header: bytes) -> Iterator[Range]:
-    """The media ranges of a header. What is malformed is passed over."""
+    """The media ranges of a header; malformed ones are skipped."""
     for place, element in enumerate(ELEMENT.findall(header)):
         if (found := RANGE.fullmatch(element)) is None:
             continue

@@ -1,4 +1,4 @@
-"""Reads a request's body: bounded, and as strict JSON that means one thing only."""
+"""Reads a request's body with limits, and parses strict JSON."""
 
 import asyncio
 import json
@@ -23,13 +23,13 @@ from rim_ledger.engine.refusals import Unavailable
 
 BODY_MAX: Final = 1024 * 1024
 BODY_SECONDS: Final = 60.0
-"""A body that is read as a whole is there within so many seconds."""
+"""Timeout for a body that is read as a whole."""
 PAUSE_MAX: Final = 60.0
-"""Seconds that a body which is read piece by piece may pause."""
+"""Maximum pause in a body that is read in chunks."""
 DEPTH_MAX: Final = 20
 DIGITS_MAX: Final = 40
 MEMBERS_MAX: Final = 1_000
-"""Names in one JSON object: each that is wrong takes time to say so."""
+"""Maximum names in one JSON object: each wrong one costs time to report."""
 SUSPECT: Final = re.compile(r"\\u(0000|[dD][89a-fA-F])")
 SURROGATE: Final = re.compile("[\0\ud800-\udfff]")
 
@@ -38,14 +38,14 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class Disconnected(Unavailable):
-    """The client left before it had said everything."""
+    """The client left before its body was complete."""
 
 
 class Chunks:
-    """A body, piece by piece, as it arrives; unpacked, where its headers say that it is packed.
+    """The chunks of a body as they arrive, decompressed if the headers say so.
 
-    Raises WrongType at once for a coding that is not taken; later what Gunzip raises, and TooSlow
-    for a long pause or, given a number of seconds, when it has not all come by then.
+    Raises WrongType at once for another coding; later what Gunzip raises, and TooSlow for a long
+    pause or, given a timeout in seconds, when it is exceeded.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class Chunks:
             if not self._more:
                 self._gunzip.end()
             self._unpacked = self._gunzip.unpack(await self._next())
-        await asyncio.sleep(0)  # Others have their turn between the pieces of what came at once.
+        await asyncio.sleep(0)  # Let other tasks run between chunks of one read.
         return piece
 
     async def _next(self) -> bytes:
-        """What came next, as it came."""
+        """The next chunk, as received."""
         if not self._more:
             raise StopAsyncIteration
         until = self._until or asyncio.get_running_loop().time() + PAUSE_MAX
@@ -110,7 +110,7 @@ def _resumed(coroutine: Generator[Any, Any, T], awaited: Any) -> Generator[Any, 
 
 
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """The whole body; TooLarge as soon as it is known to be above the limit, in bytes."""
+    """Read the whole body. Raises TooLarge as soon as it exceeds the limit in bytes."""
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > limit:
         raise _too_large(limit)
@@ -118,7 +118,7 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
 
 
 async def gather(chunks: AsyncIterable[bytes], limit: int) -> bytes:
-    """All pieces of a body as one; TooLarge above the limit, in bytes."""
+    """Join all chunks. Raises TooLarge above the limit in bytes."""
     parts: list[bytes] = []
     size = 0
     async for part in chunks:
@@ -130,7 +130,7 @@ async def gather(chunks: AsyncIterable[bytes], limit: int) -> bytes:
 
 
 def unpacked(body: bytes, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """A whole body that was taken as it came, in bytes as its headers mean them."""
+    """Decompress a complete body as its headers say. The limit is in bytes."""
     if not is_gzip(headers):
         return body
     gunzip, parts, size = Gunzip(), list[bytes](), 0
@@ -148,10 +148,10 @@ def _too_large(limit: int) -> TooLarge:
 
 
 def read_json(body: bytes) -> Any:
-    """The value of a JSON text. Raises Malformed for what is not JSON, or not safely so.
+    """Parse a JSON text. Raises Malformed for invalid or ambiguous JSON.
 
-    A number that a float tells exactly is a float; any other stays a Decimal, so that nothing is
-    rounded away before a rule has seen it.
+    Numbers that a float represents exactly are floats, others Decimals, so that rules see the exact
+    value.
     """
     try:
         text = body.decode()
@@ -167,7 +167,7 @@ def read_json(body: bytes) -> Any:
 
 
 class _Odd(ValueError):
-    """JSON by the letter, and still not to be trusted."""
+    """Valid JSON that is ambiguous or unsafe."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

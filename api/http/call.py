@@ -1,4 +1,4 @@
-"""One HTTP request as the routes see it, and the reply they give."""
+"""One HTTP request as routes see it, and the reply they give."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,12 +20,12 @@ from rim_ledger.engine.refusals import Unauthenticated
 JSON: Final = b"application/json"
 NDJSON: Final = b"application/x-ndjson"
 REQUEST: Final = ContextVar("request", default="")
-"""The id of the request that is being answered, for the log."""
+"""The id of the current request, for the log."""
 USER_AGENT_MAX: Final = 512
 WITH_PORT: Final = re.compile(
     r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}", re.ASCII
 )
-"""An address as proxies write it: IPv6 in brackets, and a port."""
+"""An address as proxies write it: IPv6 in brackets, with a port."""
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 Headers = list[tuple[bytes, bytes]]
@@ -33,8 +33,7 @@ NONE: Final[Headers] = []
 
 
 class Reply(Response):
-    """A status, a body and the headers that only this answer has; the call adds those that every
-    answer has."""
+    """Status, body and this answer's own headers; the call adds the common ones."""
 
     def __init__(
         self, status: int, body: bytes = b"", headers: Headers = NONE, media_type: bytes = JSON
@@ -48,7 +47,7 @@ class Reply(Response):
 
 
 class Call:
-    """A request: who asks, from where, and where its body can be read."""
+    """A request: credentials, origin and body."""
 
     __slots__ = (
         "before_start",
@@ -94,49 +93,49 @@ class Call:
         )
         self.token_hash = _token_hash(self.headers)
         self.given: Given = {}
-        """The parameters of the query, once they are known to be ones that the route takes."""
+        """The query parameters, once validated against the route."""
         self.parameters: Mapping[str, str] = {}
-        """Those of its path."""
+        """The path parameters."""
         self.media_type = JSON
-        """What the answer is to be, where the route gives several."""
+        """The negotiated media type."""
         self.position = 0
-        """The position that the answer reflects at least, once the read tables have come to it."""
+        """The position that the answer reflects at least."""
         self.limits: Headers = []
-        """What is left of what the caller may ask for; every answer tells it."""
+        """Rate limit headers of the answer."""
         self.before_start: Callable[[], Awaitable[None]] | None = None
-        """What goes before the answer, once; it may raise, and there is no such answer then."""
+        """Called once before the answer starts; may raise, which prevents the answer."""
         self.started = False
-        """Whether an answer has begun, after which there can be no other."""
+        """True once the answer has started, after which no other can be sent."""
         self.status = 200
-        """The status of the answer that has begun."""
+        """The status of the started answer."""
         self.progress = ""
-        """What was done so far, for the log, should the answer break off."""
+        """Progress so far, logged if the answer is aborted."""
 
     def header(self, name: bytes) -> str | None:
-        """A header's text, or None when the request has none of that name."""
+        """A header's value, None if absent."""
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
     @property
     def token(self) -> str:
-        """The hash of the bearer token; Unauthenticated when there is none."""
+        """The hash of the bearer token. Raises Unauthenticated if there is none."""
         if not self.token_hash:
             raise Unauthenticated("unauthenticated", "This needs a bearer token; log in first.")
         return self.token_hash
 
     async def left(self) -> None:
-        """Return once the client has left. Its body was read, or there is none."""
+        """Return once the client has disconnected. The body must have been read."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
     async def about_to_start(self) -> None:
-        """Do what goes before the answer, if it was not done."""
+        """Run `before_start`, once."""
         if before := self.before_start:
             await before()
             self.before_start = None
 
     async def start(self, status: int, headers: Headers) -> None:
-        """Send the head of an answer: these headers, and those that every answer has."""
+        """Send status and headers, with those of every answer."""
         await self.about_to_start()
         own = [(b"cache-control", b"no-store"), (b"x-request-id", self.id.encode())]
         headers = [*own, *self.limits, *headers]
@@ -144,7 +143,7 @@ class Call:
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def reply(self, reply: Reply) -> None:
-        """Send a whole answer."""
+        """Send a complete answer."""
         headers = [(b"content-length", b"%d" % len(reply.body)), *reply.raw_headers]
         if reply.body:
             headers.append((b"content-type", reply.content_type))
@@ -153,11 +152,11 @@ class Call:
         await self.send({"type": "http.response.body", "body": body})
 
     async def go_on(self, body: bytes, *, more: bool = True) -> None:
-        """Send a part of a body, and wait while the client has not taken most of those before."""
+        """Send a part of the body; waits while the client's buffer is full."""
         await self.send({"type": "http.response.body", "body": body, "more_body": more})
 
     def stamp(self, environment: Environment, key: str | None = None) -> Stamp:
-        """The stamp of what this request asks for; who asks is filled in on admission."""
+        """Make the stamp of this request; admission adds the principal."""
         agent = self.header(b"user-agent")
         return Stamp(
             at=environment.now(),
@@ -170,14 +169,14 @@ class Call:
 
 
 def path_of(scope: Mapping[str, Any]) -> str:
-    """The path as it was written. No path of ours needs percent-encoding, so one that is encoded
-    leads nowhere, whatever another server on the way has taken it for."""
+    """The path as sent. No route's path needs percent-encoding, so an encoded one matches nothing,
+    however a proxy has decoded it."""
     raw: bytes | None = scope.get("raw_path")
     return raw.decode("latin-1") if raw else str(scope["path"])
 
 
 def _token_hash(headers: Mapping[bytes, bytes]) -> str:
-    """What the ledger knows the bearer token by; empty without one."""
+    """The ledger's hash of the bearer token; empty without one."""
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     known = scheme.lower() == "bearer" and token.strip()
     return token_hash(known) if known else ""
@@ -194,7 +193,7 @@ def _printable(text: str) -> str:
 
 @lru_cache(10_000)
 def _client_ip(peer: str, forwarded: bytes, proxies: Networks) -> str | None:
-    """The right-most hop that is not a trusted proxy; a header alone proves nothing."""
+    """The right-most hop that is not a trusted proxy; headers of untrusted peers are ignored."""
     hops = forwarded.decode("latin-1").split(",")
     address = _address(peer)
     while address and hops and any(address in network for network in proxies):
@@ -205,7 +204,7 @@ def _client_ip(peer: str, forwarded: bytes, proxies: Networks) -> str | None:
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """The address of a hop, which may name the port that it came from as well."""
+    """The address of a hop, which may have a port."""
     found = WITH_PORT.fullmatch(text)
     try:
         address = ip_address((found[1] or found[2]) if found else text)

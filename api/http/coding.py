@@ -1,4 +1,4 @@
-"""Undoes the Content-Encoding of a body: gzip, within bounds."""
+"""Decompresses gzip bodies (Content-Encoding), with limits."""
 
 import zlib
 from collections.abc import Iterator, Mapping
@@ -7,21 +7,21 @@ from typing import Final
 from api.http.problem import Malformed, TooLarge, WrongType
 
 PIECE_MAX: Final = 64 * 1024
-"""Bytes that are unpacked at once."""
+"""Bytes decompressed at once."""
 FREE_MAX: Final = 16 * 1024 * 1024
-"""Bytes that any gzip body may unpack to."""
+"""Bytes that any gzip body may decompress to."""
 RATIO_MAX: Final = 100
-"""Times its own size that a larger one may unpack to: what is no attack stays far below."""
+"""Maximum ratio above FREE_MAX; honest content stays far below."""
 GZIP_WINDOW: Final = 31
-"""What tells zlib to expect the header and the checksum of gzip."""
+"""zlib's window bits for gzip header and checksum."""
 
 GZIP: Final = frozenset({"gzip", "x-gzip"})
 
 
 def is_gzip(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a body is packed. Raises WrongType for any coding but one gzip."""
-    said = headers.get(b"content-encoding", b"").decode("latin-1").lower().split(",")
-    codings = [each for word in said if (each := word.strip()) not in ("", "identity")]
+    """True for a gzip body. Raises WrongType for any coding but a single gzip."""
+    names = headers.get(b"content-encoding", b"").decode("latin-1").lower().split(",")
+    codings = [each for word in names if (each := word.strip()) not in ("", "identity")]
     if len(codings) > 1 or not GZIP.issuperset(codings):
         words = "A body is taken as it is, or with Content-Encoding: gzip once. Send it like that."
         raise WrongType("unsupported-content-encoding", words)
@@ -29,10 +29,9 @@ def is_gzip(headers: Mapping[bytes, bytes]) -> bool:
 
 
 class Gunzip:
-    """Unpacks a gzip body as it comes. Never more than a piece of it is in memory here.
+    """Decompresses gzip incrementally, with one piece in memory at most.
 
-    Raises Malformed for what is not gzip, or ends too early; TooLarge for what unpacks to far more
-    than its own size.
+    Raises Malformed for invalid or truncated gzip, TooLarge for a decompression bomb.
     """
 
     def __init__(self) -> None:
@@ -40,11 +39,11 @@ class Gunzip:
         self._packed = self._unpacked = 0
 
     def unpack(self, data: bytes) -> Iterator[bytes]:
-        """What the next bytes of the body unpack to, piece by piece. Take all of it."""
+        """Yield the decompressed pieces of the next bytes; must be exhausted."""
         self._packed += len(data)
         full = False
         while data or full:
-            if self._inflate.eof:  # A gzip file is one member or several.
+            if self._inflate.eof:  # A gzip file has one or more members.
                 self._inflate = zlib.decompressobj(GZIP_WINDOW)
             try:
                 piece = self._inflate.decompress(data, PIECE_MAX)
@@ -59,7 +58,7 @@ class Gunzip:
             yield piece
 
     def end(self) -> None:
-        """The body is over. An empty one is no gzip, and nothing was said either."""
+        """Check that the body is complete. An empty body is no gzip."""
         if self._packed and not self._inflate.eof:
             raise _malformed()
 

@@ -1,4 +1,4 @@
-"""What a body says it is: its media type, and the characters that it is written in."""
+"""Checks the Content-Type of a body: media type and charset."""
 
 from collections.abc import Mapping
 from email.message import Message
@@ -8,7 +8,7 @@ from typing import Final
 from api.http.problem import WrongType
 
 UTF_8: Final = {"utf-8": "utf-8", "utf8": "utf-8", "us-ascii": "utf-8"}
-"""How a charset may be spelled, and what Python calls it."""
+"""Spellings of a charset, and Python's codec."""
 OF_TEXT: Final = UTF_8 | {
     "utf-16": "utf-16",
     "utf-16le": "utf-16-le",
@@ -18,23 +18,23 @@ OF_TEXT: Final = UTF_8 | {
     "iso-8859-1": "latin-1",
     "latin1": "latin-1",
 }
-"""The same for files of text, which people write with many programs."""
+"""The same for text files, which many programs write."""
 
 
 def require_media_type(
     headers: Mapping[bytes, bytes], wanted: bytes, charsets: Mapping[str, str] = UTF_8
 ) -> str | None:
-    """The charset that a body names, as Python calls it; None where it names none.
+    """Require a media type; gives Python's codec of the named charset, None if none is named.
 
-    Raises WrongType for a body that says it is something else, or in other characters.
+    Raises WrongType for another media type or charset.
     """
-    named, said = _said(headers.get(b"content-type", b""))
+    named, given = _said(headers.get(b"content-type", b""))
     if named != wanted.decode():
         words = f"This path reads {wanted.decode()}; the Content-Type says otherwise."
         raise WrongType("unsupported-media-type", words)
-    if not said:
+    if not given:
         return None
-    known = {charsets.get(each) for each in said}
+    known = {charsets.get(each) for each in given}
     if len(known) > 1 or None in known:
         names = "utf-8" if charsets is UTF_8 else "utf-8, utf-16, windows-1252 or iso-8859-1"
         words = f"This path reads {wanted.decode()} with charset={names}, or without charset."
@@ -44,7 +44,7 @@ def require_media_type(
 
 @lru_cache(1000)
 def _said(content_type: bytes) -> tuple[str, frozenset[str]]:
-    """The media type that a header names, and the charsets."""
+    """Parse a header into the media type and its charsets."""
     message = Message()
     message["content-type"] = content_type.decode("latin-1")
     (named, _), *parameters = message.get_params([("", "")])

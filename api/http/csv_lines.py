@@ -1,4 +1,4 @@
-"""Reads a statement in CSV line by line: bounded, and no line is lost."""
+"""Reads a statement in CSV line by line, with limits; every line gives a result."""
 
 import csv
 import re
@@ -20,26 +20,25 @@ from rim_ledger.payments.statement_matching import StatementLine
 
 LINES_MAX: Final = 100_000
 BYTES_MAX: Final = 32 * 1024 * 1024
-"""Bytes of a whole file in UTF-8."""
+"""Maximum bytes of a file in UTF-8."""
 LINE_MAX: Final = 64 * 1024
-"""Bytes of one line."""
+"""Maximum bytes of one line."""
 MEMORY_MAX: Final = 1024 * 1024
-"""Bytes of a file that are kept in memory; a longer one waits on the disk, without a name."""
+"""Bytes kept in memory; a larger file goes to an unnamed temporary file."""
 FIELDS: Final = ("date", "reference", "amount", "provider", "narration")
 LINE_END: Final = re.compile(rb"\r\n?|\n")
 GOES_ON: Final = "A quote that is opened here or above is not closed in its line."
 
 
 class Upload(Struct, frozen=True):
-    """A whole file, gone once it is closed, and the hash of its bytes in UTF-8."""
+    """A complete file, deleted when closed, and the hash of its UTF-8 bytes."""
 
     text: TextIOWrapper
     sha256: str
 
 
 class _Bounds:
-    """Looks at a file as it comes: at its lines, their bytes, their characters. Raises TooLarge or
-    WrongType."""
+    """Checks lines, bytes and characters of a file as it arrives. Raises TooLarge or WrongType."""
 
     def __init__(self) -> None:
         self._lines = self._length = self._size = 0
@@ -56,7 +55,7 @@ class _Bounds:
         if self._size > BYTES_MAX:
             raise TooLarge("statement-too-large", f"A statement has at most {BYTES_MAX} bytes.")
         if self._after_return and chunk.startswith(b"\n"):
-            chunk = chunk[1:]  # The second half of a line end, which was counted.
+            chunk = chunk[1:]  # The second half of a CRLF, already counted.
         self._after_return = chunk.endswith(b"\r")
         for number, piece in enumerate(LINE_END.split(chunk)):
             self._lines += number > 0
@@ -64,19 +63,19 @@ class _Bounds:
             self._require()
 
     def end(self) -> None:
-        """The file is over; its last line needs no end."""
+        """The end of the file; its last line needs no line end."""
         self._lines += self._length > 0
         self._require()
 
     def _require(self) -> None:
-        if self._lines - 1 > LINES_MAX:  # The header is a line too.
+        if self._lines - 1 > LINES_MAX:  # The header counts too.
             raise TooLarge("too-many-lines", f"A statement has at most {LINES_MAX} lines.")
         if self._length > LINE_MAX:
             raise TooLarge("line-too-long", f"A line has at most {LINE_MAX} bytes.")
 
 
 async def receive_file(pieces: AsyncIterable[bytes]) -> Upload:
-    """The file in a body, set aside. Raises TooLarge or WrongType as soon as that is known."""
+    """Receive a body into a temporary file. Raises TooLarge or WrongType as early as possible."""
     file = SpooledTemporaryFile[bytes](MEMORY_MAX)
     try:
         digest, bounds = sha256(), _Bounds()
@@ -93,12 +92,10 @@ async def receive_file(pieces: AsyncIterable[bytes]) -> Upload:
 
 
 def read_lines(text: Iterable[str]) -> Iterator[StatementLine | Finding]:
-    """Every line below the header: a payment to be looked for, or what is wrong with it. Lines of
-    nothing but commas and space are none, and do not count.
+    """Yield for every line below the header a payment or a finding; blank lines are skipped.
 
-    A record has one line: where a quoted field goes on over the end of its line, each line that it
-    touches is an invalid one. So neither a stray quote hides a payment, nor does what somebody
-    wrote about a payment become one. Raises Invalid when the header is not as it should be.
+    A record is one line: every line of a quoted field that spans lines is invalid. So a stray quote
+    hides no payment, and quoted text becomes none. Raises Invalid for a wrong header.
     """
     lines = iter(text)
     return _lines(lines, _header(next(lines, "")))
@@ -108,7 +105,7 @@ def _lines(lines: Iterator[str], names: Sequence[str]) -> Iterator[StatementLine
     seen: dict[tuple[str, str], int] = {}
     number, quoted = 1, False
     for line in lines:
-        was, quoted = quoted, _goes_on(line, quoted=quoted)
+        was, quoted = quoted, _is_quote_open(line, quoted=quoted)
         if not line.replace(",", "").strip():
             continue
         found: StatementLine | Finding | str | None = GOES_ON
@@ -122,10 +119,11 @@ def _lines(lines: Iterator[str], names: Sequence[str]) -> Iterator[StatementLine
         number += 1
 
 
-def _goes_on(line: str, *, quoted: bool) -> bool:
-    """Whether a quoted field is open at the end of a line; `quoted` says that one is at its start.
+def _is_quote_open(line: str, *, quoted: bool) -> bool:
+    """True if a quoted field is open at the end of a line; `quoted` says whether one is at its
+    start.
 
-    The reader of CSV knows: it then asks for another line.
+    The CSV reader decides: it asks for another line.
     """
     if not (quoted or '"' in line):
         return False
@@ -143,7 +141,7 @@ def _goes_on(line: str, *, quoted: bool) -> bool:
 def _read(
     number: int, line: str, names: Sequence[str], seen: dict[tuple[str, str], int]
 ) -> StatementLine | Finding | str | None:
-    """The payment in a line, or what is wrong with it; None for a line of empty fields."""
+    """Parse a line: a payment or the fault; None for empty fields."""
     try:
         (values,) = csv.reader([line], strict=True)
     except csv.Error as error:
@@ -170,10 +168,10 @@ def _header(line: str) -> list[str]:
 def _line(
     number: int, fields: Mapping[str, str], seen: dict[tuple[str, str], int]
 ) -> StatementLine | Finding | str:
-    """The payment in a line, unless an earlier line has it; or what is wrong, not repeating it."""
-    said = {name: fields[name] for name in FIELDS if name != "narration"}
+    """Validate the fields of a line that no earlier line repeats; faults do not quote the line."""
+    values = {name: fields[name] for name in FIELDS if name != "narration"}
     try:
-        line = StatementLine.model_validate({"line": number, **said})
+        line = StatementLine.model_validate({"line": number, **values})
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return f"{first['loc'][0]}: {first['msg']}"

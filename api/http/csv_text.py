@@ -1,4 +1,4 @@
-"""Tables as CSV (RFC 4180), which spreadsheets open without running anything in them."""
+"""Tables as CSV (RFC 4180), safe from formula injection."""
 
 import csv
 import io
@@ -9,12 +9,12 @@ from typing import Any, Final
 CSV: Final = b"text/csv"
 CSV_UTF8: Final = b"text/csv; charset=utf-8"
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a text begins with that a spreadsheet takes for a formula, or for space before one."""
+"""First characters that make a spreadsheet take text for a formula, or skip to one."""
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> bytes:
-    """Rows as lines of CSV, times in RFC 3339. A text that a spreadsheet would take for a formula
-    has an apostrophe before it; numbers are as they are."""
+    """Rows as CSV, times in RFC 3339. Text that a spreadsheet could take for a formula gets an
+    apostrophe in front; numbers stay."""
     target = io.StringIO()
     csv.writer(target, lineterminator="\r\n").writerows(map(_cell, row) for row in rows)
     return target.getvalue().encode()
@@ -26,7 +26,7 @@ def rfc3339(at: datetime) -> str:
 
 
 def attached(name: str) -> tuple[bytes, bytes]:
-    """The header that has a browser save the answer under a name."""
+    """The Content-Disposition header for a download under a name."""
     return b"content-disposition", f'attachment; filename="{name}.csv"'.encode()
 
 

@@ -1,4 +1,4 @@
-"""A file on its way to a client: the whole of it, or a part, so that what broke off can go on."""
+"""Sends a file whole or in ranges, so that an aborted download can be resumed."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,32 +12,32 @@ from api.http.stream import Stream
 from rim_ledger.engine.refusals import Unavailable
 
 RANGE: Final = re.compile(r"bytes=(\d{0,99})-(\d{0,99})", re.ASCII | re.IGNORECASE)
-"""One range. Where several are asked for the whole file is sent, as RFC 9110 lets us."""
+"""One range; for several the whole file is sent, as RFC 9110 allows."""
 
-ADMITTED: Final = 1024 * 1024
-"""Bytes that are sent before the caller is admitted again."""
+ADMITTED_BYTES: Final = 1024 * 1024
+"""Bytes sent between two authorization checks."""
 NOTICED_SECONDS: Final = 0.25
-"""What was sent may still lie in buffers. That a client has left is heard within this time."""
+"""Time to notice a disconnected client while data is still in buffers."""
 
 
 class Download(Struct, frozen=True):
-    """A file that does not change under its ETag."""
+    """A file that is immutable under its ETag."""
 
     size: int
     etag: str
     headers: Headers
     read: Callable[[int, int], AsyncIterator[bytes]]
-    """The bytes from one place up to another, piece by piece."""
+    """Gives the bytes from one offset up to another, in chunks."""
     admit: Callable[[], Awaitable[object]] | None = None
-    """Asked before each MiB: raises Refused once the caller may read no more."""
+    """Authorization check before each MiB; raises Refused."""
     used: Callable[[], Awaitable[object]] | None = None
-    """What is done before the file's last byte goes: so nobody has it all and may come again."""
+    """Called before the last byte, so that a one-time link is used up by a complete download."""
 
     async def answer(self, call: Call, stream: Stream) -> None:
-        """Send the file, the part of it that is asked for, or the head of the answer alone.
+        """Send the file, the requested range, or the headers alone.
 
-        Raises Unsatisfiable for a part that the file does not have, Unavailable when it is not to
-        be had; Disconnected when the client leaves on the way.
+        Raises Unsatisfiable for a range outside the file, Unavailable if it cannot be read,
+        Disconnected when the client leaves.
         """
         part = self._asked(call) if call.method == "GET" else None
         first, end = part or (0, self.size)
@@ -50,14 +50,14 @@ class Download(Struct, frozen=True):
         if part:
             headers.append((b"content-range", b"bytes %d-%d/%d" % (first, end - 1, self.size)))
         pieces = self.read(first, end)
-        piece = await anext(pieces, b"")  # While there can still be another answer.
+        piece = await anext(pieces, b"")  # Fail while another answer can still be sent.
         await call.start(206 if part else 200, headers)
         if call.method != "HEAD":
             await self._send(stream, piece, pieces, end - first, end)
         await stream.end()
 
     def _asked(self, call: Call) -> tuple[int, int] | None:
-        """The first byte of the part that is asked for, and the one behind its last."""
+        """The requested range: offsets of the first byte and of the one after the last."""
         found = RANGE.fullmatch((call.header(b"range") or "").strip())
         if found is None or call.header(b"if-range") not in (None, self.etag):
             return None
@@ -75,12 +75,12 @@ class Download(Struct, frozen=True):
     async def _send(
         self, stream: Stream, piece: bytes, pieces: AsyncIterator[bytes], length: int, end: int
     ) -> None:
-        """Send a part to a client that is there to its end."""
+        """Send a range until done or disconnected."""
         sent = admitted = 0
         while length:
             if self.admit and sent >= admitted:
                 await self.admit()
-                admitted = sent + ADMITTED
+                admitted = sent + ADMITTED_BYTES
             sent += len(piece)
             if not piece:
                 words = "The file ends too early."
@@ -97,7 +97,7 @@ class Download(Struct, frozen=True):
 
 
 async def cut(pieces: AsyncIterator[bytes], first: int, end: int) -> AsyncIterator[bytes]:
-    """What stands between two places in the pieces of a file."""
+    """Cut the bytes between two offsets out of chunks."""
     at = 0
     async for piece in pieces:
         if part := piece[max(0, first - at) : max(0, end - at)]:

@@ -1,4 +1,4 @@
-"""What a file is: by its name and by its content, which must agree."""
+"""Detects a file's type by name and content, which must agree."""
 
 import codecs
 import re
@@ -13,23 +13,23 @@ from rim_ledger.text import plain
 
 NAME_MAX: Final = 255
 PIXELS_MAX: Final = 40_000_000
-"""Pixels of an image; a few bytes can claim a thousand times as many."""
+"""Maximum pixels of an image, as a few bytes can declare any number."""
 SIDE_MAX: Final = 30_000
 MARKERS_MAX: Final = 10_000
-"""Markers of a JPEG before the one that tells its size; a file may be nothing but markers."""
+"""Maximum JPEG markers before the one with the size."""
 PART: Final = 64 * 1024
 
 MARKUP: Final = re.compile(rb"\s*<(!doctype|!--|html|head|body|script|svg|\?xml)", re.IGNORECASE)
 CONTROL: Final = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f]")
 UNSAFE: Final = re.compile(r'["*:<>?|]')
 SIZED: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""The markers of a JPEG that tell its size."""
+"""JPEG markers that carry the size (SOF)."""
 
 Size = tuple[int, int]
 
 
 def safe_name(given: str) -> str:
-    """The last part of a path as a plain file name: no directories, nothing that hides."""
+    """The last part of a path as a plain file name, without control characters."""
     whole = unicodedata.normalize("NFC", given.encode("utf-8", "replace").decode())
     name = UNSAFE.sub("", plain(re.split(r"[/\\]", whole)[-1])).strip(" .")
     while len(name.encode()) > NAME_MAX:
@@ -39,8 +39,8 @@ def safe_name(given: str) -> str:
 
 
 def media_type(name: str, file: BinaryIO) -> str:
-    """The media type of a file that is taken. Raises WrongType for any other, and for one that
-    is not what its name says; Invalid for an image that would be too large to show."""
+    """The media type of an accepted file. Raises WrongType if it is not accepted or content and
+    name disagree, Invalid for an image that is too large."""
     ending = name.rpartition(".")[2].lower() if "." in name else ""
     if ending not in TYPES:
         words = f"Files are taken as {', '.join(TYPES)}."
@@ -93,7 +93,7 @@ def _jpeg(file: BinaryIO) -> Size:
     for _ in range(MARKERS_MAX):
         mark, marker = struct.unpack("BB", file.read(2))
         _require(mark == 0xFF)
-        if marker == 0xFF:  # A byte to fill up with.
+        if marker == 0xFF:  # Padding.
             file.seek(-1, 1)
             continue
         (length,) = struct.unpack(">H", file.read(2))
@@ -110,7 +110,7 @@ def _pdf(file: BinaryIO) -> None:
 
 
 def _text(file: BinaryIO) -> None:
-    """Text in UTF-8, and no page of markup under another name."""
+    """Check for UTF-8 text that is not markup."""
     decoder, first = codecs.getincrementaldecoder("utf-8")(), True
     while part := file.read(PART):
         _require(not (first and MARKUP.match(part.removeprefix(codecs.BOM_UTF8))))
@@ -134,4 +134,4 @@ TYPES: Final[Mapping[str, tuple[str, Callable[[BinaryIO], Size | None]]]] = {
     "txt": ("text/plain; charset=utf-8", _text),
     "csv": ("text/csv; charset=utf-8", _text),
 }
-"""By the ending of a name: the media type, and what looks whether the content is that."""
+"""By extension: the media type, and the check of the content."""

@@ -1,4 +1,4 @@
-"""The two ids that everything answers to: its UUID and, where it has one, its business id."""
+"""Resolves the two ids of an object: its UUID and its business id."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
 
 def resolve(uow: UnitOfWork, kind: type[Aggregate], text: str) -> UUID:
-    """The stream of a thing by either id; NotFound when there is none, or the text is no id."""
+    """The stream of an object by either id. Raises NotFound for an unknown or malformed one."""
     if UUID_TEXT.fullmatch(text):
         return UUID(text)
     found = uow.find(kind, text) if BUSINESS_ID.fullmatch(text) else None
@@ -21,8 +21,7 @@ def resolve(uow: UnitOfWork, kind: type[Aggregate], text: str) -> UUID:
 
 
 def missing(kind: type[Any], by: str = "id", hint: str | None = None) -> NotFound:
-    """What to say when a path leads to nothing, with a hint where there is one; the path itself is
-    not repeated."""
+    """The refusal for a path to nothing, with a hint if given; the path itself is not repeated."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
     refusal = NotFound(words, f"of that {by}")
     if hint:

@@ -1,4 +1,4 @@
-"""One file out of a multipart form, written aside as it arrives."""
+"""Receives one file of a multipart form into a temporary file."""
 
 import hashlib
 import tempfile
@@ -15,20 +15,20 @@ from rim_ledger.engine.refusals import Invalid
 
 FILE_MAX: Final = 10 * 1024 * 1024
 FORM_MAX: Final = FILE_MAX + 64 * 1024
-"""Bytes of the whole form."""
+"""Maximum bytes of the form."""
 IN_MEMORY: Final = 1024 * 1024
-"""Bytes of a file above which it is written to disk."""
+"""Bytes of a file kept in memory; a larger one goes to disk."""
 MEDIA_TYPE: Final = b"multipart/form-data"
 CODINGS: Final = (b"content-encoding", b"content-transfer-encoding")
 PLAIN: Final = frozenset({b"identity", b"binary", b"8bit", b"7bit"})
-"""What says of a part that it stands there as it is (RFC 7578 wants no other)."""
+"""Content-Transfer-Encodings of unencoded parts (RFC 7578 allows no other)."""
 
 
 class Upload:
-    """The one file of a form: its bytes, their number and hash, and the name it came with."""
+    """The file of a form: content, size, hash and given name."""
 
     def __init__(self) -> None:
-        # Closed with the upload, which is a context of its own.
+        # Closed by the upload's own context.
         self.file: BinaryIO = tempfile.SpooledTemporaryFile(IN_MEMORY)  # type: ignore[assignment] # noqa: SIM115
         self.size, self.name = 0, ""
         self._hash = hashlib.sha256()
@@ -46,7 +46,7 @@ class Upload:
         return self._hash.hexdigest()
 
     async def receive(self, receive: Receive, headers: Mapping[bytes, bytes]) -> None:
-        """Read the form to its end. Raises WrongType, TooLarge, Malformed or Invalid."""
+        """Read the whole form. Raises WrongType, TooLarge, Malformed or Invalid."""
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > FORM_MAX:
             raise _too_large()
@@ -86,12 +86,12 @@ class Upload:
 
     def _end_header(self) -> None:
         if self._header.lower() == b"content-disposition":
-            _, said = parse_options_header(self._value)
-            self._within = b"filename" in said
-            self._files += 1 if self._within else 2  # a field that is no file is one too many
-            if self._files > 1:  # A form of nothing but parts would take long to read.
+            _, parameters = parse_options_header(self._value)
+            self._within = b"filename" in parameters
+            self._files += 1 if self._within else 2  # any other field counts as one too many
+            if self._files > 1:  # Stop early: a form of many parts would take long to read.
                 raise _no_file()
-            self.name = said.get(b"filename", b"").decode("utf-8", "replace")
+            self.name = parameters.get(b"filename", b"").decode("utf-8", "replace")
         elif self._header.lower() in CODINGS and self._value.strip().lower() not in PLAIN:
             words = "A file stands in its form as it is. Pack the whole body, if you want to."
             raise WrongType("unsupported-content-encoding", words)
@@ -111,8 +111,8 @@ class Upload:
 
 def _boundary(headers: Mapping[bytes, bytes]) -> bytes:
     require_media_type(headers, MEDIA_TYPE)
-    _, said = parse_options_header(headers.get(b"content-type", b""))
-    boundary: bytes = said.get(b"boundary", b"")
+    _, parameters = parse_options_header(headers.get(b"content-type", b""))
+    boundary: bytes = parameters.get(b"boundary", b"")
     if not 1 <= len(boundary) <= 70:
         raise _malformed()
     return boundary

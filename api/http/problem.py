@@ -1,4 +1,4 @@
-"""Refusals as RFC 9457 problems: which status and which words each one gets."""
+"""Refusals as RFC 9457 problems, with their statuses and headers."""
 
 import json
 from collections.abc import Sequence
@@ -18,32 +18,31 @@ from rim_ledger.engine.refusals import (
 
 MEDIA_TYPE: Final = b"application/problem+json"
 ERRORS_MAX: Final = 100
-"""Places that one answer names."""
+"""Maximum entries of `errors`."""
 OWN_STATUS: Final = dict.fromkeys(
     ("too-many-attempts", "rate-limited", "too-much-unread", "quota-exceeded"), 429
 )
-"""Codes whose status is not that of their class."""
+"""Codes whose status differs from their class's."""
 
 
 class Malformed(Refused):
-    """What came is no JSON, no line, no cursor: it cannot even be judged."""
+    """The input cannot be parsed: JSON, a line, a cursor."""
 
 
 class TooLarge(Refused):
-    """A body above the limit of its route."""
+    """A body above its route's limit."""
 
 
 class TooSlow(Refused):
-    """A body that does not come."""
+    """A body that arrives too slowly."""
 
 
 class WrongType(Refused):
-    """A body of another media type than the route reads."""
+    """A body of a media type that the route does not read."""
 
 
 class InvalidFields(Refused):
-    """A body or a query whose fields are not as described; `errors` names the places, the first
-    ERRORS_MAX of them."""
+    """Invalid fields of a body or query; `errors` names the first ERRORS_MAX places."""
 
     def __init__(self, errors: Sequence[dict[str, str]], code: str = "invalid-fields") -> None:
         parts = [": ".join(filter(None, (each["pointer"], each["detail"]))) for each in errors[:3]]
@@ -53,7 +52,7 @@ class InvalidFields(Refused):
 
 
 class Unsatisfiable(Refused):
-    """A part of a file that it does not have."""
+    """A range outside of the file."""
 
     def __init__(self, size: int) -> None:
         words = f"The file has {size} bytes, so the Range begins behind its end."
@@ -62,11 +61,11 @@ class Unsatisfiable(Refused):
 
 
 class NoRoute(Refused):
-    """There is nothing at this path."""
+    """No route has this path."""
 
 
 class MethodNotAllowed(Refused):
-    """The path is there, and does not know this method."""
+    """The path has no such method."""
 
     def __init__(self, allowed: Sequence[str]) -> None:
         self.allow = ", ".join(sorted({*allowed, *(["HEAD"] if "GET" in allowed else [])}))
@@ -91,18 +90,18 @@ STATUS: Final[dict[type[Exception], int]] = {
     NoRoute: 404,
     MethodNotAllowed: 405,
 }
-"""The nearest class of a refusal decides."""
+"""Status by the nearest class of a refusal."""
 
 
 def status_of(refusal: Exception) -> int:
-    """The status of a refusal; 500 for anything that is none."""
+    """The status of a refusal; 500 for any other error."""
     if own := OWN_STATUS.get(getattr(refusal, "code", "")):
         return own
     return next((STATUS[kind] for kind in type(refusal).__mro__ if kind in STATUS), 500)
 
 
 def problem(refusal: Exception, path: str, request_id: str) -> dict[str, Any]:
-    """The body of the answer. An error that is no refusal tells nothing about itself."""
+    """The body of the answer; an error that is no refusal reveals nothing."""
     status = status_of(refusal)
     code = getattr(refusal, "code", "internal-error") if status != 500 else "internal-error"
     detail = (
@@ -125,11 +124,11 @@ def problem(refusal: Exception, path: str, request_id: str) -> dict[str, Any]:
 
 
 def headers_of(refusal: Exception) -> list[tuple[bytes, bytes]]:
-    """What stands beside the body: who may ask, what may be asked, when to ask again."""
+    """Headers of a problem: WWW-Authenticate, Allow, Retry-After."""
     headers = []
     if isinstance(refusal, Unauthenticated):
         headers.append((b"www-authenticate", b'Bearer realm="rim-ledger"'))
-    if isinstance(refusal, TooLarge | TooSlow):  # The rest of the body is not waited for.
+    if isinstance(refusal, TooLarge | TooSlow):  # The rest of the body is not read.
         headers.append((b"connection", b"close"))
     if isinstance(refusal, Unsatisfiable):
         headers.append((b"content-range", b"bytes */%d" % refusal.size))
@@ -146,5 +145,5 @@ def headers_of(refusal: Exception) -> list[tuple[bytes, bytes]]:
 
 
 def encoded(body: dict[str, Any]) -> bytes:
-    """JSON in UTF-8; ids, times and decimals as text."""
+    """JSON in UTF-8; ids, times and decimals as strings."""
     return json.dumps(body, ensure_ascii=True, default=str).encode()

@@ -1,4 +1,4 @@
-"""The query string of a request: its parameters, and which of them a route takes."""
+"""Parses the query string, and checks it against a route's parameters."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,11 +8,11 @@ from api.http.problem import InvalidFields, Malformed
 from rim_ledger.near import NAMES_MAX, did_you_mean
 
 Given = Mapping[str, list[str]]
-"""The texts of each parameter, in their order."""
+"""The values of each parameter, in order."""
 
 
 def parameters_in(query: bytes) -> Given:
-    """A query string's parameters, each with its texts. Raises Malformed."""
+    """Parse a query string into values by parameter. Raises Malformed."""
     try:
         pairs = parse_qsl(
             query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=500
@@ -29,29 +29,29 @@ def parameters_in(query: bytes) -> Given:
 
 
 def read_parameters(query: bytes, declared: Mapping[str, Any]) -> Given:
-    """The parameters of a route that declares these, by JSON Schema: only an array is repeated.
+    """Check parameters against their declarations (JSON Schema): only arrays are repeated.
 
-    Raises Malformed, or InvalidFields for a parameter that is not declared or repeated.
+    Raises Malformed, or InvalidFields for an undeclared or repeated parameter.
     """
     if not query:
         return {}
     given = parameters_in(query)
     if unknown := sorted(given.keys() - declared.keys()):
         known = [declared if nth < NAMES_MAX else () for nth in range(len(unknown))]
-        raise InvalidFields([*map(no_such, unknown, known)], "unknown-parameter")
+        raise InvalidFields([*map(unknown_parameter, unknown, known)], "unknown-parameter")
     for name, texts in given.items():
         if len(texts) > 1 and declared[name].get("type") != "array":
             raise unfit(name, "it stands here too often")
     return given
 
 
-def no_such(name: str, known: Iterable[str]) -> dict[str, str]:
-    """The error that a parameter is unknown, with the known one that may have been meant."""
+def unknown_parameter(name: str, known: Iterable[str]) -> dict[str, str]:
+    """The error for an unknown parameter, suggesting the closest known one."""
     detail = "there is no such parameter" + did_you_mean(name, known)
     return {"pointer": name, "code": "unknown-parameter", "detail": detail}
 
 
 def unfit(name: str, words: str) -> InvalidFields:
-    """The refusal of a parameter that cannot be meant."""
+    """The refusal of an invalid parameter value."""
     wrong = {"pointer": name, "code": "invalid-parameter", "detail": words}
     return InvalidFields([wrong], "invalid-parameter")

@@ -1,4 +1,4 @@
-"""How often each caller may ask in a minute, and how much may be on its way to them at once."""
+"""Rate limits per caller and minute, and a limit on bytes in flight."""
 
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
@@ -13,19 +13,19 @@ from api.http.call import Call
 from rim_ledger.engine.refusals import Refused
 
 WINDOW: Final = 60
-"""Seconds."""
-STRANGERS: Final = 10
-"""Whoever has not been admitted by a token may ask so many times less often."""
+"""Length of a window in seconds."""
+UNAUTHENTICATED_DIVISOR: Final = 10
+"""Divisor of the limit for unauthenticated callers."""
 CALLERS_MAX: Final = 100_000
-"""Addresses that are told apart within a minute; any others share one count."""
+"""Maximum addresses counted separately in a minute; the others share one count."""
 UNREAD_MAX: Final = 64 * 1024 * 1024
-"""Bytes of answers that are on their way to one caller, read by them or not."""
+"""Maximum bytes of answers in flight to one caller."""
 STREAM: Final = 4 * 1024 * 1024
-"""Bytes that an answer which goes on counts for, as it keeps no more in memory: sixteen at once."""
+"""Bytes counted for a streaming answer, which buffers no more: sixteen at once."""
 
 
 class RateLimited(Refused):
-    """More requests in a minute than a caller may make."""
+    """The caller's limit for this minute is used up."""
 
     def __init__(self, most: int, retry_after: int) -> None:
         words = f"One caller may ask {most} times a minute. Please wait {retry_after} s."
@@ -33,7 +33,7 @@ class RateLimited(Refused):
 
 
 class TooMuchUnread(Refused):
-    """More answers are on their way than one caller may leave unread."""
+    """Too many bytes are in flight to this caller."""
 
     def __init__(self) -> None:
         words = (
@@ -45,33 +45,33 @@ class TooMuchUnread(Refused):
 
 
 class Rates:
-    """What each caller has asked for in this minute, in this process.
+    """Requests per caller in the current minute, in this process.
 
-    A caller is a token that has been admitted lately, or else an address; of IPv6 its network of
-    64 bits, which is what one customer has. The counts of a minute are forgotten all at once.
+    A caller is a token seen valid lately, else an address (IPv6: its /64 network). Counts of a
+    minute are dropped together.
     """
 
     def __init__(self, most: int) -> None:
         self._asked: dict[str | None, int] = {}
         self._unread: Counter[UUID | str | None] = Counter()
         self._until = 0.0
-        few = max(1, most // STRANGERS)
-        self._known = (most, b'"caller"', b'"caller";q=%d;w=%d' % (most, WINDOW))
-        self._strange = (few, b'"address"', b'"address";q=%d;w=%d' % (few, WINDOW))
+        few = max(1, most // UNAUTHENTICATED_DIVISOR)
+        self._authenticated = (most, b'"caller"', b'"caller";q=%d;w=%d' % (most, WINDOW))
+        self._unauthenticated = (few, b'"address"', b'"address";q=%d;w=%d' % (few, WINDOW))
 
-    def note(self, call: Call, known: Container[str], now: float) -> None:
-        """Count a request at a moment in seconds; its answer will say what is left.
+    def note(self, call: Call, callers: Container[str], now: float) -> None:
+        """Count a request at a time in seconds, and set its rate limit headers.
 
-        Raises RateLimited when nothing is.
+        Raises RateLimited when nothing is left.
         """
-        if not self._known[0]:
+        if not self._authenticated[0]:
             return
         if now >= self._until:
             self._asked.clear()
             self._until = now + WINDOW
         token = call.token_hash
-        caller = token if token in known else _site(call.ip)
-        most, name, policy = self._known if caller is token else self._strange
+        caller = token if token in callers else _site(call.ip)
+        most, name, policy = self._authenticated if caller is token else self._unauthenticated
         if caller is not token and caller not in self._asked and len(self._asked) >= CALLERS_MAX:
             caller = None
         self._asked[caller] = asked = self._asked.get(caller, 0) + 1
@@ -84,13 +84,13 @@ class Rates:
             raise RateLimited(most, wait)
 
     @contextmanager
-    def room(self, call: Call, known: Mapping[str, UUID], size: int = STREAM) -> Iterator[None]:
-        """Room for bytes of an answer while they are on their way. Here a caller is a person,
-        whichever of their tokens and keys they use, or else an address; no setting lifts this.
+    def room(self, call: Call, callers: Mapping[str, UUID], size: int = STREAM) -> Iterator[None]:
+        """Reserve bytes of an answer in flight. The caller is a person, whatever their tokens and
+        keys, else an address; no setting disables this.
 
-        Raises TooMuchUnread when there is no room.
+        Raises TooMuchUnread.
         """
-        caller = caller_of(call, known)
+        caller = caller_of(call, callers)
         if self._unread[caller] and self._unread[caller] + size > UNREAD_MAX:
             raise TooMuchUnread
         self._unread[caller] += size
@@ -102,9 +102,9 @@ class Rates:
                 del self._unread[caller]
 
 
-def caller_of(call: Call, known: Mapping[str, UUID]) -> UUID | str | None:
-    """Who asks: a person, whichever of their tokens and keys they use, or else an address."""
-    return known.get(call.token_hash) or _site(call.ip)
+def caller_of(call: Call, callers: Mapping[str, UUID]) -> UUID | str | None:
+    """The person behind a token or key, else the address."""
+    return callers.get(call.token_hash) or _site(call.ip)
 
 
 @lru_cache(10_000)

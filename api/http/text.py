@@ -1,4 +1,4 @@
-"""A file of text in a body, as UTF-8 whatever it was written in."""
+"""Transcodes a text file in a body to UTF-8."""
 
 import codecs
 from collections.abc import AsyncIterator, Mapping
@@ -9,27 +9,26 @@ from api.http.content_type import OF_TEXT, require_media_type
 from api.http.problem import WrongType
 
 WRONG: Final = b"\xff"
-"""What stands for characters that cannot be decoded: a byte that is in no UTF-8."""
+"""Replaces undecodable characters: a byte that is invalid in UTF-8."""
 MARKS: Final = {
-    codecs.BOM_UTF32_LE: None,  # Before that of UTF-16, which it begins with.
+    codecs.BOM_UTF32_LE: None,  # Before UTF-16, whose mark is a prefix of this one.
     codecs.BOM_UTF32_BE: None,
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
-"""Byte order marks, and what is written behind them; None for what is not taken."""
+"""Byte order marks with their codecs; None for unsupported ones."""
 MARK_MAX: Final = max(map(len, MARKS))
 
 codecs.register_error("rim-ledger.wrong", lambda error: ("\udcff", error.end))  # type: ignore[attr-defined]
 
 
 class TextFile:
-    """The pieces of a file in UTF-8, as it arrives. What cannot be decoded is WRONG in them, so
-    that its line is none, and no other.
+    """The chunks of a file in UTF-8. Undecodable characters become WRONG, so that only their line
+    is invalid.
 
-    A byte order mark decides what it is written in, or else the charset that is named, or else it
-    is UTF-8. The mark of UTF-8 is left out, unless it is to be kept. Raises WrongType at once for a
-    body that says it is something else, and later for one that is.
+    The encoding is that of a byte order mark, else the named charset, else UTF-8. UTF-8's mark is
+    dropped unless kept. Raises WrongType for another media type or charset.
     """
 
     def __init__(
@@ -59,13 +58,13 @@ class TextFile:
         yield _in_utf_8(decoder.decode(b"", final=True))
 
     def _charset(self, mark: bytes, head: bytes) -> str:
-        """What a file that begins so is written in, as Python calls it."""
+        """Python's codec for a file that begins so."""
         if mark:
             if (marked := MARKS[mark]) is None:
                 words = "A file in UTF-32 is not taken. Write it in UTF-8 or UTF-16."
                 raise WrongType("unsupported-media-type", words)
             return marked
-        if self._named == "utf-16":  # What is read here begins in ASCII, which tells the order.
+        if self._named == "utf-16":  # These files begin in ASCII, which reveals the byte order.
             return "utf-16-be" if head.startswith(b"\0") else "utf-16-le"
         return self._named or "utf-8"
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.context import Context
-from api.description.openapi import described, signature
+from api.description.openapi import route_arguments, signature
 from api.http import problem
 from api.http.accept import preferred
 from api.http.body import Disconnected
@@ -55,7 +55,7 @@ class Endpoint(APIRoute):
             pass
 
         declared.__signature__ = signature(route)  # type: ignore[attr-defined]
-        super().__init__(route.path, declared, methods=[route.method], **described(route))
+        super().__init__(route.path, declared, methods=[route.method], **route_arguments(route))
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         return partial(handle, self.route)

@@ -14,7 +14,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from api.http.problem import InvalidFields, Malformed
-from api.http.query import Given, no_such, parameters_in
+from api.http.query import Given, parameters_in, unknown_parameter
 from api.pipeline.conditions import (
     InvalidParameter,
     Test,
@@ -107,7 +107,7 @@ def read_query(
             return reader()
         except Unknown:
             known = names_of(row, own) if len(errors) < NAMES_MAX else ()
-            errors.append(no_such(name, known))
+            errors.append(unknown_parameter(name, known))
             return None
         except InvalidParameter as wrong:
             errors.append({"pointer": name, "code": wrong.code, "detail": str(wrong)})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from prometheus_client import generate_latest
 
+from api.description.components import TEXT, shape
 from api.http.call import Call, Reply
 from api.http.problem import encoded
 from api.pipeline.routes import AnyRoute, Other, Parameters
@@ -65,8 +66,36 @@ async def get_metrics(context: "Context", _call: Call, _: Parameters) -> Reply:
     return Reply(200, text, media_type=b"text/plain; version=0.0.4; charset=utf-8")
 
 
+NUMBER: Final = {"type": "integer", "minimum": 0}
+PROCESS: Final = shape(
+    "ProcessLag",
+    {
+        "name": TEXT,
+        "position": {"type": ["integer", "null"]},
+        "lag": NUMBER,
+        "behindSeconds": {"type": "number"},
+        "silentSeconds": {"type": ["number", "null"]},
+    },
+)
+
 ROUTES: list[AnyRoute] = [
-    Other("GET", "/healthz", get_liveness, "Alive", public=True),
-    Other("GET", "/readyz", get_readiness, "Ready", public=True),
+    Other("GET", "/healthz", get_liveness, "Alive", public=True, gives={"status": TEXT}),
+    Other(
+        "GET",
+        "/readyz",
+        get_readiness,
+        "Ready",
+        public=True,
+        gives={
+            "status": TEXT,
+            "position": NUMBER,
+            "lag": NUMBER,
+            "processes": {"type": "array", "items": PROCESS},
+        },
+        gives_name="Readiness",
+        or_gives=dict.fromkeys(("status", "code", "reason"), TEXT),
+        or_gives_name="NotReady",
+        or_status=503,
+    ),
     Other("GET", "/metrics", get_metrics, "Counters", public=True, answers="text/plain"),
 ]

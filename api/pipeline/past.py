@@ -16,7 +16,7 @@ from msgspec import Struct
 from api.pipeline.conditions import Test
 from api.pipeline.filters import Order, Query, all_of, beyond
 from api.pipeline.keys import keys_of
-from projections.follow.as_of import Moment, Page, Then, rows_then
+from projections.follow.as_of import Moment, Page, PastRow, past_rows
 from projections.tables.table import Row
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Candidate(Struct, frozen=True):
 class Found(Struct, frozen=True):
     """Rows of a list, and the place after which it goes on, if it does."""
 
-    items: list[Then]
+    items: list[PastRow]
     following: tuple[str, UUID] | None
 
 
@@ -55,7 +55,7 @@ class HistoricTable(Struct, frozen=True):
     moment: Moment
     sees: bool
 
-    async def one(self, id: UUID) -> Then | None:
+    async def one(self, id: UUID) -> PastRow | None:
         """The row as it was, or None if there was none yet."""
         found = await self._folded([id])
         return found[0] if found else None
@@ -65,7 +65,7 @@ class HistoricTable(Struct, frozen=True):
         lasting = [*owner, *self.lasting(query)]
         passing = [test for test in query.tests if not self._lasts(test)]
         after, left, wanted = query.after, READ_MAX, query.limit + 1
-        items, places = list[Then](), dict[UUID, str]()
+        items, places = list[PastRow](), dict[UUID, str]()
         while left > 0:
             further = [beyond(query.order, *after)] if after else []
             found = await self._candidates(query.order, [*lasting, *further], wanted)
@@ -100,7 +100,7 @@ class HistoricTable(Struct, frozen=True):
         found = await self.context.pool.rows(query, [*values, count])
         return [Candidate(*each) for each in found]
 
-    async def _folded(self, ids: "Sequence[UUID]", tests: "Sequence[Test]" = ()) -> list[Then]:
+    async def _folded(self, ids: "Sequence[UUID]", tests: "Sequence[Test]" = ()) -> list[PastRow]:
         keys = partial(keys_of, self.context, sees=True)  # A mask shows a little of them.
         async with self.context.pool.reader() as connection:
             page = Page(
@@ -110,7 +110,7 @@ class HistoricTable(Struct, frozen=True):
                 masked=not self.sees,
                 tests=tests,
             )
-            return await rows_then(connection, page, keys)
+            return await past_rows(connection, page, keys)
 
     def _lasts(self, test: Test) -> bool:
         """Whether a test is about what never changes, so that the row of today can be asked."""

@@ -161,6 +161,10 @@ class Other(Struct, frozen=True):
     """What the description calls this answer, where several routes give it."""
     or_gives: Mapping[str, Any] | None = None
     """The same of another answer that it may give."""
+    or_gives_name: str = ""
+    """What the description calls that."""
+    or_status: int | None = None
+    """The status of that, where it has its own."""
     media_type: str = "application/json"
     """The media type of the request's body, if it has one."""
     answers: str = "application/json"
@@ -170,6 +174,8 @@ class Other(Struct, frozen=True):
     nothing is said."""
     query: Mapping[str, Any] = {}
     """JSON Schema of the parameters of its query string; any other is refused."""
+    former: bool = False
+    """Whether it is the former path of another route: it answers the same, and is not described."""
 
 
 AnyRoute = Route | List | One | Other

@@ -14,7 +14,7 @@ from api.routes.proofs import NUMBER_OF, PROOF, size_in
 from projections.proofs import checkpoints
 from projections.proofs.merkle import inclusion, leaf_hash, root_of, tiles_of
 from projections.proofs.sealed_logs import Activities, place_of
-from projections.proofs.signed_note import said
+from projections.proofs.signed_note import parsed
 from projections.proofs.trees import ACTIVITY
 from rim_ledger.engine.activity import AdminActivityLog
 from rim_ledger.engine.refusals import Refused
@@ -68,7 +68,7 @@ async def _lines_sealed(connection: "AsyncConnection[Any]", given: Given) -> tup
     """How many lines of activity are sealed, or were when the proof is to be of, and the note that
     says so, None if none was signed on just so many."""
     _, note = await checkpoints.last(connection)
-    activity = said(note).activity if note else None
+    activity = parsed(note).activity if note else None
     most = activity.size if activity else 0
     if (size := size_in(given, "treeSize", most)) == most:
         return most, note
@@ -86,6 +86,7 @@ ROUTES: list[AnyRoute] = [
             needs,
             name=f"get_{to_snake(kind.__name__)}_proof",
             gives=LINE_PROOF,
+            gives_name="ActivityProof",
             query={"treeSize": NUMBER_OF},
         )
         for path, source, kind, needs in (

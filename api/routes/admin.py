@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from api.description.components import ref, shape
 from api.http.call import Call, Reply
 from api.http.problem import encoded
 from api.pipeline.commands import read_form
@@ -28,7 +29,7 @@ from rim_ledger.admin.admin_commands import (
 )
 from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.audit_actor import at_the_gate
+from rim_ledger.admin.audit_actor import access_activity
 from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.one_time import AcceptInvitation, FinishReset, choose_password, send_token
 from rim_ledger.admin.passwords import WithPassword
@@ -37,7 +38,6 @@ from rim_ledger.admin.security_settings import (
     SETTINGS,
     EditSecuritySettings,
     SecuritySettings,
-    TwoFactorMethod,
 )
 from rim_ledger.admin.tokens import new_token
 from rim_ledger.engine.command import Form, perform
@@ -93,7 +93,7 @@ async def log_out(context: "Context", call: Call, _: Parameters) -> Reply:
     def work(uow: UnitOfWork) -> tuple[UUID, None]:
         return perform(uow, AdminUser, uow.stamp.admin, LogOut(session=token)), None
 
-    request = request_of(context, call, at_the_gate("LogOut"), enter=enter)
+    request = request_of(context, call, access_activity("LogOut"), enter=enter)
     receipt = (await decide(context, request, work))[0]
     context.callers.pop(token, None)
     return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
@@ -101,7 +101,7 @@ async def log_out(context: "Context", call: Call, _: Parameters) -> Reply:
 
 async def get_myself(context: "Context", call: Call, _: Parameters) -> Reply:
     """Who asks, and what they may do."""
-    asked = at_the_gate("Read")
+    asked = access_activity("Read")
     rights = await admitted(context, call, activity=asked, enter=authentication.enter_to_enrol)
     actor = rights.actor
     body = {"id": actor.id, "username": actor.name, "role": actor.role}
@@ -112,7 +112,7 @@ async def get_myself(context: "Context", call: Call, _: Parameters) -> Reply:
 async def change_password(context: "Context", call: Call, _: Parameters) -> Reply:
     """Another password for oneself; every session ends."""
     token = call.token
-    asked, enter = at_the_gate("ChangePassword"), authentication.enter_in_person
+    asked, enter = access_activity("ChangePassword"), authentication.enter_in_person
     admin = (await admitted(context, call, activity=asked, enter=enter)).actor.id
     assert admin is not None, "whoever holds a session is an admin"
     form = await read_form(call, ChangePassword)
@@ -180,14 +180,14 @@ SESSION = {
     "token": TEXT,
     "enrolOnly": {"type": "boolean"},
     "expiresAt": {"type": "string", "format": "date-time"},
-    "admin": {"type": "object", "required": [*ADMIN], "properties": ADMIN},
+    "admin": shape("SignedInAdmin", ADMIN),
 }
 CHALLENGE = {
     "challenge": TEXT,
-    "methods": {"type": "array", "items": {"type": "string", "enum": [*TwoFactorMethod]}},
+    "methods": {"type": "array", "items": ref("TwoFactorMethod")},
     "expiresAt": {"type": "string", "format": "date-time"},
 }
-MYSELF = ADMIN | {"permissions": {"type": "array", "items": {"type": "object"}}}
+MYSELF = ADMIN | {"permissions": {"type": "array", "items": ref("Permission")}}
 
 Change = partial(Route, admits_first=True)
 """A change of an admin, for whom it may be the end of a session in which others wait their turn."""
@@ -201,10 +201,12 @@ ROUTES: list[AnyRoute] = [
         form=authentication.LogIn,
         public=True,
         gives=SESSION,
+        gives_name="Session",
         or_gives=CHALLENGE,
+        or_gives_name="Challenge",
     ),
     Other("POST", AUTH + "/logout", log_out, "Log out", status=204),
-    Other("GET", AUTH + "/me", get_myself, "Who asks", gives=MYSELF),
+    Other("GET", AUTH + "/me", get_myself, "Who asks", gives=MYSELF, gives_name="Myself"),
     Other(
         "POST", AUTH + "/password", change_password, "New password", form=ChangePassword, status=204
     ),

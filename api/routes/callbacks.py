@@ -20,7 +20,7 @@ from rim_ledger.delivery.callbacks import (
     NotOurs,
     UnknownReference,
     enter,
-    stranger,
+    unauthenticated,
 )
 from rim_ledger.delivery.signature import SignedMessage
 from rim_ledger.engine.refusals import Refused
@@ -73,7 +73,7 @@ async def receive_callback(context: "Context", call: Call, parameters: Parameter
     """Take a provider's word, once: the message's id is its idempotency key."""
     text = parameters["integration"]
     if not UUID_TEXT.fullmatch(text):
-        raise stranger()
+        raise unauthenticated()
     integration, message = UUID(text), await _message(call)
     caller, stamp = _Caller(integration, message), call.stamp(context.environment, message.id)
     try:
@@ -131,6 +131,7 @@ ROUTES: list[AnyRoute] = [
         form=ProviderCallback,
         public=True,
         gives=RECEIPT,
-        or_gives={"known": {"const": False}},
+        or_gives={"known": {"type": "boolean"}},
+        or_gives_name="UnknownReference",
     ),
 ]

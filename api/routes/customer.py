@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from api.description.components import shape
 from api.http.call import Call, Reply
 from api.http.problem import encoded
 from api.pipeline.commands import read_form
@@ -77,7 +78,7 @@ USER: Final = {"id": {"type": "string", "format": "uuid"}, "userId": TEXT}
 SESSION: Final = {
     "token": TEXT,
     "expiresAt": TIME,
-    "user": {"type": "object", "required": [*USER], "properties": USER},
+    "user": shape("SignedInBorrower", USER),
 }
 
 ROUTES: list[AnyRoute] = [

@@ -23,7 +23,7 @@ from api.pipeline.visible_rows import seen as partly
 from projections.catalogue import TABLES
 from projections.cloud_events import Reader, persons_in, shown
 from projections.follow import log
-from projections.follow.log import Line, Wanted
+from projections.follow.log import EventFilter, Line
 from projections.tables.table import Row
 from rim_ledger.admin import authentication
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
@@ -56,7 +56,7 @@ FIRST: Final = "SELECT name FROM ledger.events WHERE stream_id = %s AND version 
 class Question(Struct, frozen=True):
     """Which events are asked for: after a position, up to another, and how many at most."""
 
-    wanted: Wanted
+    wanted: EventFilter
     after: int
     upto: int
     limit: int | None
@@ -72,7 +72,7 @@ async def read_question(context: "Context", call: Call, *, live: bool, paged: bo
     most = LIMIT_MAX if paged else NUMBER_MAX
     limit = _number("limit", once["limit"], 1, most) if "limit" in once else None
     after = _number("after", once["after"], 0, NUMBER_MAX) if "after" in once else 0
-    wanted = Wanted(
+    wanted = EventFilter(
         names=_names(given),
         stream=await _stream(context, once["entityId"]) if "entityId" in once else None,
         actor=_uuid("actorId", once["actorId"]) if "actorId" in once else None,
@@ -134,7 +134,7 @@ def _begin_page(
     async def read() -> tuple[list[Line], int]:
         async with context.pool.reader() as connection:
             lines = await log.matching(connection, question.wanted, after, until, count)
-        return lines, log.done_by(lines, count, until)
+        return lines, log.complete_up_to(lines, count, until)
 
     return asyncio.create_task(read())
 

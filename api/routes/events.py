@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from api.description.components import ref, shape
 from api.description.event_schemas import get_async_api, get_event_schema, list_event_schemas
 from api.http.call import JSON, NDJSON, Call, Headers, Reply
 from api.pipeline.disclosure import Look, filters_said, show
@@ -88,7 +89,7 @@ async def _page(context: "Context", call: Call, question: Question, shown: Look)
         until = min(until, question.after + SCAN)
     async with context.pool.reader() as connection:
         lines = await log.matching(connection, question.wanted, question.after, until, limit)
-    until = log.done_by(lines, limit, until)
+    until = log.complete_up_to(lines, limit, until)
     seen = await sight.visible(context, lines)
     shown.persons = persons_in(seen)
     shown.details = {"count": len(seen), "filters": filters_said(context, call.given, QUERY)}
@@ -121,9 +122,48 @@ QUERY: Final = WITHIN | {
 }
 VERSION: Final = {"version": {"type": "integer", "minimum": 1}}
 GIVES: Final[dict[str, Any]] = {
-    "items": {"type": "array", "items": {"type": "object"}},
+    "items": {"type": "array", "items": ref("CloudEvent")},
     "nextAfter": {"type": ["integer", "null"]},
 }
+
+EVENT_SCHEMA: Final = shape(
+    "EventSchema",
+    {
+        "type": {"type": "string"},
+        "version": {"type": "integer"},
+        "entity": {"type": "string"},
+        "description": {"type": "string"},
+        "dataschema": {"type": "string"},
+        "schema": {"type": "object"},
+    },
+)
+
+
+def _schemas(path: str, *, former: bool = False) -> list[AnyRoute]:
+    """Where the schemas of events are read. The former path is the one that events name, and has
+    room for two readings beside `/v1/events/{position}/proof`."""
+    return [
+        Other(
+            "GET",
+            path,
+            list_event_schemas,
+            "Every event's schema",
+            READ,
+            gives={"items": {"type": "array", "items": EVENT_SCHEMA}},
+            former=former,
+        ),
+        Other(
+            "GET",
+            path + "/{type}",
+            get_event_schema,
+            "One event's schema",
+            READ,
+            answers="application/schema+json",
+            query=VERSION,
+            former=former,
+        ),
+    ]
+
 
 ROUTES: list[AnyRoute] = [
     Other(
@@ -137,17 +177,16 @@ ROUTES: list[AnyRoute] = [
         query=QUERY,
         offers=OFFERS,
     ),
-    Other("GET", "/v1/events/schemas", list_event_schemas, "Every event's schema", READ),
+    *_schemas("/v1/event-schemas"),
+    *_schemas("/v1/events/schemas", former=True),
     Other(
         "GET",
-        "/v1/events/schemas/{type}",
-        get_event_schema,
-        "One event's schema",
-        READ,
-        answers="application/schema+json",
-        query=VERSION,
+        "/asyncapi.json",
+        get_async_api,
+        "The log as AsyncAPI tells it",
+        public=True,
+        gives={"asyncapi": {"type": "string"}},
     ),
-    Other("GET", "/asyncapi.json", get_async_api, "The log as AsyncAPI tells it", public=True),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from api.description.components import ref, shape
 from api.description.examples import AS_OF
 from api.http.call import Call, Reply
 from api.http.ids import missing, resolve
@@ -18,7 +19,7 @@ from projections.follow.log import Line
 from projections.tables.writer import encode
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.charges import POLICY_VERSION as FEE_POLICY
-from rim_ledger.lending.loan import POLICY_VERSION, Loan, LoanStatus
+from rim_ledger.lending.loan import POLICY_VERSION, Loan
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -184,49 +185,70 @@ def _by(actor: Actor) -> dict[str, Any]:
     return {"type": actor.type, "id": actor.id, "name": actor.name} | key
 
 
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "required": [*properties], "properties": properties}
+TEXT: Final = {"type": "string"}
+TIME: Final = {"type": "string", "format": "date-time"}
+NAIRA: Final = {"type": "number", "description": "Unit: naira."}
+NULL: Final = {"type": "null"}
+RULE: Final = shape("FigureRule", {"version": TEXT, "says": TEXT})
+ACTOR: Final = shape(
+    "Actor",
+    {
+        "type": TEXT,
+        "id": {"type": ["string", "null"], "format": "uuid"},
+        "name": TEXT,
+        "apiKeyId": {"type": "string", "format": "uuid"},
+        "apiKeyName": TEXT,
+    },
+    optional=("apiKeyId", "apiKeyName"),
+)
 
 
-def _figure(value: dict[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of a figure whose value is of this one."""
+def _figure(kind: str, value: dict[str, Any], former: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a figure with a value of this one, and what may have been before."""
     moved = {
         "position": {"type": "integer"},
         "event": TEXT,
         "at": TIME,
-        "from": {"anyOf": [value, {"type": "null"}]},
+        "from": former,
         "to": value,
-        "by": {"type": "object"},
+        "by": ACTOR,
         "because": {"type": "object"},
     }
-    events = {"type": "array", "items": _object(moved)}
-    return _object(
-        {"value": value, "rule": _object({"version": TEXT, "says": TEXT}), "events": events}
-    )
+    events = {"type": "array", "items": shape(f"{kind}Step", moved)}
+    return shape(kind, {"value": value, "rule": RULE, "events": events})
 
 
-TEXT: Final = {"type": "string"}
-TIME: Final = {"type": "string", "format": "date-time"}
-NAIRA: Final = {"type": "number", "description": "Unit: naira."}
+MONEY: Final = _figure("MoneyFigure", NAIRA, {"anyOf": [NAIRA, NULL]})
+STATUS: Final = ref("LoanStatus")
+DUE: Final = {"type": ["string", "null"], "format": "date-time"}
 FIGURES: Final[dict[str, dict[str, Any]]] = {
-    "amountDue": NAIRA,
-    "amountPaid": NAIRA,
-    "feesCharged": NAIRA,
-    "feesWaived": NAIRA,
-    "writtenOffAmount": {"anyOf": [NAIRA, {"type": "null"}]},
-    "outstandingAmount": NAIRA,
-    "status": {"type": "string", "enum": [*LoanStatus]},
-    "dueDate": {"anyOf": [TIME, {"type": "null"}]},
+    "amountDue": MONEY,
+    "amountPaid": MONEY,
+    "feesCharged": MONEY,
+    "feesWaived": MONEY,
+    "writtenOffAmount": _figure(
+        "WrittenOffFigure", {"anyOf": [NAIRA, NULL]}, {"anyOf": [NAIRA, NULL]}
+    ),
+    "outstandingAmount": MONEY,
+    "status": _figure("StatusFigure", STATUS, {"anyOf": [STATUS, NULL]}),
+    "dueDate": _figure("DueDateFigure", DUE, DUE),
 }
 GIVES: Final = {
     "id": {"type": "string", "format": "uuid"},
     "loanId": {"type": "string"},
     "position": {"type": "integer"},
-    "figures": _object({name: _figure(FIGURES[name]) for name in RULES}),
+    "figures": shape("LoanFigures", {name: FIGURES[name] for name in RULES}),
 }
 
 ROUTES: list[AnyRoute] = [
     Other(
-        "GET", EXPLAIN, explain_loan, "Explain a figure", READ, gives=GIVES, query={"asOf": AS_OF}
+        "GET",
+        EXPLAIN,
+        explain_loan,
+        "Explain a figure",
+        READ,
+        gives=GIVES,
+        gives_name="LoanExplanation",
+        query={"asOf": AS_OF},
     ),
 ]

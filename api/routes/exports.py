@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from api.description.components import ref
 from api.http.call import Call, Reply
 from api.http.download import Download
 from api.http.ids import missing
@@ -181,7 +182,7 @@ GIVES: Final[dict[str, Any]] = {
     "expiresAt": _TIME,
     "downloadUrl": _TEXT,
 }
-_LIST: Final = {"items": {"type": "array", "items": {"type": "object", "properties": GIVES}}}
+_LIST: Final = {"items": {"type": "array", "items": ref("Export")}}
 
 ROUTES: list[AnyRoute] = [
     Other("GET", EXPORTS, list_exports, "One's own exports", READ, gives=_LIST),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from api.description.components import shape
 from api.description.examples import AS_OF, EFFECTIVE_AT
 from api.http.call import Call, Reply
 from api.http.csv_text import CSV_UTF8, attached, csv_text, rfc3339
@@ -154,7 +155,7 @@ GIVES = {
     "position": {"type": "integer"},
     "at": {"type": ["string", "null"], "format": "date-time"},
     "effectiveAt": {"type": ["string", "null"], "format": "date-time"},
-    "accounts": {"type": "array", "items": {"type": "object", "properties": ACCOUNT}},
+    "accounts": {"type": "array", "items": shape("AccountBalance", ACCOUNT)},
     "totalDebit": NUMBER,
     "totalCredit": NUMBER,
 }
@@ -169,7 +170,7 @@ ROUTES: list[AnyRoute] = [
         "The journal as CSV",
         READ,
         exports=True,
-        answers="text/csv",
+        answers=CSV_UTF8.decode(),
         query=FILTERS,
     ),
     Other(
@@ -179,6 +180,7 @@ ROUTES: list[AnyRoute] = [
         "Trial balance",
         READ,
         gives=GIVES,
+        gives_name="TrialBalance",
         query={"asOf": AS_OF, "effectiveAt": EFFECTIVE_AT},
     ),
     Other(
@@ -188,7 +190,7 @@ ROUTES: list[AnyRoute] = [
         "Trial balance as CSV",
         READ,
         exports=True,
-        answers="text/csv",
+        answers=CSV_UTF8.decode(),
         query={"asOf": AS_OF, "effectiveAt": EFFECTIVE_AT},
     ),
 ]

@@ -5,6 +5,7 @@ from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from api.description.components import shape
 from api.http.call import Call, Reply
 from api.http.problem import encoded
 from api.http.query import Given, unfit
@@ -194,14 +195,10 @@ PROOF: Final = {
 }
 SIZES: Final = {"from": NUMBER_OF, "to": NUMBER_OF}
 
-NAMED: Final = {
-    "type": "object",
-    "properties": {
-        "origin": {"type": "string"},
-        "size": {"type": "integer"},
-        "root": {"type": "string"},
-    },
-}
+NAMED: Final = shape(
+    "SignedSize",
+    {"origin": {"type": "string"}, "size": {"type": "integer"}, "root": {"type": "string"}},
+)
 ORIGIN: Final = {
     "origin": {"type": "string"},
     "key": {"type": "string"},
@@ -235,7 +232,7 @@ ROUTES: list[AnyRoute] = [
         list_origins,
         "Who signed the log, one after the other",
         READ,
-        gives={"items": {"type": "array", "items": {"type": "object", "properties": ORIGIN}}},
+        gives={"items": {"type": "array", "items": shape("Origin", ORIGIN)}},
     ),
     Other(
         "GET",
@@ -244,6 +241,7 @@ ROUTES: list[AnyRoute] = [
         "Proof that an event is in the log",
         READ,
         gives=PROOF,
+        gives_name="EventProof",
         query={"treeSize": NUMBER_OF},
     ),
     Other(
@@ -253,6 +251,7 @@ ROUTES: list[AnyRoute] = [
         "Proof that nothing was changed",
         READ,
         gives=SIZES | {"hashes": HASHES, "checkpoint": NOTE},
+        gives_name="ConsistencyProof",
         query=SIZES,
     ),
 ]

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from api.description.components import ref
 from api.http.call import Call, Reply
 from api.http.problem import encoded
 from api.pipeline.commands import read_form
@@ -20,9 +21,8 @@ from api.routes.admin import (
 )
 from rim_ledger.admin import authentication, two_factor
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.audit_actor import at_the_gate
+from rim_ledger.admin.audit_actor import access_activity
 from rim_ledger.admin.second_factor import AnswerChallenge
-from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.deciding import Admit
 
@@ -77,7 +77,7 @@ async def disable_second_factor(context: "Context", call: Call, _: Parameters) -
 async def _person(context: "Context", call: Call, form: type[Form]) -> tuple[UUID, Admit]:
     """Who has logged in, though it be only to enrol; and what admits them again."""
     token, enter = call.token, authentication.enter_in_person_to_enrol
-    asked = at_the_gate(form.__name__)
+    asked = access_activity(form.__name__)
     rights = await admitted(context, call, activity=asked, enter=enter)
     assert rights.actor.id is not None, "whoever holds a session is an admin"
     return rights.actor.id, lambda uow: enter(uow, token)
@@ -85,7 +85,7 @@ async def _person(context: "Context", call: Call, form: type[Form]) -> tuple[UUI
 
 TEXT = {"type": "string"}
 ENROLMENT = {
-    "method": {"type": "string", "enum": [*TwoFactorMethod]},
+    "method": ref("TwoFactorMethod"),
     "expiresAt": {"type": "string", "format": "date-time"},
 }
 OF_AN_APP = ENROLMENT | {"secret": TEXT, "otpauthUri": TEXT, "qrSvg": TEXT}
@@ -100,6 +100,7 @@ ROUTES: list[AnyRoute] = [
         form=AnswerChallenge,
         public=True,
         gives=SESSION,
+        gives_name="Session",
     ),
     Other(
         "POST",
@@ -108,7 +109,9 @@ ROUTES: list[AnyRoute] = [
         "Prepare a second factor",
         form=two_factor.EnrolTwoFactor,
         gives=OF_AN_APP,
+        gives_name="AppEnrolment",
         or_gives=ENROLMENT,
+        or_gives_name="Enrolment",
     ),
     Other(
         "POST",

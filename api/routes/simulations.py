@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
+from api.description.components import enumeration, shape
 from api.http import problem
 from api.http.body import Disconnected
 from api.http.call import JSON, NDJSON, Call, Reply
@@ -13,6 +14,7 @@ from api.pipeline.freshness import last_position, wait_for
 from api.pipeline.readmission import admit_again, streaming
 from api.pipeline.routes import AnyRoute, Other, Parameters
 from projections.analysis.backtest import Backtest, Change
+from projections.analysis.consequences import Outcome
 from projections.tables.writer import encode
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.refusals import Refused, Unavailable
@@ -83,28 +85,55 @@ async def _say(stream: Stream, *lines: dict[str, Any]) -> None:
 
 _NUMBER: Final = {"type": "integer", "minimum": 0}
 _NAIRA: Final = {"type": "number"}
-_OBJECT: Final = {"type": "object"}
-_LIST: Final = {"type": "array", "items": _OBJECT}
+_TEXT: Final = {"type": "string"}
+_ID: Final = {"type": "string", "format": "uuid"}
+_TRUTH: Final = {"type": "boolean"}
+_OUTCOME: Final = enumeration(Outcome)
+_TOTALS: Final = shape(
+    "OutcomeTotals",
+    dict.fromkeys(("requests", "lent", "late", "defaults"), _NUMBER)
+    | dict.fromkeys(("principal", "fees", "owed"), _NAIRA),
+)
+_MONTH: Final = shape("SimulatedMonth", {"month": _TEXT, "principal": _NAIRA, "stricter": _NAIRA})
+_MOVED: Final = shape(
+    "SimulatedOutcomes", {"before": _OUTCOME, "after": _OUTCOME, "figures": _TOTALS}
+)
+_LOAN: Final = shape("SimulatedLoan", {"id": _ID, "loanId": _TEXT})
+_CHANGE: Final = shape(
+    "SimulatedChange",
+    {
+        "loan": {"anyOf": [_LOAN, {"type": "null"}]},
+        "refusedRequest": {"type": ["string", "null"], "format": "uuid"},
+        "user": shape("SimulatedUser", {"id": _ID, "userId": _TEXT}),
+        "position": _NUMBER,
+        "requestedAt": {"type": "string", "format": "date-time"},
+        "amount": _NAIRA,
+        "score": {"type": "integer"},
+        "before": _OUTCOME,
+        "after": _OUTCOME,
+        "reasons": {"type": "array", "items": _TEXT},
+        "status": _TEXT,
+        "fee": _NAIRA,
+        "late": _TRUTH,
+        "defaulted": _TRUTH,
+    },
+)
 GIVES: Final[dict[str, Any]] = {
     "position": _NUMBER,
     "requests": _NUMBER,
     "users": _NUMBER,
     "changedRequests": _NUMBER,
     "changedUsers": _NUMBER,
-    "exposure": {
-        "type": "object",
-        "required": ["before", "after"],
-        "properties": {"before": _NAIRA, "after": _NAIRA},
-    },
+    "exposure": shape("Exposure", {"before": _NAIRA, "after": _NAIRA}),
     "defaultsAvoided": _NUMBER,
     "lossAvoided": _NAIRA,
     "incomeLost": _NAIRA,
-    "all": _OBJECT,
-    "stricter": _OBJECT,
-    "looser": _OBJECT,
-    "outcomes": _LIST,
-    "months": _LIST,
-    "changes": _LIST,
+    "all": _TOTALS,
+    "stricter": _TOTALS,
+    "looser": _TOTALS,
+    "outcomes": {"type": "array", "items": _MOVED},
+    "months": {"type": "array", "items": _MONTH},
+    "changes": {"type": "array", "items": _CHANGE},
     "changesLeftOut": _NUMBER,
 }
 
@@ -118,6 +147,7 @@ ROUTES: list[AnyRoute] = [
         exports=True,
         form=Simulation,
         gives=GIVES,
+        gives_name="SimulationReport",
         offers=(JSON, NDJSON),
     ),
 ]

@@ -1,1 +1,1 @@
-"""The log for analysts: exports, replays, back-tests."""
+"""The log for analysts: exports, replays, backtests."""

@@ -1,4 +1,4 @@
-"""Every loan request of the past decided again by a proposed policy, from earlier events only."""
+"""Decides every past loan request again under a proposed policy, from earlier events only."""
 
 import asyncio
 from bisect import bisect_left
@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 
 from projections.analysis.consequences import Outcome, Report, was_late
 from projections.follow import log
-from projections.follow.fold import evolved, opened
+from projections.follow.fold import decode, evolved
 from projections.follow.log import Line
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.codec import Recorded
@@ -30,7 +30,7 @@ from rim_ledger.system.config import SystemConfig, config_id, value_of
 from rim_ledger.values import ZERO
 
 PAGE: Final = 50
-"""Borrowers that are looked at together: what is in memory at a time."""
+"""Borrowers processed together, which bounds memory."""
 KEYS: Final = ("autoApprove", "autoApproveMinScore", "autoApproveMaxAmount", "maxOpenLoans")
 USERS: Final = """
 SELECT stream_id FROM ledger.events
@@ -49,8 +49,8 @@ SELECT id, user_id, position, timestamp, amount FROM ledger.refused_requests
  ORDER BY user_id, position, timestamp, id"""
 
 
-class Named(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A loan or a borrower, by both ids."""
+class ObjectIds(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A loan or borrower by both ids."""
 
     id: UUID
     loan_id: str | None = None
@@ -58,8 +58,8 @@ class Named(Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class Request(Struct, frozen=True):
-    """A loan request of the past: decided on what the log held before a position, at a time (UTC),
-    and the loan that it made, or the id under which its refusal is kept."""
+    """A past loan request: decided on the log before a position, at a time (UTC), with the loan it
+    made, or the id under which its refusal is stored."""
 
     position: int
     at: datetime
@@ -70,12 +70,12 @@ class Request(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True, rename="camel"):
-    """A request that would have come out otherwise, and what became of its loan; of one that was
-    refused, the id of the refusal in place of a loan."""
+    """A request with another outcome, and what became of its loan; for a refused one, the refusal's
+    id in place of the loan's."""
 
-    loan: Named | None
+    loan: ObjectIds | None
     refused_request: UUID | None
-    user: Named
+    user: ObjectIds
     position: int
     requested_at: datetime
     amount: Decimal
@@ -90,7 +90,7 @@ class Change(Struct, frozen=True, rename="camel"):
 
 
 class Backtest:
-    """One simulation over the log up to a position. Reads only; a page of borrowers at a time."""
+    """One simulation over the log up to a position. Read-only; one page of borrowers at a time."""
 
     def __init__(self, simulation: Simulation, upto: int) -> None:
         self.report = Report(upto)
@@ -100,7 +100,7 @@ class Backtest:
         self._terms: list[tuple[int, Terms]] = []
 
     async def page(self, connection: AsyncConnection[Any]) -> list[Change] | None:
-        """What would change for the next borrowers; None when there are no more."""
+        """Changes for the next page of borrowers; None at the end."""
         if not self._terms:
             self._terms = await _terms(connection, self._upto)
         cursor = await connection.execute(USERS, [self._after, self._upto, PAGE])
@@ -108,26 +108,26 @@ class Backtest:
             return None
         self._after = ids[-1]
         lines = await log.streams(connection, ids, self._upto)
-        events = [(line, opened(line)) for line in lines]
+        events = [(line, decode(line)) for line in lines]
         reserved = [each.event for _, each in events if isinstance(each.event, CreditReserved)]
         loans = await _loans(connection, [each.loan_id for each in reserved], self._upto)
         refused = await _refused(connection, ids, self._upto)
         found = list[Change]()
         for id_, history in groupby(events, lambda each: each[0].stream):
-            await asyncio.sleep(0)  # Others have their turn meanwhile.
-            changes = self._again(history, loans, deque(refused[id_]))
+            await asyncio.sleep(0)  # Let other tasks run.
+            changes = self._decide_again(history, loans, deque(refused[id_]))
             self.report.users += 1
             self.report.users_changed += bool(changes)
             found += changes
         return found
 
-    def _again(
+    def _decide_again(
         self,
         history: Iterable[tuple[Line, Recorded]],
         loans: Mapping[UUID, tuple[Loan, Outcome]],
         refused: deque[Request],
     ) -> list[Change]:
-        """Follow one borrower, and decide again on each request, also those that were refused."""
+        """Replay one borrower, and decide each request again, refused ones included."""
         shadows, found = list[Shadow](), list[Change]()
         for line, recorded in history:
             while shadows and refused and refused[0].position <= line.position:
@@ -151,7 +151,7 @@ class Backtest:
         return found
 
     def _compare(self, request: Request, shadows: list[Shadow]) -> Iterator[Change]:
-        """Decide a request again, and the change if it comes out otherwise."""
+        """Decide a request again; yields the change if the outcome differs."""
         users = [each.user for each in shadows]
         results = [
             self._decide(user, request, policy)
@@ -176,14 +176,14 @@ class Backtest:
 
 
 async def borrowers(connection: AsyncConnection[Any], upto: int) -> int:
-    """How many borrowers there are to look at."""
+    """The number of borrowers."""
     row = await (await connection.execute(COUNT, [upto])).fetchone()
     assert row, "an aggregate answers"
     return int(row[0])
 
 
 async def _terms(connection: AsyncConnection[Any], upto: int) -> list[tuple[int, Terms]]:
-    """The terms that were configured, each from after which position on."""
+    """The configured terms, each with the position after which it applies."""
     streams = {config_id("lending", key): key for key in KEYS}
     known: dict[str, SystemConfig | None] = dict.fromkeys(KEYS)
 
@@ -203,7 +203,7 @@ async def _terms(connection: AsyncConnection[Any], upto: int) -> list[tuple[int,
 async def _loans(
     connection: AsyncConnection[Any], ids: Iterable[UUID], upto: int
 ) -> dict[UUID, tuple[Loan, Outcome]]:
-    """Loans as they stand, and what came of their requests at once."""
+    """Loans in their current state, with the outcome of each request."""
     found: dict[UUID, tuple[Loan, Outcome]] = {}
     for stream, lines in groupby(await log.streams(connection, ids, upto), attrgetter("stream")):
         loan: Aggregate | None = None
@@ -220,8 +220,8 @@ async def _loans(
 async def _refused(
     connection: AsyncConnection[Any], ids: list[UUID], upto: int
 ) -> dict[UUID, list[Request]]:
-    """The requests of borrowers that a policy refused, in order; each was decided before the
-    position after the last that the decision knew of."""
+    """The requests that a policy refused, in order; each was decided at the position after the last
+    one that its decision had read."""
     found = defaultdict[UUID, list[Request]](list)
     cursor = await connection.execute(REFUSED, [ids, upto])
     async for id_, user, position, at, amount in cursor:
@@ -235,9 +235,9 @@ def _change(
 ) -> Change:
     (before, after), loan = outcomes, request.loan
     return Change(
-        loan=Named(loan.id, loan_id=loan.loan_id) if loan else None,
+        loan=ObjectIds(loan.id, loan_id=loan.loan_id) if loan else None,
         refused_request=request.refused,
-        user=Named(user.id, user_id=user.user_id),
+        user=ObjectIds(user.id, user_id=user.user_id),
         position=request.position,
         requested_at=loan.created_at if loan else request.at,
         amount=request.amount,

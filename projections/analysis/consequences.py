@@ -1,4 +1,4 @@
-"""What a proposed policy would have changed, summed up for whoever has to choose."""
+"""Totals of what a proposed policy would have changed."""
 
 from collections import defaultdict
 from datetime import date, datetime
@@ -13,7 +13,7 @@ from rim_ledger.values import LAGOS, ZERO
 
 
 class Outcome(StrEnum):
-    """What comes of a request at once: it is lent on, a person looks at it, or it is refused."""
+    """The immediate outcome of a request: approved, for review, or refused."""
 
     APPROVED = "approved"
     PENDING = "pending"
@@ -24,8 +24,8 @@ STRICTNESS: Final = [*Outcome]
 
 
 class OutcomeTotals(Struct, rename="camel"):
-    """What became of some requests, in loans and naira. Of a loan that was lent, the whole fee is
-    income; `owed` is what defaulted loans still owe."""
+    """Totals over requests, in loans and naira. The whole fee of a disbursed loan is income; `owed`
+    is what defaulted loans still owe."""
 
     requests: int = 0
     lent: int = 0
@@ -36,7 +36,7 @@ class OutcomeTotals(Struct, rename="camel"):
     owed: Decimal = ZERO
 
     def add(self, loan: Loan | None) -> None:
-        """One more request, and the loan that it made, if it was not refused."""
+        """Add a request, with its loan if it was not refused."""
         self.requests += 1
         if loan is None:
             return
@@ -51,7 +51,7 @@ class OutcomeTotals(Struct, rename="camel"):
 
 
 class Month(Struct, rename="camel"):
-    """What was lent in a month, and how much of it on requests that a policy is stricter with."""
+    """Principal lent in a month, and the part of it on requests that a policy is stricter with."""
 
     month: str
     principal: Decimal = ZERO
@@ -59,7 +59,7 @@ class Month(Struct, rename="camel"):
 
 
 class Report:
-    """What a policy would have changed, as far as it was looked at."""
+    """The effect of a policy on the requests compared so far."""
 
     def __init__(self, upto: int) -> None:
         self.position = upto
@@ -70,7 +70,7 @@ class Report:
         self._days: dict[date, list[Decimal]] = defaultdict(lambda: [ZERO, ZERO])
 
     def add(self, loan: Loan | None, before: Outcome, after: Outcome) -> None:
-        """One more request, and the loan that it made, if it was not refused."""
+        """Add a request, with its loan if it was not refused."""
         self.all.add(loan)
         stricter = STRICTNESS.index(after) > STRICTNESS.index(before)
         if before is not after:
@@ -93,7 +93,7 @@ class Report:
 
     @property
     def changed(self) -> int:
-        """How many requests would have come out otherwise."""
+        """How many requests have another outcome."""
         return self.stricter.requests + self.looser.requests
 
     @property
@@ -102,8 +102,8 @@ class Report:
 
     @property
     def peaks(self) -> tuple[Decimal, Decimal]:
-        """The most principal that was lent at the end of any day, and that without the loans that
-        the policy is stricter with. A loan counts as a whole until it is repaid."""
+        """The highest principal lent at the end of any day, and that without loans that the policy
+        is stricter with. A loan counts in full until repaid."""
         now, most = [ZERO, ZERO], [ZERO, ZERO]
         for day in sorted(self._days):
             now = [sum(each, ZERO) for each in zip(now, self._days[day], strict=True)]
@@ -112,12 +112,12 @@ class Report:
 
     @property
     def outcomes(self) -> list[tuple[Outcome, Outcome, OutcomeTotals]]:
-        """What came of requests, what would have come of them, and what they came to."""
+        """Triples of actual outcome, outcome under the policy, and totals."""
         return [(*outcomes, self._changes[outcomes]) for outcomes in sorted(self._changes)]
 
     @property
     def shown(self) -> dict[str, Any]:
-        """The report as clients know it."""
+        """The report as JSON for clients."""
         before, after = self.peaks
         return {
             "position": self.position,
@@ -141,5 +141,5 @@ class Report:
 
 
 def was_late(loan: Loan) -> bool:
-    """Whether it fell overdue, or was repaid after it was due."""
+    """True if it was ever overdue or repaid after its due date."""
     return loan.overdue or loan.late or loan.defaulted_at is not None

@@ -1,4 +1,4 @@
-"""The log as Parquet: segments of positions, the same by type of event, and a manifest."""
+"""Exports the log as Parquet: segments of positions, the same by event type, and a manifest."""
 
 import asyncio
 import gzip
@@ -12,35 +12,35 @@ from msgspec.structs import replace
 from psycopg import AsyncConnection
 
 from projections.analysis.export_files import (
+    BadExport,
     Manifest,
     Segment,
     Typed,
-    Unfitting,
+    atomic_path,
     begin,
-    bring_up,
     digest,
     manifest_in,
     proof_file,
     proof_of,
-    strange,
-    take_away_unfinished,
+    remove_unfinished,
     typed_file,
-    whole,
+    unexpected_files,
+    upgrade,
     write_manifest,
 )
 from projections.analysis.export_rows import SCHEMA, batch
 from projections.analysis.export_types import WRITTEN, write_types
 from projections.follow import log
-from projections.follow.log import Line, Wanted
+from projections.follow.log import EventFilter, Line
 from projections.proofs.merkle import Range
 from projections.proofs.omitted_events import SPAN, Proof, proof_lines
 from projections.proofs.origins import OriginOpening, Origins
-from projections.proofs.signed_note import said
+from projections.proofs.signed_note import parsed
 from rim_ledger.progress import Progress, silent
 
 PAGE: Final = 5_000
 GROUP: Final = 20_000
-"""Rows of a row group: what is in memory at a time."""
+"""Rows of a row group, which bounds memory."""
 SEGMENT: Final = 200_000
 """Positions of a segment."""
 
@@ -57,13 +57,13 @@ async def export(
     *,
     compare: bool = True,
 ) -> Manifest:
-    """Write what the directory lacks up to the end of the log; the manifest as it is then.
+    """Write the segments that a directory lacks up to the end of the log; gives the manifest.
 
-    Goes on where an earlier run stopped, however that ended. Raises Unfitting when the directory
-    holds something else, or lacks a file that its manifest names. `compare` says whether what is in
-    the files is compared with their hashes, or only whether they are there with all their bytes.
+    Resumes after an interrupted run. Raises BadExport when the directory holds something else, or
+    lacks a file of its manifest. `compare` says whether files are compared with their hashes, or
+    only by existence and size.
     """
-    held, end = _begun(place, wanted), await log.head(connection)
+    held, end = _resume(place, wanted), await log.head(connection)
     for segment in held.segments:
         _require_there(place / segment.file, segment, compare=compare)
         for typed in segment.typed or ():
@@ -74,19 +74,19 @@ async def export(
     while held.last < end:
         upto = min(held.last + SEGMENT, end)
         segment = await _segment(connection, place, held, upto, lambda n: progress(n, end))
-        held = await _told(connection, place, held, wanted, segment)
-    return await _told(connection, place, held, wanted)  # What was there may be sealed by now.
+        held = await _with_checkpoint(connection, place, held, wanted, segment)
+    return await _with_checkpoint(connection, place, held, wanted)  # Some may be sealed by now.
 
 
-async def _told(
+async def _with_checkpoint(
     connection: AsyncConnection[Any], place: Path, held: Manifest, wanted: Manifest, *more: Segment
 ) -> Manifest:
-    """The manifest with further segments, and with what signs them all; written where it is new."""
+    """Write and give the manifest with further segments and the current checkpoint and origins."""
     now = replace(held, segments=(*held.segments, *more), key=wanted.key, origins=wanted.origins)
     row = await (await connection.execute(NOTE, [now.last])).fetchone()
     now = replace(now, checkpoint=row[0] if row else None)
     if now.checkpoint and not now.is_whole:
-        proofs = await _proved(connection, place, now, said(now.checkpoint).size)
+        proofs = await _write_proofs(connection, place, now, parsed(now.checkpoint).size)
         now = replace(now, proofs=proofs)
     if now != held:
         write_manifest(place, now)
@@ -94,7 +94,7 @@ async def _told(
 
 
 def _with_types(place: Path, held: Manifest) -> Manifest:
-    """The manifest with the files by type of segments that an earlier version wrote."""
+    """Add files by type to segments that an earlier version wrote."""
     if all(each.typed is not None for each in held.segments):
         return held
     segments = tuple(
@@ -106,16 +106,16 @@ def _with_types(place: Path, held: Manifest) -> Manifest:
     return now
 
 
-async def _proved(
+async def _write_proofs(
     connection: AsyncConnection[Any], place: Path, now: Manifest, size: int
 ) -> tuple[Proof, ...]:
-    """What stands for the events that are left out, up to as many as are signed."""
+    """Write proofs for the omitted events up to the last checkpoint."""
     done = now.proofs[-1].last if now.proofs else 0
     if done >= size:
         return now.proofs
     name = f"proofs-{done + 1:012}-{size:012}.ndjson.gz"
     cuts = [claim.size for claim in Origins(now.origins).claims]
-    with whole(place, proof_of(place) / name) as path:
+    with atomic_path(place, proof_of(place) / name) as path:
         with gzip.open(path, "wt", compresslevel=6) as lines:
             for start in range(done, size, SPAN):
                 span = (start, min(start + SPAN, size))
@@ -128,7 +128,7 @@ async def _proved(
 
 
 def _positions(place: Path, now: Manifest, span: Range) -> list[int]:
-    """Which events of a span of leaves are exported."""
+    """The exported positions in a range of leaves."""
     found = list[int]()
     for segment in now.segments:
         if segment.first <= span[1] and segment.last > span[0]:
@@ -137,8 +137,8 @@ def _positions(place: Path, now: Manifest, span: Range) -> list[int]:
     return [each for each in found if span[0] < each <= span[1]]
 
 
-def _begun(place: Path, wanted: Manifest) -> Manifest:
-    """What an earlier run left, freed of what it did not finish."""
+def _resume(place: Path, wanted: Manifest) -> Manifest:
+    """The manifest of an earlier run, after removal of unfinished files."""
     begin(place)
     if (held := manifest_in(place)) is None:
         _require_alone(place, wanted)
@@ -146,27 +146,27 @@ def _begun(place: Path, wanted: Manifest) -> Manifest:
         held = wanted
     if (held.first, held.types) != (wanted.first, wanted.types):
         what = ", ".join(held.types or ["every type"])
-        raise Unfitting(f"{place} holds an export from position {held.first} of {what}")
+        raise BadExport(f"{place} holds an export from position {held.first} of {what}")
     known = len(held.origins)
     if wanted.origins[:known] != held.origins:
-        raise Unfitting(f"{place} holds an export of another log")
+        raise BadExport(f"{place} holds an export of another log")
     for opening in map(OriginOpening.of, wanted.origins[known:]):
         if opening.after and opening.checkpoint.size < held.last:
             words = f"{place} holds events up to position {held.last}, and then {opening}"
-            raise Unfitting(f"{words}: export into another directory")
-    take_away_unfinished(place, held)
+            raise BadExport(f"{words}: export into another directory")
+    remove_unfinished(place, held)
     _require_alone(place, held)
-    return bring_up(place, held)
+    return upgrade(place, held)
 
 
 def _require_alone(place: Path, held: Manifest) -> None:
-    for file in strange(place, held):
+    for file in unexpected_files(place, held):
         words = f"{file} is none of this export, and readers would take it for a part of it"
-        raise Unfitting(f"{words}: export into another directory")
+        raise BadExport(f"{words}: export into another directory")
 
 
 def _require_there(file: Path, segment: Segment | Typed | Proof, *, compare: bool) -> None:
-    """Raise Unfitting for a file that is not the one that was written."""
+    """Raise BadExport if a file is missing or differs."""
     if not file.is_file():
         wrong = "is missing"
     elif segment.size is not None and (size := file.stat().st_size) != segment.size:
@@ -175,14 +175,14 @@ def _require_there(file: Path, segment: Segment | Typed | Proof, *, compare: boo
         wrong = "is not the file that was written"
     else:
         return
-    raise Unfitting(f"{file} {wrong}: bring it back, or export into another directory")
+    raise BadExport(f"{file} {wrong}: bring it back, or export into another directory")
 
 
 async def lines(
     connection: AsyncConnection[Any], types: tuple[str, ...] | None, after: int, upto: int
 ) -> AsyncIterator[list[Line]]:
-    """The log a page at a time; while one is worked on, the next is read."""
-    wanted = Wanted(names=types)
+    """Yield the log in pages; the next is read while one is processed."""
+    wanted = EventFilter(names=types)
 
     def begin(after: int) -> "asyncio.Task[list[Line]]":
         return asyncio.create_task(log.matching(connection, wanted, after, upto, PAGE))
@@ -191,7 +191,7 @@ async def lines(
     try:
         while page := await coming:
             coming = begin(page[-1].position)
-            await asyncio.sleep(0)  # The question goes out now.
+            await asyncio.sleep(0)  # Start the query now.
             yield page
     finally:
         coming.cancel()
@@ -206,7 +206,7 @@ async def _segment(
 ) -> Segment:
     first, rows = held.last + 1, 0
     name = f"events-{first:012}-{upto:012}.parquet"
-    with whole(place, place / name) as path:
+    with atomic_path(place, place / name) as path:
         with pq.ParquetWriter(path, SCHEMA, **WRITTEN) as writer:
             waiting = list[Any]()
             async for page in lines(connection, held.types, first - 1, upto):

@@ -1,4 +1,4 @@
-"""Compares an export with the checkpoint in it, without the database."""
+"""Verifies an export against its checkpoint, without the database."""
 
 from collections.abc import Iterator
 from datetime import UTC
@@ -12,64 +12,64 @@ from uuid import UUID
 import msgspec
 
 from projections.analysis.export_files import (
+    BadExport,
     Manifest,
-    Unfitting,
     digest,
     manifest_in,
     proof_file,
-    strange,
+    unexpected_files,
 )
 from projections.analysis.export_rows import SCHEMA, values_of
 from projections.analysis.export_types import Comparison, rows_in
 from projections.cloud_events import Reader, persons_in
 from projections.follow.log import Line, leaf
 from projections.proofs.merkle import CompactRange, leaf_hash
-from projections.proofs.omitted_events import TOMBSTONE, Absent, absent_in
+from projections.proofs.omitted_events import TOMBSTONE, OmittedSubtree, read_proofs
 from projections.proofs.origins import Origins
 from projections.proofs.signed_note import Checkpoint, VerificationError, Verifier
 from rim_ledger.progress import Progress, silent
 
 STEP: Final = 5_000
-"""Events between two reports of progress."""
-Part = Absent
-"""A part of the tree: an event that is exported, or what stands for some that are not."""
+"""Events between two progress reports."""
+Part = OmittedSubtree
+"""A part of the tree: an exported event, or a subtree of omitted ones."""
 
 
 def verify(
     place: Path, verifier: Verifier, progress: Progress = silent
 ) -> tuple[Checkpoint, Origins, int]:
-    """Compare an export with its signed checkpoint, without the database: every column of every
-    event, and the tree of all events. What the checkpoint says, who signed the log, and how many
-    events are exported, of which the last may not be sealed. The key may be that of any origin.
-    Raises Unfitting or Untrue."""
+    """Verify every column of every exported event, and the tree of all events, against the signed
+    checkpoint. Gives the checkpoint, the log's origins, and the number of exported events, the last
+    of which may not be sealed yet. The key may be of any origin. Raises BadExport or
+    VerificationError."""
     held = manifest_in(place)
     if held is None or held.checkpoint is None:
-        raise Unfitting(f"{place} is no export with a checkpoint")
+        raise BadExport(f"{place} is no export with a checkpoint")
     origins = Origins(held.origins)
     origins.require(verifier)
-    said = origins.open(held.checkpoint)
-    _Comparison(place, held, progress).run(said, origins)
-    return said, origins, sum(segment.rows for segment in held.segments)
+    checkpoint = origins.open(held.checkpoint)
+    _Comparison(place, held, progress).run(checkpoint, origins)
+    return checkpoint, origins, sum(segment.rows for segment in held.segments)
 
 
 class _Comparison:
-    """One pass over an export, in the order of positions; its memory does not grow with the log."""
+    """One pass over an export in order of positions, in constant memory."""
 
     def __init__(self, place: Path, held: Manifest, progress: Progress) -> None:
         self._place, self._held, self._progress = place, held, progress
         self._tree = CompactRange()
         self._hidden: dict[UUID, int] = {}
-        """Whose words are hidden as those of an erased person, and where first."""
+        """Persons masked as erased, with the first position."""
         self._erased, self._erased_lately = set[UUID](), set[UUID]()
-        """Who was erased by events that are sealed, and by such that are not yet."""
+        """Persons erased by sealed events, and by events not yet sealed."""
 
-    def run(self, said: Checkpoint, origins: Origins) -> None:
-        """Raise Untrue where the export is not what was signed."""
-        for file in strange(self._place, self._held):
+    def run(self, checkpoint: Checkpoint, origins: Origins) -> None:
+        """Raise VerificationError where the export differs from what was signed."""
+        for file in unexpected_files(self._place, self._held):
             raise VerificationError(f"{file.parent.name}/{file.name} is none of the export's files")
         parts = merge(self._rows(), self._absent(), key=attrgetter("start"))
         claims = sorted(origins.claims, key=attrgetter("size"))
-        for claim in [*(each for each in claims if each.size < said.size), said]:
+        for claim in [*(each for each in claims if each.size < checkpoint.size), checkpoint]:
             while self._tree.size < claim.size:
                 if (part := next(parts, None)) is None:
                     words = f"it ends at position {self._tree.size}, and was signed up to"
@@ -103,14 +103,14 @@ class _Comparison:
             if person not in self._erased | self._erased_lately:
                 raise VerificationError(f"{words} was not")
             if person not in self._erased:
-                raise Unfitting(f"{words} was so lately that it is not sealed yet: export again")
+                raise BadExport(f"{words} was so lately that it is not sealed yet: export again")
 
     def _absent(self) -> Iterator[Part]:
         for proof in self._held.proofs:
             file = proof_file(self._place, proof)
             if digest(file) != proof.sha256:
                 raise VerificationError(f"{proof.file} is not the file that was written")
-            for each in absent_in(file):
+            for each in read_proofs(file):
                 if self._held.types is None and each.end >= self._held.first:
                     raise VerificationError(
                         f"position {max(each.start + 1, self._held.first)} is missing"
@@ -147,7 +147,7 @@ class _Comparison:
             last = segment.last
 
     def _require_derived(self, file: str, row: dict[str, Any]) -> Line:
-        """The event in a row, all columns of which follow from it. Raises Untrue."""
+        """The event in a row, from which all columns must follow. Raises VerificationError."""
         place = f"{file}: position {row['position']}"
         line = _line(file, row)
         try:
@@ -176,7 +176,7 @@ def _line(file: str, row: dict[str, Any]) -> Line:
 
 
 def _erased_by(part: Part) -> set[UUID]:
-    """Who was erased by an event."""
+    """The persons erased by an event."""
     if part.entry is None:
         return set()
     _, stream, _, name, _ = part.entry.split(b"\n", 5)[:5]

@@ -1,4 +1,4 @@
-"""The columns of an event type in an export: one for each field, under its own name and type."""
+"""Columns of an event type in an export: one for each field, with its own name and type."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -20,8 +20,7 @@ from rim_ledger.vault.personal_keys import kept_back
 COMMON: Final = tuple(
     each for each in SCHEMA.names if each not in ("entity", "name", "amount", "data", "body")
 )
-"""The columns of the log that every type has as well. A field of the same name as one of them
-stands as data_NAME."""
+"""The log's columns that each type's file has too. A field with such a name becomes data_NAME."""
 
 PLAIN: Final[Mapping[type, Any]] = MappingProxyType(
     {int: pa.int64(), bool: pa.bool_(), datetime: pa.timestamp("us", tz="UTC")}
@@ -34,9 +33,8 @@ _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 class Field(NamedTuple):
-    """A column that a field of an event has: of which struct the field is (the event, or one inside
-    of it), where its value stands in the data, and what it is when it is left out there. `kind` is
-    None where the column has JSON."""
+    """The column of an event's field: its owner (the event or a nested struct), its path in the
+    data, and its default. `kind` is None where the column holds JSON."""
 
     column: str
     owner: str
@@ -47,7 +45,7 @@ class Field(NamedTuple):
     default: Any
 
     def value(self, data: Mapping[str, Any]) -> Any:
-        """The value in the data of an event, as the column has it."""
+        """The column's value in an event's data."""
         found: Any = data
         for name in self.path:
             if found is None:
@@ -67,7 +65,7 @@ class Field(NamedTuple):
 
 @cache
 def fields_of(name: str) -> tuple[Field, ...]:
-    """The fields of an event of this name that anybody is shown."""
+    """The fields of an event type that are not internal."""
     event = EVENTS[name]
     found = tuple(_fields(event, "", ()))
     shown = tuple(each for each in found if each.path[0] not in kept_back(event))
@@ -77,15 +75,15 @@ def fields_of(name: str) -> tuple[Field, ...]:
 
 @cache
 def schema_of(name: str) -> Any:
-    """The schema of the files of an event type."""
+    """The Arrow schema of an event type's files."""
     common = [SCHEMA.field(each) for each in COMMON]
     plain = [each.with_type(pa.string()) if _is_word(each.type) else each for each in common]
     return pa.schema([*plain, *((each.column, each.type) for each in fields_of(name))])
 
 
 def typed(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row of an event among those of its type, which follows from its row in the log. Raises
-    what a value raises that is none of its field."""
+    """Convert a log row to the row in its type's file. Raises what a value not of its field
+    raises."""
     data = _decoder.decode(row["data"])
     found = {name: row[name] for name in COMMON}
     return found | {each.column: each.value(data) for each in fields_of(row["name"])}
@@ -112,7 +110,7 @@ def _fields(struct: type[Struct], prefix: str, path: tuple[str, ...]) -> Iterato
 
 
 def _typed(owner: str, name: str, kind: Any) -> tuple[type | None, Any]:
-    """How a column holds values of a type: as which, and as what in a file."""
+    """The struct of a type, if any, and its Arrow type."""
     if kind is Decimal:
         return Decimal, RATE if unit(owner, name, kind) == "%" else MONEY
     if kind in PLAIN:
@@ -123,7 +121,7 @@ def _typed(owner: str, name: str, kind: Any) -> tuple[type | None, Any]:
 
 
 def _bare(annotation: Any) -> Any:
-    """A type without what is said of it, and without that it may be missing."""
+    """A type without annotations and without None."""
     if get_origin(annotation) is Annotated:
         return _bare(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):

@@ -1,8 +1,8 @@
-"""Where the files of an export lie, and what its manifest says of them.
+"""Paths of an export's files, and its manifest.
 
-The log's own directory has nothing but the log in it, since some readers take all that is below a
-directory as one data set. What else there is lies beside it: a data set for each type of event in
-NAME.types, and the manifest and the proofs in NAME.proof.
+The log's directory holds only the log, as some readers take all files below a directory as one data
+set. Beside it are NAME.types, a data set for each event type, and NAME.proof, with manifest and
+proofs.
 """
 
 import hashlib
@@ -20,12 +20,12 @@ from projections.proofs.omitted_events import Proof
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 2
-"""Exports of format 1 have no files by type, and all else in the directory of the log."""
+"""Format 1 had no files by type, and everything in the log's directory."""
 FILE: Final = re.compile(r"events-([0-9]{12})-[0-9]{12}\.parquet")
 
 
 class Typed(Struct, frozen=True, rename="camel"):
-    """The file of one type of event in a segment: how many rows, its hash and its bytes."""
+    """The file of an event type in a segment: rows, hash and bytes."""
 
     name: str
     rows: int
@@ -34,8 +34,8 @@ class Typed(Struct, frozen=True, rename="camel"):
 
 
 class Segment(Struct, frozen=True, rename="camel"):
-    """A file: the positions it covers, how many of them are in it, its hash and its bytes; and the
-    files by type, which have its name too."""
+    """A file of the log: its range of positions, number of rows, hash and bytes, and its files by
+    type, which have the same name."""
 
     file: str
     first: int
@@ -43,15 +43,15 @@ class Segment(Struct, frozen=True, rename="camel"):
     rows: int
     sha256: str
     size: int | None = None
-    """None where an earlier version of the program wrote it."""
+    """None if written by an earlier version."""
     typed: tuple[Typed, ...] | None = None
-    """The same."""
+    """None if written by an earlier version."""
 
 
 class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
-    """What an export holds. `types` are the events it is limited to, `checkpoint` the last
-    signed note on events that are in it; `origins` are the notes that opened the origins of the
-    log, and `key` is that of the last of them. `proofs` stand for the events that are left out."""
+    """The contents of an export. `types` limits the events; `checkpoint` is the last signed note on
+    exported events; `origins` are the notes that opened the log's origins, `key` is the last one's;
+    `proofs` stand for omitted events."""
 
     format: int = FORMAT
     types: tuple[str, ...] | None = None
@@ -64,17 +64,17 @@ class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether no event is left out."""
+        """True if no event is omitted."""
         return self.first == 1 and self.types is None
 
     @property
     def last(self) -> int:
-        """The last position that is covered."""
+        """The last position covered."""
         return self.segments[-1].last if self.segments else self.first - 1
 
 
-class Unfitting(Exception):
-    """The directory holds another export, or one that was changed; the message says which."""
+class BadExport(Exception):
+    """The directory holds another or a modified export; the message says which."""
 
 
 def types_of(place: Path) -> Path:
@@ -83,7 +83,7 @@ def types_of(place: Path) -> Path:
 
 
 def proof_of(place: Path) -> Path:
-    """The directory of the manifest and the proofs."""
+    """The directory of manifest and proofs."""
     return _beside(place, "proof")
 
 
@@ -93,24 +93,24 @@ def _beside(place: Path, what: str) -> Path:
 
 
 def manifest_in(place: Path) -> Manifest | None:
-    """What an export says it holds. Raises Unfitting."""
+    """Read an export's manifest. Raises BadExport."""
     path = _proof_file(place, MANIFEST)
     if not path.exists():
         return None
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except msgspec.MsgspecError as error:
-        raise Unfitting(f"{path} cannot be read: {error}") from None
+        raise BadExport(f"{path} cannot be read: {error}") from None
 
 
 def write_manifest(place: Path, held: Manifest) -> None:
-    """Write down what an export holds; its files are there."""
-    with whole(place, proof_of(place) / MANIFEST) as path:
+    """Write the manifest, once its files exist."""
+    with atomic_path(place, proof_of(place) / MANIFEST) as path:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(held), indent=1))
 
 
 def proof_file(place: Path, proof: Proof) -> Path:
-    """Where a file of proofs is."""
+    """The path of a proof file."""
     return _proof_file(place, proof.file)
 
 
@@ -120,13 +120,13 @@ def _proof_file(place: Path, name: str) -> Path:
 
 
 def typed_file(place: Path, segment: Segment, typed: Typed) -> Path:
-    """Where the file of a type of event is."""
+    """The path of an event type's file."""
     return types_of(place) / typed.name / segment.file
 
 
-def bring_up(place: Path, held: Manifest) -> Manifest:
-    """The manifest of an export that lies as those of today do. The manifest of an earlier one is
-    the last to move, so that a run that is broken off here is run again."""
+def upgrade(place: Path, held: Manifest) -> Manifest:
+    """Move an export of format 1 to today's layout; gives its manifest. The manifest moves last, so
+    that an interrupted run is repeated."""
     if held.format == FORMAT:
         return held
     for name in (*(proof.file for proof in held.proofs), MANIFEST):
@@ -136,30 +136,30 @@ def bring_up(place: Path, held: Manifest) -> Manifest:
 
 
 def begin(place: Path) -> None:
-    """Make the directories of an export. Raises Unfitting where they cannot lie beside it."""
+    """Make the directories of an export. Raises BadExport where that fails."""
     place.mkdir(parents=True, exist_ok=True)
     if place.is_mount():
         words = f"{place} is where a file system begins, and more is written beside it"
-        raise Unfitting(f"{words}: name a directory inside of it")
+        raise BadExport(f"{words}: name a directory inside of it")
     for each in (proof_of(place), types_of(place)):
         each.mkdir(exist_ok=True)
     for left in (*place.glob("*.partial"), *proof_of(place).glob("*.partial")):
         left.unlink()
 
 
-def take_away_unfinished(place: Path, held: Manifest) -> None:
-    """Take away the files of a segment that a run broke off in before its manifest was written, and
-    files by type of segments that have none according to it."""
+def remove_unfinished(place: Path, held: Manifest) -> None:
+    """Remove files of a segment that is not in the manifest, and files by type of segments that the
+    manifest gives none."""
     untyped = {segment.file for segment in held.segments if segment.typed is None}
-    for file in strange(place, held):
+    for file in unexpected_files(place, held):
         later = (found := FILE.fullmatch(file.name)) and int(found[1]) > held.last
         if later or (file.name in untyped and file.parent.parent == types_of(place)):
             file.unlink()
 
 
-def strange(place: Path, held: Manifest | None) -> Iterator[Path]:
-    """What readers may take for a part of the export, and its manifest does not name: whatever its
-    name, since some of them ask for none, and follow links."""
+def unexpected_files(place: Path, held: Manifest | None) -> Iterator[Path]:
+    """Yield files that readers may take for part of the export though its manifest does not name
+    them, whatever their names, and links."""
     known = set[Path]()
     for segment in held.segments if held else ():
         known.add(place / segment.file)
@@ -172,8 +172,8 @@ def strange(place: Path, held: Manifest | None) -> Iterator[Path]:
 
 
 @contextmanager
-def whole(place: Path, path: Path) -> Iterator[Path]:
-    """A path to write to; what was written gets its name when it is there as a whole."""
+def atomic_path(place: Path, path: Path) -> Iterator[Path]:
+    """Give a temporary path, renamed to `path` once it is complete."""
     partial = proof_of(place) / f"{path.parent.name}-{path.name}.partial"
     yield partial
     with partial.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The rows of an export: what is shown of an event, all of which follows from what was signed."""
+"""Rows of an export, all derived from signed events."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -38,7 +38,7 @@ SCHEMA: Final = pa.schema(
         ("body", pa.string()),
     ]
 )
-"""`data` has personal words hidden; `body` is what was stored, sealed, and what was signed."""
+"""`data` has personal data masked; `body` is the stored event as signed, with it encrypted."""
 
 
 class _Amount(Struct):
@@ -55,14 +55,14 @@ WITH_AMOUNT: Final = frozenset(
 
 
 async def batch(connection: AsyncConnection[Any], page: list[Line]) -> Any:
-    """The rows of a page of events, with the words about persons hidden."""
+    """The rows of a page of events, personal data masked."""
     reader = Reader(sees=False, keys=await erased_in(connection, page), origin="")
     return rows_for(page, reader, bodies=True)
 
 
 def rows_for(page: Iterable[Line], reader: Reader, *, bodies: bool) -> Any:
-    """The rows of a page of events as a reader may see them; `bodies` says whether with what was
-    signed, in which persons are sealed and fingerprinted."""
+    """The rows of a page for a reader; `bodies` says whether the signed bodies, which hold
+    encrypted personal data and fingerprints, are included."""
     columns: list[list[Any]] = [[] for _ in SCHEMA]
     for line in page:
         *shown, body = values_of(line, reader)
@@ -73,7 +73,7 @@ def rows_for(page: Iterable[Line], reader: Reader, *, bodies: bool) -> Any:
 
 
 async def erased_in(connection: AsyncConnection[Any], page: Iterable[Line]) -> dict[Any, None]:
-    """Who was erased of the persons in these events."""
+    """The persons in these events who were erased."""
     if not (persons := persons_in(page)):
         return {}
     cursor = await connection.execute(ERASED, [list(persons)])
@@ -81,8 +81,8 @@ async def erased_in(connection: AsyncConnection[Any], page: Iterable[Line]) -> d
 
 
 def values_of(line: Line, reader: Reader) -> tuple[Any, ...]:
-    """The row of an event, in the order of the schema: all of it follows from what was signed, and
-    from who was erased."""
+    """The row of an event in the schema's order: derived from the signed event, and from who was
+    erased."""
     stored, erased = read(line, reader)
     stamp, data = stored.stamp, bytes(stored.data)
     return (

@@ -1,4 +1,4 @@
-"""The files of an export by type of event: made of a file of the log, and compared with it."""
+"""Writes an export's files by event type from a file of the log, and compares them with it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -12,26 +12,33 @@ import pyarrow.parquet as pq
 from pyarrow import ArrowException
 
 from projections.analysis.export_columns import schema_of, typed
-from projections.analysis.export_files import Segment, Typed, digest, typed_file, types_of, whole
+from projections.analysis.export_files import (
+    Segment,
+    Typed,
+    atomic_path,
+    digest,
+    typed_file,
+    types_of,
+)
 from projections.analysis.export_rows import SCHEMA
 from projections.proofs.signed_note import VerificationError
 from rim_ledger.catalogue import EVENTS
 
 ROWS: Final = 5_000
-"""Rows of a file that are in memory at a time."""
+"""Rows of a file in memory at a time."""
 GROUP: Final = 20_000
-"""Rows of all types that wait to be written."""
+"""Rows of all types buffered before writing."""
 WRITTEN: Final[dict[str, Any]] = {
     "compression": "gzip",
     "compression_level": 3,
     "store_schema": False,
 }
-"""How files are written: so that the standard library of Python can read them."""
+"""Parquet options: readable with Python's standard library."""
 
 
 def rows_in(file: Path, schema: Any) -> Iterator[dict[str, Any]]:
-    """The rows of a file. Raises Untrue where it has not the columns of a schema, or says of its
-    rows, to those who leave out what they do not look for, what is not so."""
+    """Yield the rows of a file. Raises VerificationError where columns are not the schema's, or
+    statistics, on which readers skip row groups, are wrong."""
     try:
         parquet = pq.ParquetFile(file)
         _require_columns(file, parquet, schema)
@@ -53,23 +60,23 @@ def _require_columns(file: Path, parquet: Any, schema: Any) -> None:
     for name, kind in _columns(schema).items():
         if found[name] != kind:
             raise VerificationError(f"{file.name}: {name} is {found[name]} instead of {kind}")
-    said = parquet.metadata
-    if said.num_rows != sum(said.row_group(each).num_rows for each in range(said.num_row_groups)):
-        raise VerificationError(f"{file.name} has not the {said.num_rows} rows that it counts")
-    if said.metadata:
-        raise VerificationError(f"{file.name} says more than its columns do: {[*said.metadata]}")
+    footer = parquet.metadata
+    if footer.num_rows != sum(footer.row_group(n).num_rows for n in range(footer.num_row_groups)):
+        raise VerificationError(f"{file.name} has not the {footer.num_rows} rows that it counts")
+    if footer.metadata:
+        raise VerificationError(f"{file.name} says more than its columns do: {[*footer.metadata]}")
 
 
 def _columns(schema: Any) -> dict[str, Any]:
-    """The types of columns, as a file has them: without dictionaries."""
+    """Column types as a file has them, without dictionaries."""
     kinds = ((each.name, each.type) for each in schema)
     return {name: kind.value_type if pa.types.is_dictionary(kind) else kind for name, kind in kinds}
 
 
-def _require_described(file: Path, said: Any, group: Any) -> None:
-    """Raise Untrue where the statistics of a row group are not those of its rows."""
+def _require_described(file: Path, footer: Any, group: Any) -> None:
+    """Raise VerificationError where a row group's statistics differ from its rows."""
     for number, (name, values) in enumerate(zip(group.column_names, group.columns, strict=True)):
-        chunk = said.column(number)
+        chunk = footer.column(number)
         hints = (chunk.has_column_index, chunk.has_offset_index, chunk.bloom_filter_offset)
         if any(hints):
             raise VerificationError(f"{file.name} has an index of {name}, as no export does")
@@ -86,7 +93,7 @@ def _require_described(file: Path, said: Any, group: Any) -> None:
 
 
 def write_types(place: Path, segment: Segment) -> tuple[Typed, ...]:
-    """Write the files by type of the events in a segment, which is there; what was written."""
+    """Write the files by type of a segment from its log file."""
     counts = Counter[str]()
     with ExitStack() as stack:
         writers = dict[str, Any]()
@@ -94,7 +101,9 @@ def write_types(place: Path, segment: Segment) -> tuple[Typed, ...]:
         def write(waiting: Mapping[str, list[dict[str, Any]]]) -> None:
             for name, rows in waiting.items():
                 if name not in writers:
-                    path = stack.enter_context(whole(place, types_of(place) / name / segment.file))
+                    path = stack.enter_context(
+                        atomic_path(place, types_of(place) / name / segment.file)
+                    )
                     writer = pq.ParquetWriter(path, schema_of(name), **WRITTEN)
                     writers[name] = stack.enter_context(writer)
                 counts[name] += len(rows)
@@ -116,7 +125,7 @@ def _written(place: Path, segment: Segment, name: str, rows: int) -> Typed:
 
 
 class Comparison:
-    """Compares the files by type of a segment with its events, as they come in order."""
+    """Compares a segment's files by type with its events, given in order."""
 
     def __init__(self, place: Path, segment: Segment) -> None:
         self._segment = segment
@@ -131,7 +140,7 @@ class Comparison:
             self._rows[each.name] = rows_in(file, schema_of(each.name))
 
     def require_same(self, row: Mapping[str, Any]) -> None:
-        """Raise Untrue where a row of the log does not stand in its type's file as it should."""
+        """Raise VerificationError unless the row is next in its type's file."""
         if self._segment.typed is None:
             return
         name, position = row["name"], row["position"]
@@ -144,7 +153,7 @@ class Comparison:
             raise VerificationError(f"{self._named(name)}: position {position}: {words}")
 
     def require_whole(self) -> None:
-        """Raise Untrue where a file has more than the events of its segment."""
+        """Raise VerificationError where a file has rows left over."""
         for name, rows in self._rows.items():
             if (row := next(rows, None)) is not None:
                 words = f"position {row['position']} is none of its own"

@@ -1,1 +1,1 @@
-"""From the log to the read tables: the follower, rebuilds, states of the past."""
+"""From log to read tables: follower, rebuild, past states."""

@@ -1,4 +1,4 @@
-"""Rows as they were at a moment: folded from their events, written as the tables write."""
+"""Rows as of a moment, folded from events and written as tables write them."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
@@ -13,22 +13,22 @@ from projections.catalogue import TABLES
 from projections.follow import log
 from projections.follow.fold import Entry, StreamFold
 from projections.tables.table import Row
-from projections.tables.upsert_sql import shows, sources
+from projections.tables.upsert_sql import select_json, sources
 from projections.tables.writer import encode, persons_of, rows_of
 from rim_ledger.vault.personal_keys import Keys
 
 
 class Moment(Struct, frozen=True):
-    """Which events count: those that were recorded up to a position, and had happened by a business
-    time (UTC), if one is named."""
+    """Selects events: recorded up to a position, and effective by a business time (UTC), if
+    given."""
 
     position: int
     happened_by: datetime | None = None
 
 
 class Page(Struct, frozen=True, kw_only=True):
-    """Which rows are wanted, as they were at a moment: those of these ids that meet the tests,
-    in the order of the ids."""
+    """The rows to give as of a moment: these ids, as far as they meet the conditions, in order of
+    id."""
 
     row: type[Row]
     ids: Sequence[UUID]
@@ -37,9 +37,9 @@ class Page(Struct, frozen=True, kw_only=True):
     tests: Sequence[tuple[str, list[Any]]] = ()
 
 
-class Then(NamedTuple):
-    """A row as it was: its id, the version it had, its JSON, and whether some event does not say
-    when it happened."""
+class PastRow(NamedTuple):
+    """A past row: id, version, JSON, and whether it is approximate, as some event has no business
+    time."""
 
     id: UUID
     version: int
@@ -50,7 +50,7 @@ class Then(NamedTuple):
 async def folded(
     connection: AsyncConnection[Any], ids: Iterable[UUID], moment: Moment
 ) -> dict[UUID, Entry]:
-    """These streams as they stood at a moment; those that had not begun are not among them."""
+    """Streams folded up to a moment; those that had not begun are left out."""
     courses: dict[UUID, StreamFold] = {}
     for line in await log.streams(connection, ids, moment.position):
         before = courses.get(line.stream, StreamFold())
@@ -58,12 +58,12 @@ async def folded(
     return {stream: entry for stream, each in courses.items() for entry in each.results}
 
 
-async def rows_then(
+async def past_rows(
     connection: AsyncConnection[Any], page: Page, keys_of: Callable[[set[UUID]], Awaitable[Keys]]
-) -> list[Then]:
-    """The rows of a page as they were. What a row copies from another is what that one said then.
+) -> list[PastRow]:
+    """The rows of a page as of a moment, with copied columns as of the same moment.
 
-    A row that had not begun is not among them.
+    Rows that had not begun are left out.
     """
     row = page.row
     streams = map(row.OF.stream_of, page.ids)
@@ -80,11 +80,11 @@ async def rows_then(
     written += [_written(TABLES[source.table], other, keys) for source, other in others.items()]
     where = " AND ".join(["true", *(test for test, _ in page.tests)])
     values = [value for _, more in page.tests for value in more]
-    query = shows(row, masked=page.masked) + where.encode()
+    query = select_json(row, masked=page.masked) + where.encode()
     cursor = await connection.execute(query, [*written, *values])
     unsure = {each.aggregate.id for each in entries.values() if each.times.approximate}
     shown = await cursor.fetchall()
-    found = {each[0]: Then._make([*each, each[0] in unsure]) for each in shown}
+    found = {each[0]: PastRow._make([*each, each[0] in unsure]) for each in shown}
     return [found[each] for each in page.ids if each in found]
 
 

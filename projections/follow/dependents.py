@@ -1,6 +1,6 @@
-"""What others made on the read tables: grants, views and indexes, as the SQL that makes them again.
+"""Others' objects on the read tables: grants, views and indexes, as SQL that recreates them.
 
-A rebuild replaces the tables, so whatever depends on them has to be made again on the new ones.
+A rebuild replaces the tables, so whatever depends on them is recreated on the new ones.
 """
 
 from collections import defaultdict
@@ -25,8 +25,8 @@ UNION ALL
 SELECT v.oid FROM pg_class v JOIN pg_class t USING (relname)
  WHERE v.relnamespace = to_regnamespace(%(masked)s) AND v.relkind = 'v'
    AND t.relnamespace = to_regnamespace(%(live)s) AND t.relkind = 'r'"""
-"""The program's own relations: each table has a masked view of its name. The tables of a version
-that had no such views are all its own."""
+"""The program's own relations: each table has a masked view of the same name. In versions before
+those views, all are its own."""
 
 OTHERS_VIEWS: Final = """
 WITH RECURSIVE found (oid, depth) AS (
@@ -46,7 +46,7 @@ SELECT c.oid, c.relkind = 'm', format('%%I.%%I', n.nspname, c.relname),
  WHERE c.relkind IN ('v', 'm') AND NOT c.oid = ANY (%(ours)s::oid[])
    AND (d.oid IS NOT NULL OR n.nspname IN (%(live)s, %(masked)s))
  ORDER BY coalesce(d.depth, 0), c.oid"""
-"""Each view after those that it reads."""
+"""Views, each after those it reads."""
 
 UNKNOWN: Final = """
 SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)
@@ -71,7 +71,7 @@ SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)
    AND NOT coalesce(a.adrelid = ANY (%(ours)s::oid[]), false)
    AND NOT coalesce(t.tgisinternal, false)
  ORDER BY 1"""
-"""Whatever else depends on these relations, on their row types or on their schemas."""
+"""Any other dependency on these relations, their row types or their schemas."""
 
 _GRANTEE: Final = """
 CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE format('%%I', pg_get_userbyid(g.grantee)) END
@@ -108,7 +108,7 @@ SELECT i.indrelid, pg_get_indexdef(i.indexrelid)
        SELECT FROM pg_attribute a
         WHERE a.attrelid = t.oid AND x.relname IN (
               t.relname || '_' || a.attname, t.relname || '_' || a.attname || '_compared')))"""
-"""The indexes that others made: the program's own are named after their column (schema._keys)."""
+"""Indexes made by others: the program's own are named after their column (schema._keys)."""
 
 COMMENTS: Final = """
 SELECT d.objoid, format('COMMENT ON %%s IS %%L', CASE WHEN a.attnum IS NULL
@@ -120,7 +120,7 @@ SELECT d.objoid, format('COMMENT ON %%s IS %%L', CASE WHEN a.attnum IS NULL
 
 
 class Irreplaceable(Exception):
-    """Something depends on the read tables that cannot be made again; the message names it."""
+    """An object on the read tables cannot be recreated; the message names it."""
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(
@@ -129,22 +129,22 @@ class Irreplaceable(Exception):
         )
 
 
-class Kept(Struct, frozen=True):
-    """Something of others: what it is, and the SQL that makes it on the new tables."""
+class Dependent(Struct, frozen=True):
+    """Another's object: its description, and the SQL that creates it on the new tables."""
 
     name: str
     makes: tuple[str, ...]
     drop: str | None = None
-    """The SQL that drops it from the old tables, where it would not go with them."""
+    """SQL that drops it from the old tables, unless it goes with them."""
     fill: str | None = None
-    """The SQL that fills it, which may take its time."""
+    """SQL that fills it, which may be slow."""
 
 
-async def find(connection: AsyncConnection[Any]) -> list[Kept]:
-    """What others made on the live tables, in the order in which it can be made again.
+async def find(connection: AsyncConnection[Any]) -> list[Dependent]:
+    """The others' objects on the live tables, in the order of creation.
 
-    In a transaction, in which all names are written with their schemas from then on. Raises
-    Irreplaceable when there is something of another kind.
+    Sets an empty search_path in the transaction, so that names are qualified. Raises Irreplaceable
+    for an object of another kind.
     """
     await connection.execute("SET LOCAL search_path = ''")
     names: dict[str, Any] = {"live": schema.LIVE, "masked": schema.masked(schema.LIVE)}
@@ -161,17 +161,17 @@ async def find(connection: AsyncConnection[Any]) -> list[Kept]:
     for oid, statement in await _rows(connection, COMMENTS, {"views": [oid for oid, *_ in views]}):
         made[oid].append(statement)
     return [
-        *(Kept(each, (each,)) for oid in (*ours, 0) for each in made[oid]),
+        *(Dependent(each, (each,)) for oid in (*ours, 0) for each in made[oid]),
         *(_view(each, made) for each in views),
     ]
 
 
-def _view(found: tuple[Any, ...], made: Mapping[int, list[str]]) -> Kept:
+def _view(found: tuple[Any, ...], made: Mapping[int, list[str]]) -> Dependent:
     oid, materialized, name, owner, options, query, populated = found
     kind = "MATERIALIZED VIEW" if materialized else "VIEW"
     given = f" WITH ({options})" if options else ""
     lacks = " WITH NO DATA" if materialized else ""
-    return Kept(
+    return Dependent(
         f"{kind.lower()} {name}",
         (
             f"CREATE {kind} {name}{given} AS {query}{lacks}",

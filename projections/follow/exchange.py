@@ -1,4 +1,4 @@
-"""Puts rebuilt tables in the place of the live ones, with what others made on those; drops sets."""
+"""Swaps rebuilt tables with the live ones, with others' objects on them, and drops old sets."""
 
 import contextlib
 from collections.abc import Iterable, Sequence
@@ -9,15 +9,15 @@ from psycopg import AsyncConnection
 from psycopg.errors import DependentObjectsStillExist, LockNotAvailable
 
 from projections.follow import dependents
-from projections.follow.dependents import Irreplaceable, Kept
+from projections.follow.dependents import Dependent, Irreplaceable
 from projections.tables import schema
 
 NEXT: Final = "read_next"
 PAST: Final = "read_past"
 YIELD: Final = 100
-"""Milliseconds that a drop waits for a reader; PostgreSQL ends one of both after a second."""
+"""Milliseconds that a drop waits for a lock, below PostgreSQL's deadlock timeout of a second."""
 ENDING: Final = 5_000
-"""Milliseconds in which PostgreSQL ends an automatic vacuum that somebody waits for."""
+"""Milliseconds in which PostgreSQL cancels an autovacuum that blocks a lock."""
 
 RELATIONS: Final = """
 SELECT format('DROP %%s %%s', w.kind, string_agg(c.oid::regclass::text, ', '))
@@ -30,7 +30,7 @@ Connection = AsyncConnection[Any]
 
 
 async def try_exchange(connection: Connection) -> None:
-    """See whether the exchange could be made, and change nothing. Raises Irreplaceable."""
+    """Try the swap and roll back. Raises Irreplaceable."""
     while True:
         with contextlib.suppress(LockNotAvailable):
             async with connection.transaction(force_rollback=True):
@@ -38,10 +38,10 @@ async def try_exchange(connection: Connection) -> None:
             return
 
 
-async def exchange(connection: Connection, position: int) -> list[Kept]:
-    """Make the rebuilt tables the live ones, at once; what others have on them by then.
+async def exchange(connection: Connection, position: int) -> list[Dependent]:
+    """Make the rebuilt tables live, atomically; gives the others' objects on them by then.
 
-    Raises Irreplaceable, or LockNotAvailable while somebody reads a view that has to be made again.
+    Raises Irreplaceable, or LockNotAvailable while a view that must be recreated is read.
     """
     async with connection.transaction():
         kept = await _exchange(connection)
@@ -49,7 +49,7 @@ async def exchange(connection: Connection, position: int) -> list[Kept]:
     return kept
 
 
-async def _exchange(connection: Connection) -> list[Kept]:
+async def _exchange(connection: Connection) -> list[Dependent]:
     await connection.execute(f"SET LOCAL lock_timeout = {YIELD}".encode())
     kept, mark = await dependents.find(connection), await schema.comment(connection)
     await _all(connection, [(each.name, [each.drop]) for each in reversed(kept) if each.drop])
@@ -63,8 +63,7 @@ async def _exchange(connection: Connection) -> list[Kept]:
 
 
 async def _all(connection: Connection, works: Iterable[tuple[str, Sequence[str]]]) -> None:
-    """Run all of these statements, in one round trip. Raises Irreplaceable, which names each work
-    that failed."""
+    """Run all statements in one round trip. Raises Irreplaceable, naming each that failed."""
     joined = [(name, "; ".join(statements)) for name, statements in works if statements]
     if joined and await _error(connection, "; ".join(each for _, each in joined)):
         errors = [(name, await _error(connection, each)) for name, each in joined]
@@ -72,28 +71,27 @@ async def _all(connection: Connection, works: Iterable[tuple[str, Sequence[str]]
 
 
 async def _error(connection: Connection, statements: str) -> str | None:
-    """Run statements, all or none of them; what the database has against them."""
+    """Run statements atomically; gives the error, if any."""
     try:
         async with connection.transaction():
             await _run(connection, statements)
-    except psycopg.OperationalError:  # It would be so with any statement.
+    except psycopg.OperationalError:  # It would happen with any statement.
         raise
     except psycopg.Error as error:
         return error.diag.message_primary or str(error)
     return None
 
 
-async def fill(connection: Connection, kept: Iterable[Kept]) -> None:
-    """Fill what was made again and is filled by a query of its own."""
+async def fill(connection: Connection, kept: Iterable[Dependent]) -> None:
+    """Fill recreated objects that have a query of their own."""
     for each in kept:
         if each.fill:
             await _run(connection, each.fill)
 
 
 async def drop(connection: Connection, *schemas: str) -> None:
-    """Drop sets of tables, each as a whole. Somebody may still read some of them and want another:
-    rather than wait for each other, we let go of all and begin again. Raises Irreplaceable when
-    something of others depends on a set."""
+    """Drop sets of tables, each as a whole. Releases all locks and retries, rather than deadlock
+    with readers of several tables. Raises Irreplaceable when others' objects depend on a set."""
     await connection.execute(f"SET lock_timeout = {YIELD}".encode())
     for each in schemas:
         dropped = False
@@ -119,9 +117,8 @@ async def _drop(connection: Connection, tables: str) -> None:
 
 
 async def _end_vacuum(connection: Connection, schema: str) -> None:
-    """Have the automatic vacuum of tables ended, which may take hours: PostgreSQL does so when
-    somebody waits for it longer than a drop does. We wait with nothing else in hand, and with a
-    lock that is in no reader's way."""
+    """Have the autovacuum of tables cancelled, which may run for hours: PostgreSQL does so when it
+    blocks a lock for longer than a drop waits. The lock taken here blocks no reader."""
     query = "SELECT tablename FROM pg_tables WHERE schemaname = %s"
     for (table,) in await (await connection.execute(query, [schema])).fetchall():
         lock = f"LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE"

@@ -1,4 +1,4 @@
-"""From events to what tables show: the one fold that the follower and a rebuild share."""
+"""The fold from events to rows, shared by follower and rebuild."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from projections.audit import AuditLog
 from projections.catalogue import ROW_OF
-from projections.conversation import ChatMessage, TicketHistory, said_and_done
+from projections.conversation import ChatMessage, TicketHistory, ticket_rows
 from projections.follow.log import Line
 from projections.journal import JournalEntry, JournalLine, Posting, postings
 from projections.payments import FoundLine, found_lines
@@ -34,7 +34,7 @@ _codec: Final = Codec(EVENTS)
 
 
 class PoisonEvent(Exception):
-    """The tables cannot follow: an event cannot be read, folded or shown. Nobody skips it."""
+    """An event that cannot be read, folded or shown. It is never skipped."""
 
     def __init__(self, line: Line, cause: str) -> None:
         place = f"position {line.position} ({line.name}, {line.stream} version {line.version})"
@@ -43,10 +43,11 @@ class PoisonEvent(Exception):
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """A stream as far as it was folded, and the values that its row takes, still sealed."""
+    """A folded stream, with the values of its row, personal data still encrypted."""
 
     aggregate: Aggregate
-    version: int
+    folded: entry.Entry
+    """The same aggregate with all that decisions know of the stream."""
     begun: int
     """The position of its first event."""
     recorded_at: datetime
@@ -54,10 +55,16 @@ class Entry(Struct, frozen=True, gc=False):
     values: tuple[Any, ...]
     times: Times
     """The business times of the stream."""
+    snapshot: int = 0
+    """The version at which its state was kept last."""
+
+    @property
+    def version(self) -> int:
+        return self.folded.version
 
 
 class StreamFold(Struct, frozen=True, gc=False):
-    """A stream as far as it was read: as it was recorded, and what of that had happened."""
+    """A stream as recorded so far, and as of what was effective."""
 
     recorded: Entry | None = None
     happened: Entry | None = None
@@ -66,8 +73,8 @@ class StreamFold(Struct, frozen=True, gc=False):
     """The last event."""
 
     def after(self, line: Line, by: datetime | None) -> "StreamFold":
-        """The stream after one more event, which counts if it had happened by a time, or at all
-        for None. Raises Poisoned."""
+        """Fold one more event, which counts if it was effective by a time; None counts all. Raises
+        PoisonEvent."""
         recorded, event = step(self.recorded, line)
         if by and recorded.times.at > by:
             return StreamFold(recorded, self.happened, event)
@@ -79,14 +86,14 @@ class StreamFold(Struct, frozen=True, gc=False):
         return StreamFold(recorded, _moved(self.happened, part, line, recorded.times), part)
 
     def left_after(self, before: "StreamFold", line: Line) -> "list[Trace]":
-        """What the last event left for ever, if it counts. Raises Poisoned."""
+        """The traces of the last event, if it counts. Raises PoisonEvent."""
         if self.event is None or self.happened is None or self.happened is before.happened:
             return []
         return traces(before.happened, self.happened, self.event, line)
 
     @property
     def results(self) -> list[Entry]:
-        """What had happened, with the times of all that is known; nothing before the opening."""
+        """The effective state, with the business times of all events; empty before the first."""
         if self.happened is None or self.recorded is None:
             return []
         if self.happened is self.recorded:
@@ -95,23 +102,23 @@ class StreamFold(Struct, frozen=True, gc=False):
 
 
 Trace = AuditLog | JournalEntry | JournalLine | FoundLine | ChatMessage | TicketHistory
-"""A row that an event leaves for ever, beside what it does to its object's own row."""
+"""An append-only row that an event adds, beside its effect on its stream's row."""
 
 
 def fold(before: Entry | None, line: Line) -> tuple[Entry, list[Trace]]:
-    """The stream after one more event, and the traces that the event leaves.
+    """Fold one more event; gives the stream and the event's traces.
 
-    Raises Poisoned when the event is not the next one or cannot be folded.
+    Raises PoisonEvent when the event is not the next one or cannot be folded.
     """
     after, recorded = step(before, line)
     return after, traces(before, after, recorded, line)
 
 
 def step(before: Entry | None, line: Line) -> tuple[Entry, Recorded]:
-    """The stream after one more event, and that event. Raises Poisoned."""
+    """Fold one more event; gives the stream and the event. Raises PoisonEvent."""
     if line.version != (before.version + 1 if before else 1):
         raise PoisonEvent(line, f"the stream stands at version {before.version if before else 0}")
-    recorded = opened(line)
+    recorded = decode(line)
     event, stamp = recorded.event, recorded.stamp
     with poisoning(line):
         times = before.times.after(event, stamp, before.aggregate) if before else Times.begin(stamp)
@@ -119,31 +126,39 @@ def step(before: Entry | None, line: Line) -> tuple[Entry, Recorded]:
 
 
 def _moved(before: Entry | None, recorded: Recorded, line: Line, times: Times) -> Entry:
-    begun = before.begun if before else line.position
+    begun, snapshot = (before.begun, before.snapshot) if before else (line.position, 0)
     with poisoning(line):
-        known, kind = before.aggregate if before else None, ENTITY_OF[type(recorded.event)]
-        aggregate = entry.evolved(known, kind, recorded)
-        row = ROW_OF.get(type(aggregate))
-        values = row.VALUES(aggregate) if row else ()
-    return Entry(aggregate, line.version, begun, line.recorded_at, row, values, times)
+        known = before.folded if before else entry.Entry()
+        folded = known.after(ENTITY_OF[type(recorded.event)], recorded)
+        return shown(folded, begun, line.recorded_at, times, snapshot)
+
+
+def shown(
+    folded: entry.Entry, begun: int, recorded_at: datetime, times: Times, snapshot: int
+) -> Entry:
+    """A stream that has begun, with the values that its row takes."""
+    assert folded.aggregate, "it has begun"
+    row = ROW_OF.get(type(folded.aggregate))
+    values = row.VALUES(folded.aggregate) if row else ()
+    return Entry(folded.aggregate, folded, begun, recorded_at, row, values, times, snapshot)
 
 
 def evolved(before: Aggregate | None, line: Line) -> tuple[Aggregate, Recorded]:
-    """The aggregate after one more event, and that event. Raises Poisoned."""
-    recorded = opened(line)
+    """Evolve the aggregate by one more event; gives both. Raises PoisonEvent."""
+    recorded = decode(line)
     with poisoning(line):
         return entry.evolved(before, ENTITY_OF[type(recorded.event)], recorded), recorded
 
 
-def opened(line: Line) -> Recorded:
-    """The event that a line holds. Raises Poisoned."""
+def decode(line: Line) -> Recorded:
+    """Decode the event of a line. Raises PoisonEvent."""
     with poisoning(line):
         stored = StoredEvent(line.stream, line.version, line.name, line.body)
         return _codec.recorded(stored, line.recorded_at)
 
 
 def traces(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -> list[Trace]:
-    """What an event leaves for ever, beside what it did to its stream. Raises Poisoned."""
+    """The traces of an event. Raises PoisonEvent."""
     event = recorded.event
     with poisoning(line):
         left: list[Trace] = [_audit(before, after, recorded, line)]
@@ -152,13 +167,13 @@ def traces(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -
         if isinstance(event, StatementLinesSettled):
             left += found_lines(line.stream, line.position, line.version, event)
         if isinstance(after.aggregate, Ticket):
-            left += said_and_done(after.aggregate, recorded)
+            left += ticket_rows(after.aggregate, recorded)
     return left
 
 
 @contextmanager
 def poisoning(line: Line) -> Iterator[None]:
-    """Raises what goes wrong in the block as Poisoned."""
+    """Turn errors in the block into PoisonEvent."""
     try:
         yield
     except Exception as error:
@@ -205,7 +220,7 @@ def _journal(after: Entry, recorded: Recorded, line: Line, posted: list[Posting]
     times = after.times
     lines = [
         JournalLine(
-            id=UUID(int=line.position << 16 | number),  # named by its place: no two agree
+            id=UUID(int=line.position << 16 | number),  # unique by position and number
             entry_id=recorded.id,
             position=line.position,
             recorded_at=line.recorded_at,
@@ -222,7 +237,7 @@ def _journal(after: Entry, recorded: Recorded, line: Line, posted: list[Posting]
 
 
 def _named(kind: type[Aggregate], field: str, recorded: Recorded, after: Entry) -> UUID | None:
-    """The loan or the transaction that an entry is about, or that its event names."""
+    """The loan or transaction that an entry is about, or that its event references."""
     if isinstance(after.aggregate, kind):
         return after.aggregate.id
     named: UUID | None = getattr(recorded.event, field, None)

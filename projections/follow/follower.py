@@ -1,4 +1,4 @@
-"""Follows the log: folds page after page, and writes each together with its position."""
+"""The follower: folds the log page by page, and writes each page together with its position."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -13,6 +13,7 @@ from projections.follow import log
 from projections.follow.as_of import Moment, folded
 from projections.follow.fold import Entry, PoisonEvent, Trace, fold
 from projections.follow.log import Line
+from projections.follow.snapshots import StreamStates
 from projections.tables import schema
 from projections.tables.writer import Unwritable, persons_of, rows_of, write
 from rim_ledger.engine.store import CHANNEL, IMPATIENT, INDEXES_ONLY
@@ -21,39 +22,40 @@ from rim_ledger.vault.living_keys import LIVING_KEYS
 from rim_ledger.vault.personal_keys import Keys, Vault
 
 PAGE: Final = 2_000
-KNOWN_MAX: Final = 50_000
+CACHE_MAX: Final = 50_000
 POLL_SECONDS: Final = 0.25
-"""Until the follower looks by itself, should it not hear of new events."""
+"""Poll interval, should a notification be lost."""
 PAUSE_SECONDS_MAX: Final = 1.0
-"""Between two attempts to come back to a lost database, at most: readers who wait for a
-position do so for five."""
+"""Maximum delay between reconnects: readers wait five seconds for a position."""
 
 
 class Follower:
-    """One set of tables, and as much of the streams as it takes to bring them forward quickly."""
+    """One set of tables, with a cache of recently folded streams."""
 
     def __init__(self, connection: AsyncConnection[Any], vault: Vault, tables: str = schema.LIVE):
         self._connection, self._tables = connection, tables
-        self._unwrap = lru_cache(KNOWN_MAX)(vault.unwrap)
-        self._known: dict[UUID, Entry] = {}
+        self._unwrap = lru_cache(CACHE_MAX)(vault.unwrap)
+        own = vault.event_mac if tables == schema.LIVE else None
+        self._states = StreamStates(connection, own) if own else None
+        """None where the tables are built anew, from events alone."""
+        self._cache: dict[UUID, Entry] = {}
         self._position = -1
 
     async def advance(self, upto: int | None = None, limit: int = PAGE) -> int:
-        """Write the next page, if there is one; how many events it had.
+        """Write the next page; gives its number of events.
 
-        If the live tables were advanced or replaced by another process in the meantime, that is
-        noticed: what they are, and how far, is read under the lock that their writers hold.
-        Raises Outdated when they are another version's.
+        Position and version of the tables are read under the lock of their writers, so that another
+        process's progress or swap is noticed. Raises Outdated when they are another version's.
         """
         async with self._connection.transaction():
-            # The tables can be had again from the log, so nothing waits for the disk.
+            # The tables can be rebuilt from the log, so commits need not be flushed.
             await self._connection.execute("SET LOCAL synchronous_commit = off")
             if self._tables == schema.LIVE:
                 await self._connection.execute("SELECT pg_advisory_xact_lock(%s)", [schema.LOCK])
                 await schema.require(self._connection)
             position = await schema.position(self._connection, self._tables)
             if position != self._position:
-                self._known.clear()
+                self._cache.clear()
             lines = await log.page(self._connection, position, upto, limit)
             touched = await self._write(position, lines) if lines else {}
         self._position = position + len(lines)
@@ -61,7 +63,7 @@ class Follower:
         return len(lines)
 
     async def _write(self, position: int, lines: list[Line]) -> dict[UUID, Entry]:
-        """Fold and write a page; the entries it touched, as they are now."""
+        """Fold and write a page; gives the touched entries."""
         touched = await self._load({line.stream for line in lines}, position)
         traces: list[Trace] = []
         for expected, line in enumerate(lines, position + 1):
@@ -69,6 +71,8 @@ class Follower:
                 raise PoisonEvent(line, f"position {expected} is missing")
             touched[line.stream], left = fold(touched.get(line.stream), line)
             traces += left
+        if self._states:
+            self._states.check(lines)
         last = position + len(lines)
         keys = await self.keys(touched.values())
         touched |= await self._load(await self._rows_of_erased(touched, keys), last)
@@ -85,16 +89,15 @@ class Follower:
         assert moved.rowcount == 1, "nobody else writes the tables while their lock is held"
         if self._tables == schema.LIVE:
             await self._connection.execute("SELECT pg_notify('read', %s)", [str(last)])
-        return touched
+        return touched | await self._states.keep(touched) if self._states else touched
 
     async def keys(self, entries: Iterable[Entry]) -> Keys:
-        """The keys of the persons in these entries; None for whoever was erased."""
+        """The keys of the persons in these entries; None once erased."""
         cursor = await self._connection.execute(LIVING_KEYS, [list(persons_of(entries))])
         return {person: self._unwrap(person, wrapped) async for person, wrapped in cursor}
 
     async def _rows_of_erased(self, touched: dict[UUID, Entry], keys: Keys) -> set[UUID]:
-        """Rows in which words of an erased person may still stand, though nothing happened to
-        them: they are written once more when something happens to the person."""
+        """Rows that may still hold data of a person erased in this page: they are written again."""
         erased = [person for person in touched if keys.get(person, ...) is None]
         ids = set[UUID]()
         for row in TABLES.values():
@@ -105,29 +108,32 @@ class Follower:
         return ids - touched.keys()
 
     async def _load(self, ids: set[UUID], position: int) -> dict[UUID, Entry]:
-        """These streams as they were at a position; those that are not known, from the log."""
-        entries = {each: self._known[each] for each in ids if each in self._known}
+        """Streams as of a position, from the cache or else from the log."""
+        entries = {each: self._cache[each] for each in ids if each in self._cache}
         if missing := ids - entries.keys():
-            entries |= await folded(self._connection, missing, Moment(position))
+            if self._states:
+                entries |= await self._states.load(missing, position)
+            else:
+                entries |= await folded(self._connection, missing, Moment(position))
         return entries
 
     def _remember(self, touched: dict[UUID, Entry]) -> None:
-        """Keep what was touched last; the oldest entries are loaded again when needed."""
+        """Cache the entries; the least recently used are evicted."""
         for stream, entry in touched.items():
-            self._known.pop(stream, None)
-            self._known[stream] = entry
-        while len(self._known) > KNOWN_MAX:
-            del self._known[next(iter(self._known))]
+            self._cache.pop(stream, None)
+            self._cache[stream] = entry
+        while len(self._cache) > CACHE_MAX:
+            del self._cache[next(iter(self._cache))]
 
 
 async def follow(
     url: str, vault: Vault, notice: Callable[[str], None] = lambda _: None, page: int = PAGE
 ) -> None:
-    """Keep the tables up with the log until cancelled.
+    """Keep the tables up to date until cancelled.
 
-    Comes back by itself when the database was away, which `notice` is told. Raises Poisoned when
-    an event cannot be shown: nothing after it is. Raises Outdated when the tables are to be
-    rebuilt first.
+    Reconnects after a database outage, reported to `notice`. Raises PoisonEvent when an event
+    cannot be shown, and writes nothing after it. Raises Outdated when the tables must be rebuilt
+    first.
     """
     pause, outages = 0.1, Outages(notice, "the read tables")
     while True:

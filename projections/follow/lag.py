@@ -1,4 +1,4 @@
-"""How late each process is that works behind the log, and whether it lives."""
+"""Lag and liveness of each process that works behind the log."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -23,8 +23,8 @@ SELECT name, position, greatest(0, head - position),
 
 
 class ProcessLag(Struct, frozen=True, rename="camel"):
-    """A process: the last event it has done (None for the clock), how many follow, how long the
-    next has waited in seconds, and the seconds since its last sign of life (None without any)."""
+    """A process: the last event it has processed (None for the clock), how many follow, for how
+    many seconds the next has waited, and the seconds since its heartbeat (None without one)."""
 
     name: str
     position: int | None
@@ -33,7 +33,7 @@ class ProcessLag(Struct, frozen=True, rename="camel"):
     silent_seconds: float | None
 
     def trouble(self, seconds_max: float) -> str | None:
-        """What is wrong with it, if it is later than that."""
+        """What is wrong, if it lags by more seconds than that."""
         if self.silent_seconds is None:
             return f"{self.name} has never run"
         if self.silent_seconds > seconds_max:
@@ -43,10 +43,10 @@ class ProcessLag(Struct, frozen=True, rename="camel"):
         return None
 
     def is_late(self, seconds_max: float) -> bool:
-        """Whether something waits for it for longer than that, or it ran and is dead."""
+        """True if it lags by more seconds than that, or has died."""
         return max(self.behind_seconds, self.silent_seconds or 0) > seconds_max
 
 
 def found(rows: Iterable[tuple[Any, ...]]) -> list[ProcessLag]:
-    """What LATE finds."""
+    """Rows of the query LATE."""
     return [ProcessLag(*row) for row in rows]

@@ -1,4 +1,4 @@
-"""The log as the tables' writers read it: by position, and by stream."""
+"""Reads the log for projections: by position, and by stream."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -11,20 +11,20 @@ from psycopg import AsyncConnection
 from rim_ledger.engine.event_mac import leaf as leaf_of
 
 EVENTS: Final = """
-SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at
+SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at, mac
   FROM ledger.events"""
 
 BOUNDED: Final = """
-SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at
+SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at, mac
   FROM (SELECT e.*, sum(octet_length(body)) OVER (ORDER BY {order}) - octet_length(body) AS before
           FROM (SELECT * FROM ledger.events WHERE {where} ORDER BY {order} LIMIT %s) e) e
  WHERE before < %s ORDER BY {order}"""
 BYTES_MAX: Final = 1024 * 1024
-"""Bytes of bodies above which a page ends, with the event that comes to that."""
+"""Bytes of bodies that end a page, with the event that reaches them."""
 
 
 class Line(NamedTuple):
-    """An event as it is stored."""
+    """A stored event."""
 
     position: int
     stream: UUID
@@ -32,10 +32,11 @@ class Line(NamedTuple):
     name: str
     body: bytes
     recorded_at: datetime
+    mac: bytes | None = None
 
 
 def leaf(line: Line) -> bytes:
-    """The bytes that stand for an event in the tree."""
+    """The bytes of an event that are hashed as a leaf of the tree."""
     return leaf_of(
         line.position,
         line.stream,
@@ -46,8 +47,8 @@ def leaf(line: Line) -> bytes:
     )
 
 
-class Wanted(Struct, frozen=True):
-    """Which events are looked for; what is None may be anything."""
+class EventFilter(Struct, frozen=True):
+    """A filter of events; None matches any."""
 
     names: tuple[str, ...] | None = None
     stream: UUID | None = None
@@ -55,12 +56,12 @@ class Wanted(Struct, frozen=True):
 
     @property
     def is_sparse(self) -> bool:
-        """Whether much of the log may have to be read for a few events."""
+        """True if few of many events may match."""
         return self.stream is None and (self.names is not None or self.actor is not None)
 
 
 Place = tuple[UUID, int]
-"""A stream and a version in it."""
+"""A stream and a version."""
 FIRST: Final[Place] = (UUID(int=0), 0)
 
 
@@ -75,16 +76,15 @@ async def head(connection: AsyncConnection[Any]) -> int:
 async def page(
     connection: AsyncConnection[Any], after: int, upto: int | None, limit: int
 ) -> list[Line]:
-    """The next events in the order of their positions, up to a position if one is given."""
+    """The next events by position, up to a position if given."""
     where = " WHERE position > %s AND position <= coalesce(%s, position) ORDER BY position LIMIT %s"
     return await _lines(connection, EVENTS + where, [after, upto, limit])
 
 
 async def matching(
-    connection: AsyncConnection[Any], wanted: Wanted, after: int, upto: int, limit: int
+    connection: AsyncConnection[Any], wanted: EventFilter, after: int, upto: int, limit: int
 ) -> list[Line]:
-    """The next events that are wanted, in the order of their positions: so many at most, and fewer
-    when they come to BYTES_MAX."""
+    """The next matching events by position, at most `limit`, fewer when they reach BYTES_MAX."""
     tests, values = ["position > %s", "position <= %s"], list[Any]((after, upto))
     if wanted.names is not None:
         tests.append("name = ANY (%s::text[])")
@@ -96,19 +96,19 @@ async def matching(
     if wanted.stream is not None:
         tests.append("stream_id = %s")
         values.append(wanted.stream)
-        order = "version"  # The same order within a stream, and there is an index for it.
+        order = "version"  # The same order within a stream, with an index.
     query = BOUNDED.format(where=" AND ".join(tests), order=order)
     return await _lines(connection, query, [*values, limit, BYTES_MAX])
 
 
-def done_by(lines: list[Line], limit: int, upto: int) -> int:
-    """The position up to which a page has all that is wanted: its last one's, if it was cut."""
+def complete_up_to(lines: list[Line], limit: int, upto: int) -> int:
+    """The position up to which a page is complete: its last event's, if it was cut."""
     cut = len(lines) == limit or sum(len(line.body) for line in lines) >= BYTES_MAX
     return lines[-1].position if cut else upto
 
 
 async def streams(connection: AsyncConnection[Any], ids: Iterable[UUID], upto: int) -> list[Line]:
-    """Every event of these streams up to a position, stream by stream."""
+    """All events of these streams up to a position, stream by stream."""
     where = " WHERE stream_id = ANY (%b) AND position <= %s ORDER BY stream_id, version"
     return await _lines(connection, EVENTS + where, [list(ids), upto])
 
@@ -116,7 +116,7 @@ async def streams(connection: AsyncConnection[Any], ids: Iterable[UUID], upto: i
 async def stretch(
     connection: AsyncConnection[Any], after: Place, upto: int, limit: int
 ) -> list[Line]:
-    """The next events in the order of streams, which keeps one stream together."""
+    """The next events in order of streams, then versions."""
     where = (
         " WHERE (stream_id, version) > (%s, %s) AND position <= %s"
         " ORDER BY stream_id, version LIMIT %s"
@@ -125,7 +125,7 @@ async def stretch(
 
 
 async def macs(connection: AsyncConnection[Any], after: int, upto: int) -> dict[int, bytes | None]:
-    """The codes of events between two positions, as they are stored."""
+    """The stored MACs of events between two positions."""
     query = "SELECT position, mac FROM ledger.events WHERE position > %s AND position <= %s"
     return dict(await (await connection.execute(query, [after, upto])).fetchall())
 

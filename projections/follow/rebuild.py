@@ -1,4 +1,4 @@
-"""Fills the tables anew beside the live ones, compares, and puts them in their place at once."""
+"""Rebuild: fills new tables beside the live ones, compares, and swaps them."""
 
 import asyncio
 import contextlib
@@ -21,23 +21,23 @@ from projections.follow.follower import Follower
 from projections.follow.log import Line
 from projections.tables import schema
 from projections.tables.compare import Difference, differences
-from projections.tables.upsert_sql import fills
-from projections.tables.writer import copy, rows_of, unquoted
+from projections.tables.upsert_sql import fill_copies
+from projections.tables.writer import copy, hiding_values, rows_of
 from rim_ledger.progress import Progress, silent
 from rim_ledger.vault.personal_keys import Vault
 
 STRETCH: Final = 5000
 ROUNDS: Final = 8
 NEAR: Final = 100
-"""Events that take a small part of a second: so many may be left for the moment of the swap."""
+"""Events that may be left for the swap, which takes a fraction of a second."""
 LOCK: Final = 7_264_003
 PREPARING: Final = 7_264_004
 LINGERING: Final = 5_000
-"""Milliseconds in which the session of a rebuild that has ended is gone, and its lock with it."""
+"""Milliseconds for the session of an ended rebuild to go, and its lock with it."""
 
 
 class Rebuilt(Struct, frozen=True):
-    """What a rebuild came to: how far the new tables are, and where the old ones were wrong."""
+    """The result of a rebuild: the position, and where the old tables were wrong."""
 
     position: int
     differences: tuple[Difference, ...]
@@ -45,14 +45,13 @@ class Rebuilt(Struct, frozen=True):
 
 
 class Busy(Exception):
-    """Another rebuild is under way."""
+    """Another rebuild is running."""
 
 
 async def prepare(url: str, vault: Vault) -> bool:
-    """Make the tables, or rebuild those of another version of the program; whether that was so.
+    """Create the tables, or rebuild those of another version; gives True in that case.
 
-    The second caller waits, and finds them made. Raises Outdated if that is a version from which
-    another has taken over.
+    A concurrent caller waits. Raises Outdated if another version has taken over from this one.
     """
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         await connection.execute("SELECT pg_advisory_lock(%s)", [PREPARING])
@@ -66,11 +65,11 @@ async def prepare(url: str, vault: Vault) -> bool:
 async def rebuild(
     url: str, vault: Vault, progress: Progress = silent, *, check: bool = False
 ) -> Rebuilt:
-    """Build the tables from the log alone and swap them in; with `check`, only compare.
+    """Build the tables from the log and swap them in; with `check`, only compare.
 
-    Reads and writes go on meanwhile, and so does the follower. What an interrupted rebuild left is
-    dropped by the next. Raises Busy, Poisoned or Unwritable when an event cannot be shown, or
-    Irreplaceable when others made something on the tables that cannot be made on the new ones.
+    Reads, writes and the follower go on meanwhile. Leftovers of an interrupted rebuild are dropped.
+    Raises Busy, PoisonEvent, Unwritable, or Irreplaceable when others' objects on the tables cannot
+    be recreated.
     """
     async with (
         await AsyncConnection.connect(url, autocommit=True) as source,
@@ -108,25 +107,25 @@ async def _claim(connection: AsyncConnection[Any]) -> None:
 
 
 class _Side(Struct):
-    """The tables beside the live ones, once they are filled."""
+    """The new tables beside the live ones, once filled."""
 
     connection: AsyncConnection[Any]
     follower: Follower
     comparable: bool
-    """Whether the live tables are of this version: then both sets can be at one position."""
+    """True if the live tables are of this version, so that both can be at one position."""
 
     async def goal(self, least: int = 0) -> int:
-        """The position to come to: that of the live tables, and the least that is wanted; or else
-        the end of the log."""
+        """The position to reach: that of the live tables and at least `least`; else the end of the
+        log."""
         if self.comparable:
             return max(least, await schema.position(self.connection))
         return await log.head(self.connection)
 
     async def compared(self) -> tuple[int, list[Difference]]:
-        """Where the live tables differ, and the position at which they do.
+        """The differences of the live tables, and the position of the comparison.
 
-        Whose key is destroyed is gone from these tables at once, and from the live ones when they
-        come to that event: so only what differs a second time counts.
+        An erased person's data is gone from new tables at once, from live ones at that event: only
+        what differs a second time counts.
         """
         position, found = await self._differences()
         if found:
@@ -136,7 +135,7 @@ class _Side(Struct):
         return position, found
 
     async def _differences(self) -> tuple[int, list[Difference]]:
-        """Compare both sets in a snapshot of one position: meanwhile the follower goes on."""
+        """Compare both sets in a snapshot at one position, while the follower goes on."""
         await self._catch_up()
         async with self._followers_held():
             await self._advance(position := await self.goal())
@@ -147,7 +146,7 @@ class _Side(Struct):
         return position, found
 
     async def swapped(self, least: int) -> int:
-        """Put these tables in the place of the live ones, at a position or later; at which one."""
+        """Swap at this position or later; gives the position."""
         while True:
             await self._catch_up(least)
             with contextlib.suppress(LockNotAvailable):
@@ -158,15 +157,14 @@ class _Side(Struct):
                 return position
 
     async def _catch_up(self, least: int = 0) -> None:
-        """Come near the goal, in rounds: each takes what came during the one before, and as these
-        tables are filled faster than the log grows, each is shorter. Their number is bounded, so
-        that a log that grows faster is no reason never to end."""
+        """Approach the goal in a bounded number of rounds, each shorter than the one before, as
+        these tables are filled faster than the log grows."""
         for _ in range(ROUNDS):
             if await self._advance(await self.goal(least)) <= NEAR:
                 break
 
     async def _advance(self, upto: int) -> int:
-        """Come to a position; how many events that took."""
+        """Advance to a position; gives the number of events."""
         total = 0
         while count := await self.follower.advance(upto):
             total += count
@@ -174,21 +172,21 @@ class _Side(Struct):
 
     @asynccontextmanager
     async def _followers_held(self) -> AsyncIterator[None]:
-        """Nobody else writes the live tables in the block. Commands and reads go on."""
+        """Keep others from writing the live tables in the block. Commands and reads go on."""
         await self.connection.execute("SELECT pg_advisory_lock(%s)", [schema.LOCK])
         try:
             yield
         finally:
-            with contextlib.suppress(psycopg.Error):  # A lost connection has let go of it.
+            with contextlib.suppress(psycopg.Error):  # A lost connection has released it.
                 await self.connection.execute("SELECT pg_advisory_unlock(%s)", [schema.LOCK])
 
 
 async def _fill(
     connection: AsyncConnection[Any], source: AsyncConnection[Any], follower: Follower, upto: int
 ) -> AsyncIterator[int]:
-    """Copy every row into the bare tables, stream by stream, so that each is written once.
+    """Copy all rows into bare tables, stream by stream, each row once.
 
-    Reading, folding and copying go on at the same time. Yields how many events are done.
+    Reading, folding and copying overlap. Yields the number of events processed.
     """
     done, copying = 0, asyncio.create_task(asyncio.sleep(0))
     async for ended, traces, done in histories(source, Moment(upto)):
@@ -198,15 +196,15 @@ async def _fill(
         yield done
     await copying
     assert done == upto, "the log has every position"
-    copies = [each for row in TABLES.values() for each in fills(row, NEXT)]
+    copies = [each for row in TABLES.values() for each in fill_copies(row, NEXT)]
     await _run(connection, [*copies, f"UPDATE {NEXT}.tracking SET position = {upto}"])
 
 
 async def histories(
     source: AsyncConnection[Any], moment: Moment, stretch: int = STRETCH
 ) -> AsyncIterator[tuple[list[Entry], list[Trace], int]]:
-    """Every stream, folded up to a moment, so many events at a time: those that came to their
-    end there, what their events left, and how many events are done."""
+    """Fold every stream up to a moment, so many events at a time: yields entries, traces, and the
+    number of events processed."""
     done, course = 0, StreamFold()
     async for lines in _stretches(source, moment.position, stretch):
         ended, traces = list[Entry](), list[Trace]()
@@ -224,17 +222,17 @@ async def histories(
 async def _stretches(
     source: AsyncConnection[Any], upto: int, size: int
 ) -> AsyncIterator[list[Line]]:
-    """The log in the order of its streams; while one stretch is worked on, the next is read."""
+    """Yield the log in order of streams; the next part is read while one is processed."""
     lines = await log.stretch(source, log.FIRST, upto, size)
     while lines:
         place = (lines[-1].stream, lines[-1].version)
         coming = asyncio.create_task(log.stretch(source, place, upto, size))
-        await asyncio.sleep(0)  # The question goes out now.
+        await asyncio.sleep(0)  # Start the query now.
         yield lines
         lines = await coming
 
 
 async def _run(connection: AsyncConnection[Any], statements: list[str]) -> None:
-    with unquoted():
+    with hiding_values():
         for statement in statements:
             await connection.execute(statement.encode())

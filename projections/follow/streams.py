@@ -1,4 +1,4 @@
-"""The log as whole streams, a few at a time, each time as they are at one moment."""
+"""Reads the log as whole streams, a few at a time, each time in one snapshot."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,21 +11,21 @@ from projections.follow import log
 from projections.follow.log import Line
 
 SPAN: Final = 2_000
-"""Events that are read at a time, unless one stream has more."""
+"""Events read at a time, unless one stream has more."""
 VERSION_MAX: Final = 2**63 - 1
 
 Connection = AsyncConnection[Any]
 Rest = Callable[[], Awaitable[None]]
-"""Is awaited after each piece of work."""
+"""Awaited after each piece of work, to limit the load."""
 
 
 async def no_rest() -> None:
-    """Goes on at once."""
+    """Do not rest."""
 
 
 @asynccontextmanager
 async def moments(url: str) -> AsyncIterator[Connection]:
-    """A connection that changes nothing, and sees all as it is at one moment until it commits."""
+    """A read-only connection whose snapshot lasts until it commits."""
     async with await AsyncConnection.connect(url) as connection:
         await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
         await connection.set_read_only(True)
@@ -33,8 +33,8 @@ async def moments(url: str) -> AsyncIterator[Connection]:
 
 
 async def spans(connection: Connection, after: UUID, rest: Rest) -> AsyncIterator[list[Line]]:
-    """The streams after an id, in the order of their ids. What is asked in the block is of the
-    moment at which these streams were read."""
+    """Yield whole streams after an id, in order of id. Queries in the block see the same
+    snapshot."""
     while lines := await _span(connection, after):
         yield lines
         after = lines[-1].stream

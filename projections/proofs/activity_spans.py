@@ -1,4 +1,4 @@
-"""Spans of the log of activities that were dropped after their retention, each by a signed note."""
+"""Spans of the activity log dropped after retention, each under a signed note."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ SELECT least((SELECT max(place) FROM ledger.activity_places), (
       LEFT JOIN ledger.refused_requests r
         ON p.source = 'refused_requests' AND r.number = p.number
      WHERE coalesce(a.timestamp, r.timestamp) >= %s))"""
-"""The first place that is kept: of a row that is no older, or the last one."""
+"""The first place to keep: of the first newer row, or of the last row."""
 ROWS: Final = """
 DELETE FROM ledger.{source} r USING ledger.activity_places p
  WHERE p.source = '{source}' AND p.number = r.number AND p.place BETWEEN %s AND %s"""
@@ -32,8 +32,7 @@ PLACES: Final = "DELETE FROM ledger.activity_places WHERE place BETWEEN %s AND %
 
 
 class DroppedSpan(Struct, frozen=True):
-    """Leaves from one place to another, and who dropped their rows: at what time (UTC), of before
-    which time, and why."""
+    """A range of leaves whose rows were dropped: by whom, when (UTC), the cut-off time, and why."""
 
     first: int
     last: int
@@ -50,7 +49,7 @@ class DroppedSpan(Struct, frozen=True):
 
     @classmethod
     def of(cls, note: str) -> Self:
-        """What the lines of a note say, whoever signed it. Raises Untrue."""
+        """Parse a note, without checking its signature. Raises VerificationError."""
         match text_of(note).split("\n"):
             case [_, what, lines, at, by, before, reason] if what == DROPPED:
                 name, *ends = lines.split(" ")
@@ -67,7 +66,7 @@ class DroppedSpan(Struct, frozen=True):
 
 
 async def spans(connection: Connection, origins: Origins) -> tuple[list[DroppedSpan], list[str]]:
-    """The spans that were dropped under a note of this log, and what is wrong with others."""
+    """The spans dropped under notes of this log, and faults of others."""
     found, wrong, last = list[DroppedSpan](), list[str](), 0
     for first, end, note in await (await connection.execute(SPANS)).fetchall():
         try:
@@ -92,8 +91,8 @@ def ranges(found: Sequence[DroppedSpan]) -> list[Range]:
 async def drop(
     connection: Connection, signer: Signer, before: datetime, said: tuple[str, str, datetime]
 ) -> DroppedSpan | None:
-    """Drop the rows that were sealed before the first one of this time or later, in a transaction
-    that the caller commits; `said` is by whom, why, and the time. The span, if there are any."""
+    """Drop the rows sealed before the first one at or after `before`, in the caller's transaction;
+    `said` holds who, why, and the time. Gives the span, or None without rows."""
     by, reason, now = said
     ((last,),) = await (await connection.execute(LAST)).fetchall()
     ((kept,),) = await (await connection.execute(NEWER, [before])).fetchall()

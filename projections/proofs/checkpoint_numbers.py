@@ -1,4 +1,4 @@
-"""Whether the checkpoints of a log are all there, each under the number that was signed in it."""
+"""Checks that no numbered checkpoint of a log is missing or replaced."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 
 from projections.proofs.origins import Origins
-from projections.proofs.signed_note import Checkpoint, VerificationError, said
+from projections.proofs.signed_note import Checkpoint, VerificationError, parsed
 
 CHECKPOINTS: Final = """
 SELECT number, note FROM ledger.checkpoints WHERE number > %s ORDER BY number LIMIT 1000"""
@@ -15,8 +15,8 @@ SELECT number, note FROM ledger.checkpoints WHERE number > %s ORDER BY number LI
 async def numbering_faults(
     connection: AsyncConnection[Any], origins: Origins, kept: Sequence[Checkpoint]
 ) -> AsyncIterator[str]:
-    """What is missing of the checkpoints in the store, or was put in the place of another; `kept`
-    are some that were kept elsewhere."""
+    """Yield checkpoints missing from the store or replaced there; `kept` are some stored
+    elsewhere."""
     elsewhere = {each.number: each for each in kept if each.number and origins.holds(each)}
     last, numbered = 0, False
     while rows := await _page(connection, last):
@@ -25,10 +25,10 @@ async def numbering_faults(
                 yield f"checkpoint number {missing} is missing"
             last = number
             try:
-                claim = said(note)
+                claim = parsed(note)
                 its = claim.number
             except VerificationError:
-                continue  # It is none at all, which is found where its root is looked at.
+                continue  # Unreadable; reported where its root is compared.
             if its != number and (its or numbered):
                 yield f"checkpoint number {number} was not signed under this number"
             numbered = numbered or its is not None

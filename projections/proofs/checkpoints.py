@@ -1,4 +1,4 @@
-"""Who signs the log, and what was signed: its key, its origins, its last checkpoint."""
+"""Signing key, origins and last checkpoint of the log."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -11,18 +11,18 @@ from projections.proofs.merkle import Edge
 from projections.proofs.origins import OriginOpening, Origins, open_first, open_next
 from projections.proofs.sealed_logs import Activities, Events, Item, SealedLog, dense
 from projections.proofs.sealed_logs import number as number_of
-from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, chained, said
+from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, numbered, parsed
 from projections.proofs.trees import EVENTS, Contradiction
 from rim_ledger.engine.environment import Environment
 from rim_ledger.values import derived_id
 from rim_ledger.vault.personal_keys import Vault
 
 PAGE: Final = 1_000
-"""Lines that are read together at most."""
+"""Maximum lines read together."""
 MACS: Final = "macs"
-"""Begins the line of a checkpoint that says after which position events carry codes."""
+"""Begins the checkpoint line with the position after which events carry MACs."""
 KEY: Final = (derived_id("seals"), "signing-key")
-"""Under which the private key lies among the secrets, wrapped by the vault."""
+"""Where the private key is among the secrets, encrypted by the vault."""
 
 SECRET: Final = "SELECT secret FROM ledger.secrets WHERE owner = %s AND purpose = %s"  # noqa: S105
 ADD_SECRET: Final = "INSERT INTO ledger.secrets VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"  # noqa: S105
@@ -37,20 +37,20 @@ Connection = AsyncConnection[Any]
 
 
 async def signer(connection: Connection, vault: Vault, environment: Environment) -> Signer:
-    """The log's signer. At the first start its first origin is opened, whoever starts first."""
+    """The log's signer. The first call opens the first origin; safe under races."""
     if (found := await known_signer(connection, vault)) is None:
         wrapped = vault.wrap_secret(*KEY, environment.random(32).hex())
         await connection.execute(ADD_SECRET, [*KEY, wrapped])
         found = await known_signer(connection, vault)
         assert found, "a key that was added is there"
     if not await openings(connection):
-        opening = open_first(found, *chained(None, 1, environment.now()))
+        opening = open_first(found, *numbered(None, 1, environment.now()))
         await connection.execute(UNLESS_SIGNED, [1, 0, True, opening])
     return found
 
 
 async def known_signer(connection: Connection, vault: Vault) -> Signer | None:
-    """The log's signer, if a key was made. Raises Untrue when that was changed."""
+    """The log's signer, None without a key. Raises VerificationError if the key was changed."""
     row = await (await connection.execute(SECRET, [*KEY])).fetchone()
     try:
         return Signer(bytes.fromhex(vault.unwrap_secret(*KEY, row[0]))) if row else None
@@ -59,13 +59,12 @@ async def known_signer(connection: Connection, vault: Vault) -> Signer | None:
 
 
 async def openings(connection: Connection) -> list[tuple[str, datetime]]:
-    """The notes that opened the origins of the log, and when."""
+    """The notes that opened the log's origins, with times."""
     return await (await connection.execute(OPENINGS)).fetchall()
 
 
 async def origins(connection: Connection, vault: Vault | None) -> Origins:
-    """The origins of the log, of which the last holds the key at hand, if a vault opens that.
-    Raises Untrue."""
+    """The log's origins; with a vault, the last must have its key. Raises VerificationError."""
     found = Origins(note for note, _ in await openings(connection))
     signer = await known_signer(connection, vault) if vault else None
     if vault and (found.last and found.last.verifier.key) != (signer and signer.key):
@@ -73,14 +72,14 @@ async def origins(connection: Connection, vault: Vault | None) -> Origins:
     return found
 
 
-async def go_on(
+async def open_next_origin(
     connection: Connection, vault: Vault, environment: Environment, kept: Iterable[Checkpoint]
 ) -> OriginOpening:
-    """Open a new origin on all that is in the log; the key of the one before is no more.
+    """Open a new origin over the whole log, with a new key.
 
-    `kept` are checkpoints that were kept elsewhere: those on events that are not here are named as
-    lost. Raises Untrue, or Contradiction when an event is missing, or the last checkpoint that is
-    here was not signed so: what signs it again has to have seen that it is true.
+    `kept` are checkpoints stored elsewhere: those on missing events are recorded as lost. Raises
+    VerificationError, or Contradiction when an event is missing or the last checkpoint here is not
+    valid: a new signature must vouch only for what was verified.
     """
     before, secret = await signer(connection, vault, environment), environment.random(32)
     known = await origins(connection, vault)
@@ -97,7 +96,7 @@ async def go_on(
         return known.has(claim) and claim.size <= grown.size and (claim.number or 0) <= number
 
     lost = [each for each in kept if not is_here(each) and not known.lost(each)]
-    more = chained(after, number + 1, environment.now())
+    more = numbered(after, number + 1, environment.now())
     more += [str(after.activity)] if after.activity else []
     tree = (grown.size, grown.root)
     opening = open_next(Signer(secret), before, tree, after, lost, more=more)
@@ -107,7 +106,7 @@ async def go_on(
 
 
 def macs_since(checkpoint: Checkpoint) -> int | None:
-    """After which position events carry codes, if a checkpoint says so."""
+    """The position after which events carry MACs, None if the checkpoint does not say."""
     for line in checkpoint.more:
         match line.split(" "):
             case ["macs", since] if since.isdecimal():
@@ -116,7 +115,7 @@ def macs_since(checkpoint: Checkpoint) -> int | None:
 
 
 async def last(connection: Connection) -> tuple[int, str | None]:
-    """How many events are sealed, and the note that says so."""
+    """The number of sealed events, and the note on them."""
     row = await (await connection.execute(LAST)).fetchone()
     return row or (0, None)
 
@@ -127,13 +126,12 @@ async def last_number(connection: Connection) -> int:
 
 
 async def require_signed(connection: Connection, claim: Checkpoint) -> None:
-    """Raise Contradiction unless the log begins with the events of a checkpoint, as far as its
-    seals tell, and the events after those of which the seals were lost; and likewise the log of
-    activities."""
+    """Raise Contradiction unless the log begins with a checkpoint's events, by its tiles, and by
+    the events whose tiles were lost; and likewise the activity log."""
     size, note = await last(connection)
     await _require(connection, Events(None), size, (claim.size, claim.root))
     if activity := claim.activity:
-        here = said(note).activity if note else None
+        here = parsed(note).activity if note else None
         lines = Activities(None, 0)
         tree = (activity.size, activity.root)
         await _require(connection, lines, here.size if here else 0, tree)
@@ -153,7 +151,7 @@ async def _require(
 
 
 async def grow(connection: Connection, of: SealedLog, edge: Edge, items: Sequence[Item]) -> None:
-    """Put the next lines of a log into its tree, at its edge. Raises Contradiction."""
+    """Append the next lines of a log to its tree. Raises Contradiction."""
     whole = [*dense(of, items, edge.size)]
     for item, _ in whole:
         if not item.own:

@@ -1,4 +1,4 @@
-"""Compares rows with the log that they follow from, and outcomes with their codes."""
+"""Compares derived rows with the log, and idempotency outcomes with their MACs."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -12,11 +12,11 @@ from psycopg import AsyncConnection
 
 from projections.catalogue import TABLES
 from projections.follow import log
-from projections.follow.fold import PoisonEvent, opened, poisoning
+from projections.follow.fold import PoisonEvent, decode, poisoning
 from projections.follow.log import Line
 from projections.follow.streams import Rest, no_rest, spans
 from projections.proofs.checkpoints import KEY
-from projections.proofs.read_tables import Shown
+from projections.proofs.read_tables import ReadTables
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.adopted_secrets import NamesAdopted
 from rim_ledger.engine.aggregate import Event
@@ -39,7 +39,7 @@ CARRIED_OUT: Final = f"""
 SELECT count(*) FROM unnest(%s::text[]) AS wanted (print)
  WHERE EXISTS (SELECT FROM ledger.events{TELLING} && ARRAY['=' || print]
                   AND name <> 'NamesAdopted' AND position <= %s)"""
-"""How many idempotency keys events tell of that came with a command, up to a position."""
+"""How many idempotency keys events of commands name, up to a position."""
 NUMBERS: Final = "SELECT prefix, year, last FROM ledger.numbers"
 SECRETS: Final = "SELECT owner, purpose, secret FROM ledger.secrets ORDER BY owner, purpose"
 REMINDERS: Final = """
@@ -57,11 +57,11 @@ class Stream(Struct, frozen=True):
     begun: int = 0
     """The position of its first event."""
     has_key: bool = False
-    """Whether a key was made with that."""
+    """Whether that made a personal key."""
 
     @property
     def claims(self) -> frozenset[Claim]:
-        """The names that it holds and the lists it is on."""
+        """Its claims: unique names and lists."""
         if (aggregate := self.entry.aggregate) is None:
             return frozenset()
         own = {("business-id", number)} if (number := aggregate.business_id) else set[Claim]()
@@ -69,7 +69,7 @@ class Stream(Struct, frozen=True):
 
     @property
     def number(self) -> tuple[str, int] | None:
-        """What its business id begins with, and the number in it."""
+        """Prefix and number of its business id."""
         if not (self.entry.aggregate and (own := self.entry.aggregate.business_id)):
             return None
         prefix, _, number = own.rpartition("-")
@@ -80,45 +80,45 @@ class Stream(Struct, frozen=True):
         return any(name.startswith("secret/") for name in self.entry.kept)
 
 
-class Place(Struct):
-    """How far a look at all streams has come, for another process to go on from."""
+class RowsProgress(Struct):
+    """Progress of a pass over all streams, from which another process can continue."""
 
     after: UUID = UUID(int=0)
-    """The last stream that was looked at; they are in the order of their ids."""
+    """The last stream compared, in order of ids."""
     upto: int | None = None
-    """How far the read tables were when it began."""
+    """The position of the read tables at the start."""
     head: int = 0
-    """How far the log was then."""
+    """The position of the log at the start."""
     keys: int = 0
-    """Idempotency keys of which events up to there tell."""
+    """Idempotency keys named by events up to there."""
     shown: dict[str, int] = {}
-    """Rows of each read table that were begun up to there, and were found."""
+    """Rows of each read table begun up to there that were found."""
     owners: set[UUID] = set()
     """Streams that have secrets."""
     numbers: dict[str, int] = {}
-    """The highest number of business ids, by prefix and year as in LOAN-2026."""
+    """The highest business number by prefix and year, as in LOAN-2026."""
 
 
-class Beside:
-    """One look at all rows, a few streams at a time."""
+class DerivedRows:
+    """One pass over all derived rows, a few streams at a time."""
 
     def __init__(
         self,
         connection: Connection,
         vault: Vault,
         now: datetime,
-        place: Place | None = None,
+        place: RowsProgress | None = None,
         rest: Rest = no_rest,
     ) -> None:
-        """The `connection` is of `moments`. A look that was interrupted goes on from its place."""
+        """The `connection` is of `moments`. An interrupted pass continues from its `place`."""
         self._connection, self._vault, self._now, self._rest = connection, vault, now, rest
-        self._store, self._shown = Store(connection), Shown(connection, vault)
-        self._place = place or Place()
+        self._store, self._shown = Store(connection), ReadTables(connection, vault)
+        self._place = place or RowsProgress()
         self.lost: list[Due] = []
-        """Reminders that are gone, or are for too late."""
+        """Reminders that are missing or set too late."""
 
     async def faults(self, progress: Progress = silent) -> AsyncIterator[str]:
-        """What does not follow from the log, or is missing. Raises Poisoned."""
+        """Yield what does not follow from the log, or is missing. Raises PoisonEvent."""
         place, done = self._place, 0
         total, counts = await log.head(self._connection), Counter(place.shown)
         if place.upto is None:
@@ -151,12 +151,12 @@ class Beside:
                 yield f"ledger.claims: {claim[0]} of {stream.id} is missing"
             elif holder != stream.id and claim not in others[holder].claims:
                 yield f"ledger.claims: {claim[0]} of {stream.id} leads to {holder}"
-            elif holder != stream.id and self._is_twin(claim, stream, others[holder]):
+            elif holder != stream.id and self._has_lost_claim(claim, stream, others[holder]):
                 yield f"ledger.claims: {claim[0]} of {stream.id} is that of {holder} as well"
 
-    def _is_twin(self, claim: Claim, *both: Stream) -> bool:
-        """Whether two have a name that only one may have: the row was gone when the later one took
-        it. Earlier releases took some names for two that are one by now."""
+    def _has_lost_claim(self, claim: Claim, *both: Stream) -> bool:
+        """True if two hold a unique name since its row was missing when the later one took it;
+        False for spellings that earlier releases distinguished."""
         mac = self._vault.event_mac
         taken = all(
             each.entry.aggregate and claim not in each.entry.aggregate.lists for each in both
@@ -164,7 +164,7 @@ class Beside:
         return taken and max(each.begun for each in both) > (mac.since if mac else 0)
 
     async def _holders(self) -> AsyncIterator[str]:
-        """Names that lead to a stream which does not hold them."""
+        """Yield names that lead to a stream which does not hold them."""
         last: tuple[str, str] = "", ""
         while page := await self._rows(CLAIMS, *last, PAGE):
             others = await self._folded({stream for _, _, stream in page})
@@ -204,14 +204,14 @@ class Beside:
         stored = {(owner, what): text for owner, what, text in rows if (owner, what) != KEY}
         known = self._place.owners | {owner for owner, _ in stored} | {ADOPTED}
         owners = {each: one.entry for each, one in (await self._folded(known)).items()}
-        said = {
+        owned = {
             (owner, name.removeprefix("secret/"))
             for owner, entry in owners.items()
             if owner != ADOPTED
             for name in entry.kept
             if name.startswith("secret/")
         }
-        for secret in sorted(stored.keys() | said):
+        for secret in sorted(stored.keys() | owned):
             owner, before = owners[secret[0]], owners[ADOPTED]
             if not secret_fits(self._vault, owner, before, secret, stored.get(secret)):
                 what = "does not follow from the log" if secret in stored else "is missing"
@@ -232,7 +232,7 @@ class Beside:
             yield f"ledger.outcomes: {missing} are missing"
 
     async def _last_numbers(self) -> AsyncIterator[str]:
-        """Numbers that would be handed out again."""
+        """Yield numbers that would be issued again."""
         rows = {f"{prefix}-{year}": last for prefix, year, last in await self._rows(NUMBERS)}
         for name, number in self._place.numbers.items():
             if (last := rows.get(name, 0)) < number:
@@ -240,7 +240,7 @@ class Beside:
         await self._next_moment()
 
     async def _surplus(self) -> AsyncIterator[str]:
-        """Read tables that have other rows besides."""
+        """Yield read tables with surplus rows."""
         upto = self._place.upto or 0
         for row in TABLES.values():
             if fault := await self._shown.surplus(row, upto, self._place.shown.get(row.TABLE, 0)):
@@ -262,13 +262,13 @@ class Beside:
         return await (await self._connection.execute(query.encode(), values or None)).fetchall()
 
 
-def uncompared(error: PoisonEvent) -> str:
-    """What a look says that could not go on. It does not quote the event."""
+def interruption(error: PoisonEvent) -> str:
+    """The fault of a pass that could not go on. It does not quote the event."""
     return f"position {error.position}: the event cannot be folded; not all rows were compared"
 
 
 def _streams(lines: Sequence[Line]) -> list[Stream]:
-    """What whole streams came to. Raises Poisoned."""
+    """Fold whole streams. Raises PoisonEvent."""
     streams = dict[UUID, Stream]()
     for line in lines:
         streams[line.stream] = _after(streams.get(line.stream), line)
@@ -276,8 +276,8 @@ def _streams(lines: Sequence[Line]) -> list[Stream]:
 
 
 def _after(stream: Stream | None, line: Line) -> Stream:
-    """The stream after one more event. Raises Poisoned."""
-    recorded = opened(line)
+    """Fold one more event. Raises PoisonEvent."""
+    recorded = decode(line)
     before = stream.entry if stream else Entry()
     with poisoning(line):
         entry = before.after(ENTITY_OF[type(recorded.event)], recorded)
@@ -289,7 +289,7 @@ def _after(stream: Stream | None, line: Line) -> Stream:
 
 
 def _keys(line: Line) -> int:
-    """How many idempotency keys an event tells of that came with its command."""
+    """How many idempotency keys an event of a command names."""
     tells = line.body.startswith(TELLS) and line.name != NamesAdopted.__name__
     return line.body.split(b'"', 4)[3].count(DONE.encode()) if tells else 0
 

@@ -1,4 +1,4 @@
-"""The Merkle tree of RFC 9162, its hashes kept in tiles of 256: roots, proofs, and how it grows."""
+"""The Merkle tree of RFC 9162 in tiles of 256 hashes: roots, proofs, growth."""
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
@@ -12,10 +12,10 @@ WIDTH: Final = 1 << HEIGHT
 EMPTY: Final = sha256(b"").digest()
 
 Tile = tuple[int, int]
-"""A level, and which tile of it."""
+"""Level and index."""
 Tiles = Mapping[Tile, bytes]
 Range = tuple[int, int]
-"""Leaves from an index (from 0) up to another that is not among them."""
+"""Leaves from an index (from 0) up to another, exclusive."""
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -27,7 +27,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def inclusion(index: int, size: int) -> list[Range]:
-    """The subtrees whose roots prove that a leaf is in a tree (RFC 9162, 2.1.3.1)."""
+    """The subtrees of an inclusion proof of a leaf (RFC 9162, 2.1.3.1)."""
     start, end, path = 0, size, list[Range]()
     while end - start > 1:
         middle = start + _split(end - start)
@@ -41,7 +41,7 @@ def inclusion(index: int, size: int) -> list[Range]:
 
 
 def consistency(old: int, size: int) -> list[Range]:
-    """The subtrees whose roots prove that a tree begins with an older one (RFC 9162, 2.1.4.1)."""
+    """The subtrees of a consistency proof from an older size (RFC 9162, 2.1.4.1)."""
     start, end, path = 0, size, list[Range]()
     while old != end:
         middle = start + _split(end - start)
@@ -55,12 +55,12 @@ def consistency(old: int, size: int) -> list[Range]:
 
 
 def tiles_of(ranges: Iterable[Range]) -> set[Tile]:
-    """The tiles that it takes to know the roots of these subtrees."""
+    """The tiles needed for the roots of these subtrees."""
     return {_place(each)[0] for start, end in ranges for each in _perfect(start, end)}
 
 
 def root_of(start: int, end: int, tiles: Tiles) -> bytes:
-    """The root of a subtree, or of the whole tree when it starts at 0."""
+    """The root of a subtree, or of the whole tree from 0."""
     roots = [_perfect_root(each, tiles) for each in _perfect(start, end)]
     if not roots:
         return EMPTY
@@ -71,14 +71,14 @@ def root_of(start: int, end: int, tiles: Tiles) -> bytes:
 
 
 class CompactRange:
-    """A tree that grows by perfect subtrees, from left to right: as much as tells its root."""
+    """A tree grown by perfect subtrees from left to right; holds only what its root needs."""
 
     def __init__(self) -> None:
         self.size = 0
         self._roots: list[tuple[int, bytes]] = []
 
     def add(self, start: int, end: int, root: bytes) -> None:
-        """Add a subtree of leaves by its root. Raises ValueError where it has no place."""
+        """Add a subtree by its root. Raises ValueError unless it fits at the end."""
         width = end - start
         if start != self.size or width < 1 or width & (width - 1) or start % width:
             raise ValueError(f"leaves {start} to {end} are no perfect subtree after {self.size}")
@@ -98,9 +98,9 @@ class CompactRange:
 
 
 class Edge:
-    """The growing edge of a tree: its size, and the last tile of each level while it is not full.
+    """The growing edge of a tree: size, and the last tile of each level unless full.
 
-    That is all it takes to grow, and to know the root.
+    Enough to append and to compute the root.
     """
 
     def __init__(self, size: int = 0, tiles: Tiles | None = None) -> None:
@@ -109,14 +109,14 @@ class Edge:
 
     @classmethod
     def wanted(cls, size: int) -> list[Tile]:
-        """The tiles that an edge of this size is made of, level by level."""
+        """The tiles of the edge at a size, level by level."""
         return [
             (level, size >> HEIGHT * (level + 1))
             for level in range((size.bit_length() + HEIGHT - 1) // HEIGHT)
         ]
 
     def grow(self, hashes: Iterable[bytes]) -> dict[Tile, bytes]:
-        """Add leaves; the tiles that changed."""
+        """Append leaves; gives the changed tiles."""
         changed: dict[Tile, bytes] = {}
         for each in hashes:
             self._add(0, each, changed)
@@ -157,7 +157,7 @@ def _split(size: int) -> int:
 
 
 def _perfect(start: int, end: int) -> list[Range]:
-    """The perfect subtrees that leaves are made of, from left to right."""
+    """The perfect subtrees of a range, from left to right."""
     found = []
     while start < end:
         size = 1 << (end - start).bit_length() - 1
@@ -167,7 +167,7 @@ def _perfect(start: int, end: int) -> list[Range]:
 
 
 def _place(perfect: Range) -> tuple[Tile, int, int]:
-    """Where a perfect subtree lies: its tile, and from which hash on how many."""
+    """Where a perfect subtree is stored: tile, first hash and number of hashes."""
     start, end = perfect
     height = (end - start).bit_length() - 1
     level = height // HEIGHT
@@ -183,7 +183,7 @@ def _perfect_root(perfect: Range, tiles: Tiles) -> bytes:
 
 
 def _combined(hashes: bytes) -> bytes:
-    """The root over hashes that lie side by side; their number is a power of two."""
+    """The root over adjacent hashes; their number is a power of two."""
     while len(hashes) > SIZE:
         pairs = range(0, len(hashes), 2 * SIZE)
         hashes = b"".join(sha256(b"\1" + hashes[at : at + 2 * SIZE]).digest() for at in pairs)

@@ -1,6 +1,6 @@
-"""What stands for the events that an export leaves out, so that a part of the log can be verified.
+"""Proofs for events omitted from an export, so that part of a log can be verified.
 
-These are the roots of subtrees, and the events by which persons were erased.
+They are roots of subtrees, and the events by which persons were erased.
 """
 
 import gzip
@@ -13,7 +13,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from projections.follow import log
-from projections.follow.log import Wanted
+from projections.follow.log import EventFilter
 from projections.proofs.merkle import Range, leaf_hash, root_of, tiles_of
 from projections.proofs.signed_note import VerificationError
 from projections.proofs.trees import EVENTS
@@ -21,11 +21,11 @@ from rim_ledger.lending.user import UserErased
 
 TOMBSTONE: Final = UserErased.__name__
 SPAN: Final = 200_000
-"""Events whose subtrees are looked up together."""
+"""Events whose subtrees are read together."""
 
 
 class Proof(Struct, frozen=True, rename="camel"):
-    """A file: it stands for every event from one position to another that is not exported."""
+    """A file with the proofs for all omitted events of a range of positions."""
 
     file: str
     first: int
@@ -34,9 +34,9 @@ class Proof(Struct, frozen=True, rename="camel"):
     size: int
 
 
-class Absent(Struct, frozen=True):
-    """A perfect subtree of events that are not exported: its leaves, counted from 0, and its root;
-    the event itself (its leaf) where somebody was erased by it."""
+class OmittedSubtree(Struct, frozen=True):
+    """A perfect subtree of omitted events: its leaves, from 0, and its root; or the leaf of an
+    event that erased someone."""
 
     start: int
     end: int
@@ -45,7 +45,7 @@ class Absent(Struct, frozen=True):
 
 
 def aligned(start: int, end: int) -> Iterator[Range]:
-    """The largest perfect subtrees that leaves are made of, from left to right."""
+    """The perfect, aligned subtrees of a range, from left to right."""
     while start < end:
         size = start & -start or 1 << (end - start).bit_length()
         while size > end - start:
@@ -55,8 +55,8 @@ def aligned(start: int, end: int) -> Iterator[Range]:
 
 
 def gaps(positions: Iterable[int], start: int, end: int, cuts: Iterable[int]) -> Iterator[Range]:
-    """The subtrees of the leaves from `start` to `end` that are at none of these positions; none
-    goes over a size at which the log was signed."""
+    """Yield the subtrees of the leaves from `start` to `end` that are at none of these positions,
+    split at the sizes in `cuts`, where the log was signed."""
     stops = [(position - 1, True) for position in positions]
     stops += [(cut, False) for cut in (*cuts, end) if start <= cut <= end]
     for stop, is_there in sorted(stops):
@@ -67,10 +67,10 @@ def gaps(positions: Iterable[int], start: int, end: int, cuts: Iterable[int]) ->
 async def proof_lines(
     connection: AsyncConnection[Any], positions: Iterable[int], span: Range, cuts: Iterable[int]
 ) -> list[str]:
-    """What stands for the sealed events of a span of leaves that are at none of these positions: a
-    line of JSON each."""
+    """The proofs, as lines of JSON, for the sealed events of a range of leaves that are at none of
+    these positions."""
     start, end = span
-    wanted = Wanted(names=(TOMBSTONE,))
+    wanted = EventFilter(names=(TOMBSTONE,))
     erasing = await log.matching(connection, wanted, start, end, end - start)
     exported = set(positions)
     entries = {each.position: log.leaf(each) for each in erasing} if erasing else {}
@@ -82,17 +82,17 @@ async def proof_lines(
     return [json.dumps(lines[at]) for at in sorted(lines)]
 
 
-def absent_in(file: Path) -> Iterator[Absent]:
-    """What a file of proofs stands for, in order. Raises Untrue where it is none."""
+def read_proofs(file: Path) -> Iterator[OmittedSubtree]:
+    """Yield a proof file's subtrees, in order. Raises VerificationError."""
     try:
         with gzip.open(file, "rt") as lines:
             for line in lines:
                 match json.loads(line):
                     case {"from": int(start), "to": int(end), "root": str(root)}:
-                        yield Absent(start, end, bytes.fromhex(root))
+                        yield OmittedSubtree(start, end, bytes.fromhex(root))
                     case {"entry": str(entry)}:
                         leaf, position = entry.encode(), int(entry.split("\n")[0])
-                        yield Absent(position - 1, position, leaf_hash(leaf), leaf)
+                        yield OmittedSubtree(position - 1, position, leaf_hash(leaf), leaf)
                     case _:
                         raise VerificationError(f"{file.name} holds no proofs of an export")
     except (OSError, EOFError, ValueError):

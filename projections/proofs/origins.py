@@ -1,10 +1,9 @@
-"""Who signs a log: one origin after the other, each with a key of its own.
+"""Origins of a log: one after the other signs it, each with its own key.
 
-An origin is opened by a checkpoint with further lines: `key`, what its notes are verified with,
-and, unless it is the first, `after`, the last checkpoint of the origin before. Such a one is
-opened by a restore, on the events that were brought back, and signed with both keys: so whoever
-knows the one follows to the other. Each `lost` names a checkpoint on events that were not brought
-back.
+An origin is opened by a checkpoint with more lines: `key`, its public key, and, but for the first,
+`after`, the last checkpoint of the one before. A restore opens it on the restored events, signed
+with both keys, so that trust passes from one to the other. Each `lost` line names a checkpoint on
+events that were not restored.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,14 +13,14 @@ from typing import Final, Self
 from msgspec import Struct
 
 from projections.proofs.merkle import EMPTY
-from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, Verifier, said
+from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, Verifier, parsed
 
 KEY, AFTER, LOST = "key", "after", "lost"
 NONE: Final = "this checkpoint opens no origin"
 
 
 class OriginOpening(Struct, frozen=True):
-    """How an origin begins."""
+    """The opening of an origin."""
 
     note: str
     verifier: Verifier
@@ -31,9 +30,9 @@ class OriginOpening(Struct, frozen=True):
 
     @classmethod
     def of(cls, note: str) -> Self:
-        """What a note says, signed with the key that it names. Raises Untrue."""
+        """Parse an opening, signed with the key that it names. Raises VerificationError."""
         named: dict[str, list[Checkpoint]] = {AFTER: [], LOST: []}
-        match [line.split(" ") for line in said(note).more]:
+        match [line.split(" ") for line in parsed(note).more]:
             case [["key", key], *others]:
                 verifier = Verifier.of(key)
             case _:
@@ -43,7 +42,7 @@ class OriginOpening(Struct, frozen=True):
                 case ["after" | "lost" as how, origin, size, root]:
                     named[how].append(Checkpoint.of(origin, size, root))
                 case ["number" | "day" | "activity", *_]:
-                    pass  # As every checkpoint says it.
+                    pass  # A line that every checkpoint has.
                 case _:
                     raise VerificationError(NONE)
         after = named[AFTER][0] if named[AFTER] else None
@@ -77,17 +76,17 @@ def open_next(
     *,
     more: Iterable[str] = (),
 ) -> str:
-    """The note that opens an origin on the size and root of a tree, with more lines."""
+    """The note that opens the next origin on a tree's size and root, with more lines."""
     named = [(AFTER, after), *((LOST, each) for each in lost)]
     lines = [" ".join([how, *each.lines[:3]]) for how, each in named]
     return signer.sign(*tree, f"{KEY} {signer.key}", *lines, *more, also=[before])
 
 
 class Origins:
-    """The origins of one log, the first one first; each vouches for the next."""
+    """The origins of one log in order; each is signed by the one before."""
 
     def __init__(self, notes: Iterable[str]) -> None:
-        """The notes that opened them. Raises Untrue."""
+        """Verify the opening notes. Raises VerificationError."""
         self.openings = [OriginOpening.of(note) for note in notes]
         for first in self.openings[:1]:
             if (first.after, first.checkpoint.size, first.checkpoint.root) != (None, 0, EMPTY):
@@ -104,19 +103,19 @@ class Origins:
 
     @property
     def last(self) -> OriginOpening | None:
-        """How the present origin began."""
+        """The opening of the current origin."""
         return self.openings[-1] if self.openings else None
 
     @property
     def claims(self) -> list[Checkpoint]:
-        """What the openings say about the events that are in the log."""
+        """The checkpoints in the openings, on events of the log."""
         both = ((each.after, each.checkpoint) for each in self.openings)
         return [claim for pair in both for claim in pair if claim and claim.size]
 
     def open(self, note: str) -> Checkpoint:
-        """What a checkpoint says on events that are in the log, if the right origin signed it.
-        Raises Untrue."""
-        claim = said(note)
+        """Verify a checkpoint on events of the log by the right origin. Raises
+        VerificationError."""
+        claim = parsed(note)
         for each in self.openings:
             if each.verifier.origin == claim.origin:
                 each.verifier.open(note)
@@ -128,36 +127,36 @@ class Origins:
         )
 
     def knows(self, claim: Checkpoint) -> bool:
-        """Whether a checkpoint is one of an origin of this log."""
+        """True if the checkpoint is of an origin of this log."""
         return any(each.verifier.origin == claim.origin for each in self.openings)
 
     def has(self, claim: Checkpoint) -> bool:
-        """Whether a checkpoint is on events that should be in the log."""
+        """True if the checkpoint's events should be in the log."""
         following = self._following(claim)
         return self.knows(claim) and (not following or claim.size <= following.size)
 
     def holds(self, claim: Checkpoint) -> bool:
-        """Whether a checkpoint should itself be in the store, with all that it says."""
+        """True if the checkpoint itself should be in the store, with all its lines."""
         following = self._following(claim)
         return self.has(claim) and (
             not following or (claim.number or 0) < (following.number or claim.number or 1)
         )
 
     def _following(self, claim: Checkpoint) -> Checkpoint | None:
-        """The checkpoint that ended the origin of this one, if that has ended."""
+        """The checkpoint that ended this one's origin, if it has ended."""
         for opening, following in pairwise(self.openings):
             if opening.verifier.origin == claim.origin:
                 return following.checkpoint
         return None
 
     def lost(self, claim: Checkpoint) -> bool:
-        """Whether a checkpoint is on events that a restore says it did not bring back."""
+        """True if a restore recorded the checkpoint's events as lost."""
         named = (each for opening in self.openings for each in opening.lost)
         return any(each.origin == claim.origin and claim.size <= each.size for each in named)
 
     def strangers(self, others: Iterable[OriginOpening]) -> list[OriginOpening]:
-        """Those of other openings that do not descend from an origin of this log. Raises Untrue
-        where one says so of which the other knows nothing."""
+        """The openings that do not descend from an origin of this log. Raises VerificationError
+        where one claims to against the other's record."""
         family = {each.verifier.origin: each.verifier for each in self.openings}
         left = [each for each in others if each.verifier.origin not in family]
 
@@ -172,8 +171,7 @@ class Origins:
         return left
 
     def require_signed(self, note: str) -> None:
-        """Raise Untrue unless the origin in the first line of a note is of this log, and signed
-        it."""
+        """Raise VerificationError unless a note is of an origin of this log, and signed by it."""
         name = note.partition("\n")[0]
         for each in self.openings:
             if each.verifier.origin == name:
@@ -182,6 +180,6 @@ class Origins:
         raise VerificationError(f"it is signed by {name[:80]!r}, which is no origin of this log")
 
     def require(self, verifier: Verifier) -> None:
-        """Raise Untrue unless a key is one of this log's."""
+        """Raise VerificationError unless the key is of this log."""
         if all(each.verifier.key != verifier.key for each in self.openings):
             raise VerificationError(f"{verifier.origin} is no origin of this log")

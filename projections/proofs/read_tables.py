@@ -22,17 +22,17 @@ OWNERS: Final = {
     "chat_messages": "ticket_id",
     "ticket_history": "ticket_id",
 }
-"""Tables whose rows do not say which position left them, and the column that names the stream."""
+"""Tables whose rows have no position, and their column with the stream's id."""
 
 
-class Shown:
-    """Asks on a connection that holds one moment."""
+class ReadTables:
+    """Reads the tables in the connection's snapshot."""
 
     def __init__(self, connection: AsyncConnection[Any], vault: Vault) -> None:
         self._connection, self._vault = connection, vault
 
     async def position(self) -> int:
-        """How far the tables are; 0 when they are not of this version of the program."""
+        """The tables' position; 0 if they are of another version of the program."""
         if await schema.found(self._connection) != schema.fingerprint():
             return 0
         return await schema.position(self._connection)
@@ -40,8 +40,8 @@ class Shown:
     async def faults(
         self, lines: Iterable[Line], upto: int, counts: Counter[str]
     ) -> AsyncIterator[str]:
-        """The rows of whole streams that are missing, or are not what the events say. Those that
-        are there and were begun up to a position are counted, table by table. Raises Poisoned."""
+        """Yield the missing and differing rows of whole streams; counts the present ones begun up
+        to a position, by table. Raises PoisonEvent."""
         at = await self.position()
         entries, traces, old = _folded([each for each in lines if each.position <= at], upto)
         entries = await self._without_late(entries, at)
@@ -60,7 +60,7 @@ class Shown:
                     yield f"read.{row.TABLE}: {one} differs in {columns}"
 
     async def surplus(self, row: type[Row], upto: int, count: int) -> str | None:
-        """What is wrong with the number of rows that were begun up to a position."""
+        """The fault if a table has another number of rows begun up to a position."""
         if (at := await self.position()) == 0:
             return None
         query = f"SELECT count(*) FROM {schema.LIVE}.{row.TABLE} t WHERE NOT ({_begun_later(row)})"
@@ -70,8 +70,8 @@ class Shown:
         return f"read.{row.TABLE}: {found} rows up to position {upto}, and events of {count}"
 
     async def _without_late(self, entries: Sequence[Entry], at: int) -> list[Entry]:
-        """Those whose person was not erased after the position of the tables, which may still
-        show words that are gone from the log."""
+        """Entries but for those of persons erased after the tables' position, whose data may still
+        be shown."""
         query = f"{ERASED} AND position > %s"
         late = {each for (each,) in await self._rows(query, [list(persons_of(entries)), at])}
         return [each for each in entries if each.aggregate.person not in late]
@@ -83,8 +83,8 @@ class Shown:
     async def _differing(
         self, row: type[Row], page: Sequence[tuple[Any, ...]]
     ) -> list[tuple[UUID, str | None]]:
-        """Ids of rows that are not in the table as they are in the page, with the names of the
-        columns; None for a row that is missing."""
+        """Ids of rows that differ from the page, with the columns' names; None for a missing
+        row."""
         if not page:
             return []
         names = row.written()
@@ -98,8 +98,7 @@ class Shown:
 def _folded(
     lines: Sequence[Line], upto: int
 ) -> tuple[list[Entry], list[Trace], set[tuple[type[Row], UUID]]]:
-    """What streams came to, what their events left, and which of these rows were begun up to a
-    position."""
+    """Fold streams: entries, traces, and which rows were begun up to a position."""
     entries, traces = dict[UUID, Entry](), list[Trace]()
     old = set[tuple[type[Row], UUID]]()
     for line in lines:
@@ -113,8 +112,7 @@ def _folded(
 
 
 def _begun_later(row: type[Row]) -> str:
-    """SQL over the table's alias t: whether a row was begun after a position, and no later than
-    the tables are."""
+    """SQL over alias t: true if a row was begun after a position, up to that of the tables."""
     if owner := OWNERS.get(row.TABLE):
         return (
             f"EXISTS (SELECT FROM {schema.LIVE}.audit_logs a WHERE a.entity_id = t.{owner}"

@@ -1,4 +1,4 @@
-"""What is sealed, leaf by leaf: the events, and the log of activities with refused requests."""
+"""The logs that are sealed, as leaves: events, and activities with refused requests."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
@@ -16,11 +16,11 @@ from rim_ledger.vault.sealed_row import entry
 
 Connection = AsyncConnection[Any]
 Range = tuple[int, int]
-"""Places from the first to the last."""
+"""Places from the first to the last, inclusive."""
 
 SOURCES: Final = ("activity", "refused_requests")
 LOOKED_BACK: Final = 10_000
-"""Numbers of rows that are looked through again for such as were committed late."""
+"""Row numbers scanned again for rows committed late."""
 
 HEAD: Final = "SELECT coalesce(max(place), 0) FROM ledger.activity_places"
 PLACES: Final = """
@@ -63,8 +63,8 @@ WITHOUT_CODE: Final = " + ".join(
 
 
 class Item(NamedTuple):
-    """A leaf: its position from 1 on, its bytes (None once its span was dropped), a word on what it
-    is, and whether its code says that this ledger wrote it (or none is needed)."""
+    """A leaf: position (from 1), bytes (None once dropped), a short description, and whether its
+    MAC is valid or none is needed."""
 
     position: int
     leaf: bytes | None
@@ -73,12 +73,12 @@ class Item(NamedTuple):
 
     @property
     def hash(self) -> bytes | None:
-        """The hash of the leaf; None once its span was dropped."""
+        """The hash of the leaf; None once dropped."""
         return None if self.leaf is None else leaf_hash(self.leaf)
 
 
 class SealedLog(Protocol):
-    """A log whose lines are the leaves of a tree, and what faults call them."""
+    """A log whose lines are leaves of a tree, and what faults call them."""
 
     TREE: ClassVar[Tree]
     NOUN: ClassVar[str]
@@ -90,7 +90,7 @@ class SealedLog(Protocol):
     async def page(
         self, connection: Connection, after: int, upto: int | None, limit: int
     ) -> list[Item]:
-        """The next lines that are there, in the order of their positions."""
+        """The next existing lines, in order of position."""
 
 
 class Events(SealedLog):
@@ -99,7 +99,7 @@ class Events(SealedLog):
     TREE, NOUN, AT = trees.EVENTS, "event", "position"
 
     def __init__(self, mac: EventMac | None) -> None:
-        """`mac` checks their codes."""
+        """`mac` verifies their MACs."""
         self._mac = mac
 
     async def head(self, connection: Connection) -> int:
@@ -120,13 +120,13 @@ class Events(SealedLog):
 
 
 class Activities(SealedLog):
-    """The log of activities and refused requests, each row at the place that the sealer gave it."""
+    """The activity log with refused requests, in the order given by the sealer."""
 
     TREE, NOUN, AT = trees.ACTIVITY, "line", "activity"
 
     def __init__(self, mac: EventMac | None, since: int, dropped: Sequence[Range] = ()) -> None:
-        """`mac` checks the codes of lines after the place `since`; `dropped` are the places of
-        those whose rows were dropped, each from the first to the last."""
+        """`mac` verifies the MACs of lines after the place `since`; `dropped` are ranges of dropped
+        rows."""
         self._mac, self._since, self._dropped = mac, since, dropped
 
     async def head(self, connection: Connection) -> int:
@@ -155,27 +155,27 @@ class Activities(SealedLog):
 
     def _item(self, place: int, source: str, row: dict[str, Any]) -> Item:
         own = place <= self._since or is_own(self._mac, source, row)
-        return Item(place, b"%d\n" % place + entry(source, row), named(source, row), own)
+        return Item(place, b"%d\n" % place + entry(source, row), describe(source, row), own)
 
 
-def named(source: str, row: dict[str, Any]) -> str:
-    """What a row of these tables is about, in a word or two."""
+def describe(source: str, row: dict[str, Any]) -> str:
+    """A short description of a row."""
     return row["action"] if source == "activity" else f"RequestLoan, {row['code']}"
 
 
 def is_own(mac: EventMac | None, source: str, row: dict[str, Any]) -> bool:
-    """Whether the code of a row says that this ledger wrote it; without a key nobody can tell."""
+    """True if a row's MAC is valid, or there is no key to verify it."""
     return mac is None or mac.is_own(entry(source, row), row["mac"])
 
 
 async def may_read(connection: Connection) -> bool:
-    """Whether a connection may read all that is compared of activities."""
+    """True if the connection may read all columns of activities that are verified."""
     row = await (await connection.execute(MAY_READ.encode(), [[*SOURCES, *BESIDE]])).fetchone()
     return bool(row and row[0])
 
 
 async def place_of(connection: Connection, source: str, id: str) -> int | None:
-    """The place of the row with an id, 0 while it is not sealed; None where there is none."""
+    """The place of a row by id, 0 while not sealed; None if there is none."""
     if not UUID_TEXT.fullmatch(id):
         return None
     row = await (
@@ -184,9 +184,9 @@ async def place_of(connection: Connection, source: str, id: str) -> int | None:
     return row and (row[0] or 0)
 
 
-async def strangers(connection: Connection, mac: EventMac) -> AsyncIterator[tuple[list[str], int]]:
-    """Rows that have no place yet, and no code of this ledger either: what is said of them, page by
-    page, and how many rows have no place."""
+async def unplaced(connection: Connection, mac: EventMac) -> AsyncIterator[tuple[list[str], int]]:
+    """Yield, page by page, the faults of rows without a place and without a valid MAC, and the
+    number of rows without a place."""
     for source in SOURCES:
         last = 0
         while rows := await _without_place(connection, source, last):
@@ -196,7 +196,7 @@ async def strangers(connection: Connection, mac: EventMac) -> AsyncIterator[tupl
 
 
 def _forged(source: str, row: dict[str, Any]) -> str:
-    words = f"({named(source, row)}) was not written by this ledger"
+    words = f"({describe(source, row)}) was not written by this ledger"
     return f"ledger.{source}: the row {row['id']} {words}, and is not sealed"
 
 
@@ -206,34 +206,32 @@ async def _without_place(connection: Connection, source: str, after: int) -> lis
     return await (await cursor.execute(query, [after, source])).fetchall()
 
 
-async def take_in(connection: Connection, limit: int, *, whole: bool) -> int:
-    """Give the next rows that have none yet a place, so many at most; how many they were. Those
-    that were committed long after their neighbours are found where the tables are looked through
-    as a `whole`."""
+async def assign_places(connection: Connection, limit: int, *, whole: bool) -> int:
+    """Give places to the next rows without one, at most `limit`; gives their number. With `whole`,
+    the entire tables are scanned, which finds rows committed long after their neighbours."""
     back = 2**62 if whole else LOOKED_BACK
     return (await connection.execute(TAKE_IN.encode(), {"back": back, "limit": limit})).rowcount
 
 
-async def waiting(connection: Connection) -> int:
-    """About how many rows have no place yet."""
+async def count_unplaced(connection: Connection) -> int:
+    """Approximate number of rows without a place."""
     return await number(connection, f"SELECT {WAITING}")
 
 
-async def without_code(connection: Connection) -> int:
-    """How many rows have no code, being from before there were any."""
+async def count_without_mac(connection: Connection) -> int:
+    """Number of rows without a MAC, from before there were any."""
     return await number(connection, f"SELECT {WITHOUT_CODE}")
 
 
 async def number(connection: Connection, query: str) -> int:
-    """The number that a query finds."""
+    """The number that a query gives."""
     row = await (await connection.execute(query.encode())).fetchone()
     assert row is not None
     return int(row[0])
 
 
 def dense(of: SealedLog, items: Iterable[Item], after: int) -> Iterator[tuple[Item, bytes]]:
-    """The lines and the hashes of their leaves, while none is missing after a position. Raises
-    Contradiction."""
+    """Yield lines with their leaf hashes. Raises Contradiction where a position is missing."""
     for expected, item in enumerate(items, after + 1):
         if item.position != expected or item.leaf is None:
             raise Contradiction(f"{of.AT} {expected} is missing")

@@ -16,12 +16,12 @@ NONE: Final = "this is no checkpoint"
 
 
 class VerificationError(Exception):
-    """What claims to be a checkpoint is none of this log."""
+    """The note is no valid checkpoint of this log."""
 
 
 class SealedActivity(Struct, frozen=True):
-    """What a checkpoint says of the log of activities: how many lines are sealed, their root, and
-    after which of them each has a code."""
+    """A checkpoint's part on the activity log: number of lines, their root, and the line after
+    which all carry MACs."""
 
     size: int
     root: bytes
@@ -32,39 +32,39 @@ class SealedActivity(Struct, frozen=True):
 
 
 class Checkpoint(Struct, frozen=True):
-    """What a note says: the first `size` events of a log have this root."""
+    """A note's content: the first `size` events of a log have this root."""
 
     origin: str
     size: int
     root: bytes
     more: tuple[str, ...] = ()
-    """The lines that follow: extension lines of the checkpoint."""
+    """The extension lines."""
 
     @classmethod
     def of(cls, origin: str, size: str, root: str, *more: str) -> Self:
-        """What the lines of a note say. Raises Untrue."""
+        """Parse a note's lines. Raises VerificationError."""
         try:
             return cls(origin, int(size), b64decode(root, validate=True), more)
-        except ValueError:  # A binascii.Error is one.
+        except ValueError:  # binascii.Error is a ValueError.
             raise VerificationError(NONE) from None
 
     @property
     def number(self) -> int | None:
-        """Which of all checkpoints of the log it is, from 1 on; None of one from before they were
-        numbered. Raises Untrue."""
+        """The checkpoint's number in its log, from 1; None in those of early versions. Raises
+        VerificationError."""
         said = self._said("number", 1)
         return _number(said[0]) if said else None
 
     @property
     def day(self) -> tuple[str, int] | None:
-        """The day on which it was signed (2026-01-31, UTC), and the number of the last checkpoint
-        before that day, or 0; None of one without a number. Raises Untrue."""
+        """The day of signing (2026-01-31, UTC), and the number of the last checkpoint before that
+        day, or 0; None without a number. Raises VerificationError."""
         said = self._said("day", 2)
         return (said[0], _number(said[1])) if said else None
 
     @property
     def activity(self) -> SealedActivity | None:
-        """What it says of the log of activities, if anything. Raises Untrue."""
+        """Its part on the activity log, if any. Raises VerificationError."""
         if (said := self._said("activity", 3)) is None:
             return None
         try:
@@ -74,7 +74,7 @@ class Checkpoint(Struct, frozen=True):
         return SealedActivity(_number(said[0]), root, _number(said[2]))
 
     def _said(self, name: str, count: int) -> list[str] | None:
-        """The words after this one, so many, in the extension line that begins with it."""
+        """The words after the first in the extension line that begins with `name`."""
         for line in self.more:
             first, *words = line.split(" ")
             if first == name:
@@ -94,9 +94,9 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def chained(before: Checkpoint | None, number: int, now: datetime) -> list[str]:
-    """The lines that give a checkpoint its number and day, after the one before it. A clock that
-    was set back begins no older day."""
+def numbered(before: Checkpoint | None, number: int, now: datetime) -> list[str]:
+    """The lines with a checkpoint's number and day, after the previous one. A clock set back begins
+    no older day."""
     last = before.day if before else None
     day = max(f"{now:%Y-%m-%d}", last[0] if last else "")
     earlier = 0
@@ -105,8 +105,8 @@ def chained(before: Checkpoint | None, number: int, now: datetime) -> list[str]:
     return [f"number {number}", f"day {day} {earlier}"]
 
 
-def said(note: str) -> Checkpoint:
-    """What a note says, whoever signed it. Raises Untrue."""
+def parsed(note: str) -> Checkpoint:
+    """Parse a note, without checking its signature. Raises VerificationError."""
     match text_of(note).split("\n"):
         case [origin, size, root, *more] if all(more):
             return Checkpoint.of(origin, size, root, *more)
@@ -114,14 +114,14 @@ def said(note: str) -> Checkpoint:
 
 
 def text_of(note: str) -> str:
-    """The lines of a note before its signatures."""
+    """The signed lines of a note."""
     return note.rpartition("\n\n")[0]
 
 
 class Verifier:
-    """Knows a log by its public key: opens the notes that were signed with the private one.
+    """A log's public key, which verifies its notes.
 
-    The name of the log follows from the key, so that no two logs share one.
+    The log's name is derived from the key, so no two logs share one.
     """
 
     def __init__(self, public: Ed25519PublicKey) -> None:
@@ -132,7 +132,7 @@ class Verifier:
 
     @classmethod
     def of(cls, key: str) -> Self:
-        """The verifier of a key as text: name, hash and key, parted by +."""
+        """Parse a key: name, hash and key, joined by +."""
         try:
             raw = b64decode(key.strip().split("+", 2)[2], validate=True)
             verifier = cls(Ed25519PublicKey.from_public_bytes(raw.removeprefix(ED25519)))
@@ -143,15 +143,15 @@ class Verifier:
         return verifier
 
     def open(self, note: str) -> Checkpoint:
-        """What the note says, if it is one of this log, which signed it. Raises Untrue."""
-        if (checkpoint := said(note)).origin != self.origin:
+        """The checkpoint of a note signed by this log. Raises VerificationError."""
+        if (checkpoint := parsed(note)).origin != self.origin:
             words = f"the checkpoint is one of {checkpoint.origin[:80]!r}, not of {self.origin}"
             raise VerificationError(words)
         self.require_signed(note)
         return checkpoint
 
     def require_signed(self, note: str) -> None:
-        """Raise Untrue unless this key signed the note, whatever others did so too."""
+        """Raise VerificationError unless this key is among the note's signers."""
         text, _, signatures = note.rpartition("\n\n")
         found = False
         try:
@@ -170,18 +170,18 @@ class Verifier:
 
 
 class Signer(Verifier):
-    """A log that can sign."""
+    """A log's private key."""
 
     def __init__(self, secret: bytes) -> None:
         self._private = Ed25519PrivateKey.from_private_bytes(secret)
         super().__init__(self._private.public_key())
 
     def sign(self, size: int, root: bytes, *more: str, also: Iterable[Self] = ()) -> str:
-        """The note on a checkpoint of this log, which others may sign too."""
+        """Sign a checkpoint of this log, together with the signers `also`."""
         return self.attest(*Checkpoint(self.origin, size, root, more).lines, also=also)
 
     def attest(self, *lines: str, also: Iterable[Self] = ()) -> str:
-        """The note with these lines, which others may sign too."""
+        """Sign a note of these lines, together with the signers `also`."""
         text = "\n".join([*lines, ""])
         return "\n".join([text, *(each._signature(text) for each in (self, *also)), ""])
 

@@ -1,4 +1,4 @@
-"""The Merkle trees of the ledger: where the hashes of each lie, and how it is read and grown."""
+"""The ledger's Merkle trees in their tables: reading and appending."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -19,7 +19,7 @@ ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes"""
 
 
 class Contradiction(Exception):
-    """The store is not what was signed; the message says where."""
+    """The store contradicts what was signed; the message says where."""
 
 
 class Tree(Struct, frozen=True):
@@ -28,7 +28,7 @@ class Tree(Struct, frozen=True):
     table: str
 
     async def tiles(self, connection: Connection, wanted: Iterable[Tile]) -> dict[Tile, bytes]:
-        """These tiles, as far as they are there."""
+        """The existing ones of these tiles."""
         places = list(wanted)
         levels, numbers = [level for level, _ in places], [number for _, number in places]
         cursor = connection.cursor(binary=True)
@@ -36,8 +36,7 @@ class Tree(Struct, frozen=True):
         return {(level, number): bytes(hashes) async for level, number, hashes in cursor}
 
     async def edge(self, connection: Connection, size: int) -> Edge:
-        """The growing edge of the sealed tree. Raises Contradiction when its tiles are not
-        there."""
+        """The growing edge of the sealed tree. Raises Contradiction when tiles are missing."""
         wanted = Edge.wanted(size)
         found = await self.tiles(connection, wanted)
         whole = {at: found.get(at, b"") for at in wanted}
@@ -49,7 +48,7 @@ class Tree(Struct, frozen=True):
         return Edge(size, whole)
 
     async def grow(self, connection: Connection, edge: Edge, hashes: Iterable[bytes]) -> None:
-        """Add leaves to the tree, of which this is the edge."""
+        """Append leaves at this edge of the tree."""
         changed = edge.grow(hashes)
         levels, numbers = [level for level, _ in changed], [number for _, number in changed]
         query = WRITE.format(table=self.table).encode()

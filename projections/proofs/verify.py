@@ -1,4 +1,4 @@
-"""Checks the log against its seals: a quick look, or every event, every tile, every checkpoint."""
+"""Verifies the log against its checkpoints: a quick check, or every event, tile and checkpoint."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -14,34 +14,33 @@ from projections.proofs.checkpoint_numbers import numbering_faults
 from projections.proofs.checkpoints import last, require_signed
 from projections.proofs.merkle import HEIGHT, SIZE, WIDTH, Edge
 from projections.proofs.origins import Origins
-from projections.proofs.sealed_logs import Activities, Events, Item, SealedLog, may_read, strangers
-from projections.proofs.signed_note import Checkpoint, VerificationError, said
+from projections.proofs.sealed_logs import Activities, Events, Item, SealedLog, may_read, unplaced
+from projections.proofs.signed_note import Checkpoint, VerificationError, parsed
 from projections.proofs.trees import Contradiction
 from rim_ledger.engine.event_mac import EventMac
 from rim_ledger.progress import Progress, silent
 
 PAGE: Final = 20 * WIDTH
 LOOKED_AT: Final = 200 * WIDTH
-"""Events that a quick look compares with their seals: the whole of a young log, in a moment."""
+"""Events that a quick check compares with their leaf hashes: all of a young log, in a moment."""
 NOTES: Final = """
 SELECT number, size, note FROM ledger.checkpoints
  WHERE number > %s AND NOT opens ORDER BY number LIMIT 1000"""
 
 Connection = AsyncConnection[Any]
 Claim = tuple[int, bytes | VerificationError]
-"""How many lines a note is on, and the root that it says they have, or why it says nothing."""
+"""A note's number of lines and root, or why it cannot be read."""
 Read = Callable[[int, Checkpoint | VerificationError], Claim | None]
-"""What a note on so many events says of a log, if anything."""
+"""Extracts from a note what it claims of one log, if anything."""
 Leaves = list[tuple[int, Item | None, bytes]]
-"""Positions, each with its line and its seal; none, where it is missing."""
+"""Position, line and sealed leaf hash; None for a missing line."""
 
 
-async def require_true(
+async def require_consistent(
     connection: Connection, origins: Origins, kept: Sequence[Checkpoint]
 ) -> None:
-    """Raise Contradiction when something in the store contradicts checkpoints that were kept
-    elsewhere, as far as a quick look tells: its length, its seals, and the last events that were
-    sealed."""
+    """Raise Contradiction when the store contradicts checkpoints kept elsewhere, as far as a quick
+    check goes: length, tiles, and the last sealed events."""
     if kept and not any(map(origins.knows, kept)):
         raise Contradiction("this is not the log that was signed there")
     for claim in kept:
@@ -50,16 +49,16 @@ async def require_true(
             await require_signed(connection, here)
             size, note = await last(connection)
             await _require_last(connection, Events(None), min(size, claim.size))
-            if (activity := here.activity) and (known := said(note or "").activity):
+            if (activity := here.activity) and (known := parsed(note or "").activity):
                 size = min(known.size, activity.size)
                 dropped = ranges((await spans(connection, origins))[0])
                 await _require_last(connection, Activities(None, 0, dropped), size)
         elif not origins.lost(claim):
-            raise Contradiction(unnamed(claim))
+            raise Contradiction(unknown_checkpoint(claim))
 
 
-def unnamed(claim: Checkpoint) -> str:
-    """What is wrong with a checkpoint that is not of this log, and of which no restore tells."""
+def unknown_checkpoint(claim: Checkpoint) -> str:
+    """The fault of a checkpoint that is neither of this log nor recorded as lost."""
     return (
         f"{claim.origin} signed {claim.size} events, which are not all in the log, and no restore"
         " says so"
@@ -67,7 +66,7 @@ def unnamed(claim: Checkpoint) -> str:
 
 
 async def _require_last(connection: Connection, of: SealedLog, size: int) -> None:
-    """Raise Contradiction unless the last sealed lines of a log of this size have their seals."""
+    """Raise Contradiction unless the last sealed lines of a log match their leaf hashes."""
     for after in range(max(0, size - LOOKED_AT), size, PAGE):
         for position, item, seal in await _leaves(connection, of, after, min(after + PAGE, size)):
             if item is None:
@@ -91,14 +90,14 @@ async def _leaves(connection: Connection, of: SealedLog, after: int, upto: int) 
 
 
 class Notes:
-    """What the notes in the store say of a log, in the order in which they were signed."""
+    """The claims of the store's notes on one log, in the order of signing."""
 
     def __init__(self, connection: Connection, origins: Origins, read: Read) -> None:
         self._connection, self._origins, self._read = connection, origins, read
         self._number, self._page = 0, deque[Claim]()
 
     async def upto(self, size: int) -> list[Claim]:
-        """The next of them, while they are on so many lines at most."""
+        """The next claims on at most `size` lines."""
         found = list[Claim]()
         while self._page or await self._more():
             if self._page and self._page[0][0] > size:
@@ -108,7 +107,7 @@ class Notes:
         return found
 
     async def _more(self) -> bool:
-        """Read on; whether there were any more."""
+        """Read further notes; False at the end."""
         rows = await (await self._connection.execute(NOTES, [self._number])).fetchall()
         for self._number, size, note in rows:
             if claim := self._read(size, self._opened(note)):
@@ -123,10 +122,10 @@ class Notes:
 
 
 class LogVerification:
-    """One pass over a log, in the order of positions; its memory does not grow with the log.
+    """One pass over a log in order of positions, in constant memory.
 
-    Once a leaf is not the sealed one, every later root is another: from then on each line is
-    compared with its seal, and checkpoints are no more.
+    After one leaf that differs, all later roots differ: from then on only lines and leaf hashes are
+    compared, no longer checkpoints.
     """
 
     def __init__(
@@ -137,15 +136,15 @@ class LogVerification:
         signed: tuple[Sequence[Claim], Notes],
         rest: Rest,
     ) -> None:
-        """So many lines are `sealed`; what was `signed` says which roots they have. The pass has a
-        `rest` after each page."""
+        """The number of `sealed` lines, and the roots that were `signed`. Awaits `rest` after each
+        page."""
         self._connection, self._of, self._sealed = connection, of, sealed
         (self._claims, self._notes), self._rest = signed, rest
         self._edge, self._whole = Edge(), True
         self.lines = self.checkpoints = 0
 
     async def faults(self, progress: Progress) -> AsyncIterator[str]:
-        """What is wrong, position by position."""
+        """Yield faults in order of position."""
         self.lines = await self._of.head(self._connection)
         after, end = 0, max(self._sealed, self.lines, *(size for size, _ in self._claims), 0)
         while after < end:
@@ -193,7 +192,7 @@ class LogVerification:
                 return
         changed |= self._edge.grow(self._hashes[self._edge.size - after :])
         if upto > self._sealed:
-            return  # What is not sealed yet has no tiles either.
+            return  # Unsealed lines have no tiles.
         above = {at: hashes for at, hashes in changed.items() if at[0]}
         kept = await self._of.TREE.tiles(self._connection, above)
         for at, hashes in above.items():
@@ -225,8 +224,7 @@ def _of_activity(_: int, note: Checkpoint | VerificationError) -> Claim | None:
 
 
 class Verification:
-    """Compares all that is sealed with its seals: events, activities, and the checkpoints
-    themselves."""
+    """Verifies all that is sealed: events, activities, and the checkpoints themselves."""
 
     def __init__(
         self,
@@ -236,19 +234,19 @@ class Verification:
         event_mac: EventMac | None,
         rest: Rest = no_rest,
     ) -> None:
-        """`outside` are checkpoints that were kept elsewhere; `event_mac` checks the codes."""
+        """`outside` are checkpoints kept elsewhere; `event_mac` verifies the MACs."""
         self._connection, self._origins, self._outside = connection, origins, outside
         self._mac, self._rest = event_mac, rest
         self.dropped = list[DroppedSpan]()
         self.reads_activity = True
-        """Whether this login may read the log of activities; without that it is not compared."""
+        """Whether this login may read the activity log; otherwise it is not verified."""
         self.events = self.sealed = self.checkpoints = self.activities = self.sealed_activities = 0
 
     async def faults(self, progress: Progress = silent) -> AsyncIterator[str]:
-        """What is wrong, log by log."""
+        """Yield faults, log by log."""
         for claim in self._outside:
             if not self._origins.has(claim) and not self._origins.lost(claim):
-                yield unnamed(claim)
+                yield unknown_checkpoint(claim)
         self.sealed, note = await last(self._connection)
         claims = [*self._origins.claims, *filter(self._origins.has, self._outside)]
         events = [(each.size, each.root) for each in claims]
@@ -263,13 +261,13 @@ class Verification:
 
     async def _activity_faults(self, note: str | None, progress: Progress) -> AsyncIterator[str]:
         try:
-            known = said(note or "").activity
-        except VerificationError:  # It was said before.
+            known = parsed(note or "").activity
+        except VerificationError:  # Reported before.
             return
         kept = [each.activity for each in self._outside if self._origins.holds(each)]
         claims: list[Claim] = [(each.size, each.root) for each in kept if each]
         if not known and not claims:
-            return  # Nothing of it is sealed yet.
+            return  # Nothing is sealed yet.
         self.reads_activity = await may_read(self._connection)
         if not self.reads_activity:
             return
@@ -284,7 +282,7 @@ class Verification:
             yield fault
         self.activities = checked.lines
         if self._mac:
-            async for forged, count in strangers(self._connection, self._mac):
+            async for forged, count in unplaced(self._connection, self._mac):
                 self.activities += count
                 for each in forged:
                     yield each

@@ -1,1 +1,1 @@
-"""Read tables: how they are declared, made and written."""
+"""Read tables: declaration, schema, writing."""

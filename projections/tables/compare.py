@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 from projections.catalogue import TABLES
 
 SHOWN_MAX: Final = 1_000
-"""Differences that are listed of one table."""
+"""Maximum differences listed of one table."""
 
 DIGEST: Final = """
 SELECT count(*), coalesce(sum(('x' || substr(md5(t::text), 1, 16))::bit(64)::bigint::numeric), 0)
@@ -25,7 +25,7 @@ SELECT coalesce(a.id, b.id), a.id IS NULL, b.id IS NULL,
 
 
 class Difference(Struct, frozen=True, order=True):
-    """A row of the live table that is not what the log says.
+    """A row of the live table that differs from the log.
 
     `columns` are those that differ; ("missing",) or ("surplus",) stands for the whole row.
     """
@@ -38,7 +38,7 @@ class Difference(Struct, frozen=True, order=True):
 async def differences(
     connection: AsyncConnection[Any], live: str, rebuilt: str
 ) -> list[Difference]:
-    """Where the live tables differ from the rebuilt ones, which are right."""
+    """Where the live tables differ from the rebuilt ones, which are correct."""
     found: list[Difference] = []
     for table in TABLES:
         if await _digest(connection, live, table) == await _digest(connection, rebuilt, table):

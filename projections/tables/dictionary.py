@@ -1,4 +1,4 @@
-"""The data dictionary: what each column of tables, events and exports means, and in which unit."""
+"""The data dictionary: meaning and unit of each column of tables, events and exports."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -33,7 +33,7 @@ UNITS: Final[Mapping[str, str]] = MappingProxyType(
         "AlertTriggered.value": "of the alert's type",
     }
 )
-"""The units that the type of a column does not tell, by its name, or by owner and name."""
+"""Units that do not follow from a column's type, by name, or by owner and name."""
 
 ORDINALS: Final = frozenset(
     {
@@ -47,17 +47,17 @@ ORDINALS: Final = frozenset(
         "tier",
     }
 )
-"""Whole numbers that count nothing, but say which."""
+"""Integers that are ordinals, not counts."""
 
 
 def keys(owner: str, name: str) -> tuple[str, str]:
-    """Where a column is looked up: as the owner's own, then as one of any owner."""
+    """The keys of a column in the dictionary: its owner's own, then the common one."""
     return f"{owner}.{name}", name
 
 
 def meaning(owner: str, name: str) -> str:
-    """What a column of a table, an event or a struct means. Raises LookupError where nobody has
-    written that down."""
+    """The meaning of a column of a table, event or struct. Raises LookupError if it is not
+    documented."""
     for key in keys(owner, name):
         if key in MEANINGS:
             return MEANINGS[key]
@@ -65,8 +65,7 @@ def meaning(owner: str, name: str) -> str:
 
 
 def unit(owner: str, name: str, kind: Any) -> str:
-    """The unit of a column; empty where its values are none of a measure. `kind` is its type: in
-    Python, or in SQL."""
+    """The unit of a column, empty if it has none. `kind` is its type, in Python or SQL."""
     for key in keys(owner, name):
         if key in UNITS:
             return UNITS[key]

@@ -1,4 +1,4 @@
-"""The tables in the database, as their declarations want them."""
+"""The SQL schema of the read tables, generated from their declarations."""
 
 import asyncio
 import contextlib
@@ -18,25 +18,25 @@ from rim_ledger.postgres.migrations import scripts
 
 LIVE: Final = "read"
 ANALYST: Final = "rim_analyst"
-"""The role that may read the masked views, and nothing else."""
+"""The role that may read only the masked views."""
 TRACKING: Final = "tracking"
-"""The table that says how far the others are."""
+"""The table with the position of the others."""
 TAKEN_OVER: Final = "tables"
-"""The channel on which processes hear that the live tables are another version's."""
+"""Channel that notifies processes of a take-over of the live tables by another version."""
 LOOK_SECONDS: Final = 1.0
-"""Between two looks at whose the live tables are, should nobody say so."""
+"""Poll interval for a take-over, should the notification be lost."""
 LOCK: Final = 7_264_002
-"""A writer of the live tables holds this advisory lock, and so does who replaces them."""
+"""Advisory lock of whoever writes or replaces the live tables."""
 
 
 def masked(schema: str) -> str:
-    """The schema of the masked views: one for each table, without words about persons."""
+    """The schema of the masked views: one for each table, without personal data."""
     return f"{schema}_masked"
 
 
 def bare(schema: str) -> list[str]:
-    """The tables without indexes and keys, which a rebuild fills fastest; how far they are; and
-    the views of them."""
+    """SQL of the tables without indexes and keys, fastest to fill; of their position; and of their
+    views."""
     return [
         f"CREATE SCHEMA {schema}",
         f"CREATE TABLE {schema}.{TRACKING} (name text PRIMARY KEY, position bigint NOT NULL)",
@@ -51,7 +51,7 @@ def bare(schema: str) -> list[str]:
 
 
 def finish(schema: str) -> list[str]:
-    """Everything that makes the bare tables quick to ask and impossible to contradict."""
+    """SQL of the indexes and constraints of bare tables."""
     keys = [each for row in TABLES.values() for each in _keys(schema, row)]
     references = [each for row in TABLES.values() for each in _references(schema, row)]
     mark = f"COMMENT ON SCHEMA {schema} IS '{fingerprint()}'"
@@ -60,8 +60,8 @@ def finish(schema: str) -> list[str]:
 
 @cache
 def fingerprint() -> str:
-    """What tells this version of the program from those with other tables, other events or another
-    ledger: none of them may follow the log into the tables of another, or write to it."""
+    """A hash of the declarations of tables and events, and of the ledger's schema. Programs with
+    another fingerprint may not write to the tables."""
     rows = TABLES.values()
     words = [each for row in rows for each in (_table("", row), *_keys("", row))]
     words += [each for row in rows for each in _references("", row)]
@@ -73,13 +73,13 @@ def fingerprint() -> str:
 
 
 class Outdated(Exception):
-    """The tables are those of another version of the program."""
+    """The tables are of another version of the program."""
 
 
 async def create(connection: AsyncConnection[Any]) -> None:
-    """Make the live tables, empty, if there are none. The second caller waits for the first.
+    """Create empty live tables, if there are none. A concurrent caller waits.
 
-    Raises Outdated when there are tables, but not these.
+    Raises Outdated when there are tables of another version.
     """
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
@@ -89,7 +89,7 @@ async def create(connection: AsyncConnection[Any]) -> None:
 
 
 async def require(connection: AsyncConnection[Any]) -> None:
-    """Raise Outdated unless the live tables are those of this version of the program."""
+    """Raise Outdated unless the live tables are of this version."""
     if await found(connection) != fingerprint():
         words = (
             "the read tables are those of another version of the program, which ends here; unless"
@@ -99,7 +99,7 @@ async def require(connection: AsyncConnection[Any]) -> None:
 
 
 async def require_not_replaced(connection: AsyncConnection[Any]) -> None:
-    """Raise Outdated if another version of the program has taken over from this one."""
+    """Raise Outdated if another version has taken over from this one."""
     former = (await comment(connection) or "").split("\n")[1:]
     if fingerprint() in former:
         words = (
@@ -110,9 +110,9 @@ async def require_not_replaced(connection: AsyncConnection[Any]) -> None:
 
 
 async def watch(url: str) -> NoReturn:
-    """Raise Outdated as soon as another version of the program takes over the live tables."""
+    """Raise Outdated as soon as another version takes over the live tables."""
     while True:
-        with contextlib.suppress(psycopg.Error):  # A database that is away comes back.
+        with contextlib.suppress(psycopg.Error):  # Wait for the database to come back.
             async with await AsyncConnection.connect(url, autocommit=True) as connection:
                 await connection.execute(f"LISTEN {TAKEN_OVER}".encode())
                 while True:
@@ -123,8 +123,8 @@ async def watch(url: str) -> NoReturn:
 
 
 async def take_over(connection: AsyncConnection[Any], before: str | None) -> None:
-    """Mark the live tables as those of this version, and of none of those before: `before` is the
-    mark of the tables whose place they take. Processes of other versions hear of it."""
+    """Mark the live tables as this version's; `before` is the mark of the tables they replace.
+    Notifies processes of other versions."""
     former = dict.fromkeys((before or "").split("\n"))
     marks = [fingerprint(), *(each for each in former if each not in ("", fingerprint()))]
     mark = sql.SQL("COMMENT ON SCHEMA {} IS {}").format(sql.Identifier(LIVE), "\n".join(marks))
@@ -133,7 +133,7 @@ async def take_over(connection: AsyncConnection[Any], before: str | None) -> Non
 
 
 async def position(connection: AsyncConnection[Any], schema: str = LIVE) -> int:
-    """How far the tables are."""
+    """The position of the tables."""
     cursor = await connection.execute(f"SELECT position FROM {schema}.{TRACKING}".encode())
     row = await cursor.fetchone()
     assert row is not None, "the tables know how far they are"
@@ -141,14 +141,14 @@ async def position(connection: AsyncConnection[Any], schema: str = LIVE) -> int:
 
 
 async def found(connection: AsyncConnection[Any], schema: str = LIVE) -> str | None:
-    """The fingerprint of the tables that are there; None without any, "" for unfinished ones."""
+    """The fingerprint of the existing tables; None without any, "" for unfinished ones."""
     mark = await comment(connection, schema)
     return mark if mark is None else mark.split("\n")[0]
 
 
 async def comment(connection: AsyncConnection[Any], schema: str = LIVE) -> str | None:
-    """The mark of the tables that are there: their fingerprint, then those of the versions that
-    had them before, a line each."""
+    """The mark of the existing tables: their fingerprint, then those of the earlier versions, one a
+    line."""
     cursor = await connection.execute(
         "SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace"
         " WHERE nspname = %s",
@@ -159,7 +159,7 @@ async def comment(connection: AsyncConnection[Any], schema: str = LIVE) -> str |
 
 
 def _for_service(schema: str) -> str:
-    """Let the processes of the service keep the tables, where they do not log in as the owner."""
+    """SQL that grants writing to the service's login, where it is not the owner."""
     return (
         f"DO $$ BEGIN GRANT USAGE ON SCHEMA {schema} TO rim_service;"
         f" GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO rim_service;"
@@ -178,8 +178,8 @@ def _table(schema: str, row: type[Row]) -> str:
 
 
 def _masked(schema: str, row: type[Row]) -> str:
-    """The view of a table without what is personal: words are null, and of an object of free
-    fields the values, but for those that say nothing about the person."""
+    """SQL of a table's masked view: personal data is null, and free fields have their values
+    masked."""
     columns = [each.hidden for each in row.COLUMNS.values()] + [f"t.{name}" for name in row.kept()]
     shown = ", ".join(columns)
     name = f"{masked(schema)}.{row.TABLE}"
@@ -187,7 +187,7 @@ def _masked(schema: str, row: type[Row]) -> str:
 
 
 def _for_analysts(schema: str) -> str:
-    """Lets the analysts' role read the views of a schema, where the database has that role."""
+    """SQL that grants the views of a schema to the analysts' role, where it exists."""
     return f"""DO $$ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{ANALYST}') THEN
         GRANT USAGE ON SCHEMA {schema} TO {ANALYST};
@@ -197,7 +197,7 @@ END $$"""
 
 
 def _keys(schema: str, row: type[Row]) -> list[str]:
-    # Unique is checked at the end of the transaction: a page may hand a name from row to row.
+    # Checked at the end of the transaction: a page may move a name from row to row.
     table, later = f"{schema}.{row.TABLE}", "DEFERRABLE INITIALLY DEFERRED"
     statements = [f"ALTER TABLE {table} ADD PRIMARY KEY (id)"]
     for column in row.COLUMNS.values():

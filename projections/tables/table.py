@@ -1,4 +1,4 @@
-"""A read table is declared once; its SQL, its JSON and its schema follow from the declaration."""
+"""The declaration of a read table, from which its SQL, JSON and schema follow."""
 
 from collections.abc import Callable, Mapping
 from operator import attrgetter
@@ -14,22 +14,22 @@ from rim_ledger.catalogue import ENTITIES
 from rim_ledger.engine.unit_of_work import Right
 
 
-class Also(Struct, frozen=True):
-    """A filter by what is in other tables."""
+class RelatedFilter(Struct, frozen=True):
+    """A filter over other tables."""
 
     where: str
-    """SQL over the table's alias t, which takes a list of texts."""
+    """SQL over alias t, with a list of texts as parameter."""
     kind: Any
-    """The type that the texts are read as."""
+    """The type that parses the texts."""
 
 
-class Seen(Struct, frozen=True):
-    """The rows that a caller sees who lacks the right to all of them; to others they are as if
-    they were not there. Commands ask `Aggregate.known_to`, which says the same."""
+class Visibility(Struct, frozen=True):
+    """Restricts the rows that a caller sees without the right to all. `Aggregate.known_to` is the
+    same rule for commands."""
 
     all: Right
     where: str
-    """SQL over the table's alias t, in which each %s is the caller's id."""
+    """SQL over alias t, in which each %s is the caller's id."""
 
 
 UPDATED = "updated_at"
@@ -39,13 +39,12 @@ ERASED = "erased"
 
 
 class Row(BaseModel):
-    """A row as clients see it, and the table it lies in.
+    """A row as clients see it, and its table.
 
-    A column takes the attribute of the same name from what the row is `of`. The column
-    `updated_at` takes the time at which the last event was recorded, and `erased` is true once the
-    person's key is destroyed. Every table has columns besides that `kept` names: `version`, the
-    version of the stream, which the wire shows as ETag only, and where rows have streams of their
-    own, `begun`, the position of the first event.
+    A column takes the attribute of the same name from the aggregate it is `of`. `updated_at` is the
+    time at which the last event was recorded; `erased` is true once the person's key is destroyed.
+    Every table also has the columns of `kept`: `version`, the stream's version, shown as ETag only,
+    and, where rows have streams of their own, `begun`, the position of the first event.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, serialize_by_alias=True, frozen=True)
@@ -55,27 +54,27 @@ class Row(BaseModel):
     COLUMNS: ClassVar[Mapping[str, Column]]
     BUSINESS_ID: ClassVar[str | None]
     NEWEST: ClassVar[str]
-    """The column by which a list is ordered, the newest first, when nobody asks otherwise."""
+    """The column of the default order, newest first."""
     PERSON: ClassVar[str | None]
-    """The column that names whose personal words the row holds."""
-    ALSO: ClassVar[Mapping[str, Also]]
-    """Filters by what is in other tables, by their names on the wire."""
-    SEEN: ClassVar[Seen | None]
-    """Which of the rows a caller sees, where that is not all of them."""
+    """The column with the id of the person whose data the row holds."""
+    ALSO: ClassVar[Mapping[str, RelatedFilter]]
+    """Filters over other tables, by their JSON names."""
+    SEEN: ClassVar[Visibility | None]
+    """Restricts the rows that callers see, if not all do."""
     VIEW: ClassVar[str | None]
-    """Where the rows are, if nothing builds them: an SQL query."""
+    """An SQL query that gives the rows, if events do not build them."""
     TOGETHER: ClassVar[tuple[str, ...]]
-    """Columns in which no two rows agree, taken together."""
+    """Columns that are unique together."""
     TAKEN: ClassVar[tuple[Column, ...]]
-    """The columns that are taken from the aggregate."""
+    """The columns taken from the aggregate."""
     WIRES: ClassVar[tuple[str, ...]]
-    """Their names on the wire, in the same order."""
+    """Their JSON names, in the same order."""
     SEALED: ClassVar[tuple[int, ...]]
-    """Where in that order personal words stand."""
+    """Indexes of personal data in that order."""
     SHOWS_PERSONS: ClassVar[bool]
-    """Whether anything in it is hidden from those who may not see persons."""
+    """Whether readers without the right to personal data see some columns masked."""
     VALUES: ClassVar[Callable[[Any], tuple[Any, ...]]]
-    """Their values, in the same order."""
+    """Gives their values, in the same order."""
 
     def __init_subclass__(
         cls,
@@ -85,8 +84,8 @@ class Row(BaseModel):
         newest: str = "created_at",
         person: str | None = None,
         together: tuple[str, ...] = (),
-        also: Mapping[str, Also] = MappingProxyType({}),
-        seen: Seen | None = None,
+        also: Mapping[str, RelatedFilter] = MappingProxyType({}),
+        seen: Visibility | None = None,
         view: str | None = None,
         **options: Any,
     ) -> None:
@@ -113,7 +112,7 @@ class Row(BaseModel):
 
     @classmethod
     def kept(cls) -> list[str]:
-        """The columns that tell where a row stands in the log."""
+        """The columns that place a row in the log."""
         return [VERSION, BEGUN] if cls.OF in ENTITIES else [VERSION]
 
     @classmethod
@@ -124,11 +123,10 @@ class Row(BaseModel):
 
     @classmethod
     def json(cls, masked: bool, *, own: bool = False) -> str:  # type: ignore[override]
-        """The SQL of a row's JSON on the wire, as text, over the table's alias t.
+        """SQL of a row's JSON text over alias t.
 
         Times are RFC 3339 in UTC with microseconds, naira have two decimals, nulls are kept.
-        `masked` hides phones, e-mails and names but for what tells them apart; `own` leaves out
-        what is internal, for the borrower whose row it is.
+        `masked` masks personal data; `own` leaves out internal columns, for the row's own borrower.
         """
         columns = [each for each in cls.COLUMNS.values() if not (own and each.internal)]
         shown = ", ".join(

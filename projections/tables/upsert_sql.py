@@ -1,4 +1,4 @@
-"""The SQL that writes a table, made from its declaration."""
+"""SQL that writes a table, generated from its declaration."""
 
 from functools import cache
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from projections.tables.table import UPDATED, Row
 
 
 class Source(NamedTuple):
-    """Another table, the column that names a row of it, and what is copied: (ours, theirs)."""
+    """Another table, our column that references it, and the copied columns: (ours, theirs)."""
 
     table: str
     by: str
@@ -16,7 +16,7 @@ class Source(NamedTuple):
 
 
 def sources(row: type[Row]) -> list[Source]:
-    """Where the copied columns of a table come from."""
+    """The sources of a table's copied columns."""
     found: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for column in row.COLUMNS.values():
         if copied := column.copied:
@@ -27,7 +27,7 @@ def sources(row: type[Row]) -> list[Source]:
 
 @cache
 def upsert(row: type[Row], schema: str) -> bytes:
-    """Write a page of rows, given as a JSON array of objects; copied columns are filled in."""
+    """Upsert a page of rows, given as a JSON array of objects, with their copied columns."""
     names, values, joins = _filled(row, schema)
     changes = ", ".join(f"{name} = excluded.{name}" for name in names if name != "id")
     return (
@@ -39,9 +39,9 @@ def upsert(row: type[Row], schema: str) -> bytes:
 
 @cache
 def sources_changed(row: type[Row], schema: str) -> bytes | None:
-    """Which rows of a page will differ in what other tables copy; None if none copies.
+    """Select the rows whose copies in other tables a page will change; None if there are no copies.
 
-    Asked before the page is written. Mostly the answer is nobody, and copies are left alone.
+    Run before the page is written. Mostly it finds none, and copies are left alone.
     """
     copied = {theirs for _, source in copies_of(row) for _, theirs in source.copies}
     if not copied:
@@ -53,8 +53,8 @@ def sources_changed(row: type[Row], schema: str) -> bytes | None:
 
 
 @cache
-def mends(row: type[Row], schema: str) -> list[bytes]:
-    """Write what other tables copy from these rows once more, given their ids."""
+def update_copies(row: type[Row], schema: str) -> list[bytes]:
+    """Update the copies of these rows in other tables, given their ids."""
     return [
         (
             f"UPDATE {schema}.{other.TABLE} t"
@@ -77,8 +77,8 @@ def copies_of(row: type[Row]) -> list[tuple[type[Row], Source]]:
 
 
 @cache
-def shows(row: type[Row], *, masked: bool) -> bytes:
-    """The JSON of a page of rows, and of those that they copy from; a condition follows."""
+def select_json(row: type[Row], *, masked: bool) -> bytes:
+    """Select the JSON of a page of rows and of the rows they copy from; a condition follows."""
     names, joins = ["p.*"], ""
     for source in sources(row):
         alias = f"by_{source.by}"
@@ -92,8 +92,8 @@ def shows(row: type[Row], *, masked: bool) -> bytes:
 
 @cache
 def differences(row: type[Row], schema: str) -> bytes:
-    """Which rows of a page are not in the table so: their ids, with the names of the columns that
-    differ; null for a row that is missing."""
+    """Select the ids of a page's rows that differ in the table, with the columns' names; null for a
+    missing row."""
     names, values, joins = _filled(row, schema)
     filled = ", ".join(f"{value} AS {name}" for name, value in zip(names, values, strict=True))
     computed = {name: c.generated for name, c in row.COLUMNS.items() if c.generated}
@@ -111,7 +111,7 @@ def differences(row: type[Row], schema: str) -> bytes:
 
 
 def _filled(row: type[Row], schema: str) -> tuple[list[str], list[str], str]:
-    """The columns of a page with those that are copied, what each takes, and the joins for that."""
+    """The columns of a page with copied ones, their values, and the joins for them."""
     names, values, joins = row.written(), [f"p.{name}" for name in row.written()], ""
     for source in sources(row):
         alias = f"by_{source.by}"
@@ -128,7 +128,7 @@ def _page(row: type[Row], alias: str = "p") -> str:
     return f"json_to_recordset(%s::json) AS {alias} ({fields})"
 
 
-def fills(row: type[Row], schema: str) -> list[str]:
+def fill_copies(row: type[Row], schema: str) -> list[str]:
     """Fill every copied column of a table at once, after a rebuild."""
     return [
         f"UPDATE {schema}.{row.TABLE} t"

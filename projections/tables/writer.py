@@ -1,4 +1,4 @@
-"""Writes what events came to, as rows in the clear: over the rows that are there, or anew."""
+"""Writes folded entries as decrypted rows: upserts, or copies into new tables."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,27 +13,27 @@ from psycopg import AsyncConnection
 from projections.catalogue import ROW_OF, TABLES, TRACES
 from projections.follow.fold import Entry, Trace
 from projections.tables.table import ERASED, UPDATED, Row
-from projections.tables.upsert_sql import mends, sources, sources_changed, upsert
+from projections.tables.upsert_sql import sources, sources_changed, update_copies, upsert
 from rim_ledger.vault.personal_keys import Keys, opened
 
 encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 Rows = Mapping[type[Row], list[tuple[Any, ...]]]
-"""For each table, the values of its written columns, in the clear."""
+"""For each table, the values of its written columns, decrypted."""
 
 
 def persons_of(entries: Iterable[Entry]) -> set[UUID]:
-    """Whose personal words the rows hold."""
+    """The persons whose data the rows hold."""
     return {each.aggregate.person for each in entries if each.row and each.row.PERSON}
 
 
 def rows_of(entries: Iterable[Entry], traces: Iterable[Trace], keys: Keys) -> Rows:
-    """What is to be written; personal words whose key was destroyed are null.
+    """The rows to write; data of erased persons is null.
 
-    Raises Unwritable when sealed words cannot be opened.
+    Raises Unwritable when personal data cannot be decrypted.
     """
     rows: dict[type[Row], list[tuple[Any, ...]]] = {row: [] for row in TABLES.values()}
-    with unquoted():
+    with hiding_values():
         for entry in entries:
             if entry.row is not None:
                 rows[entry.row].append(_values(entry.row, entry, keys))
@@ -48,19 +48,19 @@ def _values(row: type[Row], entry: Entry, keys: Keys) -> tuple[Any, ...]:
     for place in row.SEALED:
         values[place] = opened(values[place], keys)
     if ERASED in row.COLUMNS and keys.get(entry.aggregate.person, ...) is None:
-        values[row.WIRES.index(ERASED)] = True  # also where the row is shown as it was before
+        values[row.WIRES.index(ERASED)] = True  # also where the row is shown in its earlier state
     if UPDATED in row.COLUMNS:
         values.append(entry.recorded_at)
     return tuple(values)
 
 
 class Unwritable(Exception):
-    """A row cannot be shown. Says which rule is broken, and quotes no value."""
+    """A row cannot be written. Names the violated constraint, and quotes no value."""
 
 
 @contextmanager
-def unquoted() -> Iterator[None]:
-    """Keeps the server's own words back: they may quote a row, with somebody's phone in it."""
+def hiding_values() -> Iterator[None]:
+    """Hide the server's message, which may quote a row with personal data."""
     try:
         yield
     except InvalidTag:
@@ -71,16 +71,16 @@ def unquoted() -> Iterator[None]:
 
 
 async def write(connection: AsyncConnection[Any], schema: str, rows: Rows) -> None:
-    """Insert or replace the rows, one statement a table. Raises Unwritable.
+    """Upsert the rows, one statement a table. Raises Unwritable.
 
-    Traces are only ever added: one that is there already is an error, where it copies nothing.
-    Keys and references are checked at the end of the page. PostgreSQL keeps that setting for the
-    whole transaction, which may have more pages, so each page begins with setting it back.
+    Traces are append-only: an existing one is an error, unless it has copied columns. Keys and
+    references are checked at the end of the page; PostgreSQL keeps that setting for the
+    transaction, which may have several pages, so each page resets it first.
     """
     await connection.execute("SET CONSTRAINTS ALL DEFERRED")
     added = {row: rows[row] for row in TRACES if not sources(row)}
     await copy(connection, schema, added)
-    with unquoted():
+    with hiding_values():
         for row in TABLES.values():
             if row not in added and (page := rows[row]):
                 names = row.written()
@@ -96,13 +96,13 @@ async def _upsert(connection: AsyncConnection[Any], schema: str, row: type[Row],
         changed = [each async for (each,) in cursor]
     await connection.execute(upsert(row, schema), [page])
     if changed:
-        for statement in mends(row, schema):
+        for statement in update_copies(row, schema):
             await connection.execute(statement, [changed])
 
 
 async def copy(connection: AsyncConnection[Any], schema: str, rows: Rows) -> None:
-    """Copy the rows into tables without keys, all but the copies. Raises Unwritable."""
-    with unquoted():
+    """Copy the rows into tables without keys, but for copied columns. Raises Unwritable."""
+    with hiding_values():
         for row, page in rows.items():
             json = [i for i, column in enumerate(row.TAKEN) if column.sql_type == "json"]
             lists = [i for i, column in enumerate(row.TAKEN) if column.sql_type.endswith("[]")]

@@ -1,4 +1,4 @@
-"""Rules about addresses: IPv4, IPv6 or a network of them, each in one spelling."""
+"""Allow and block rules for IPv4 and IPv6 addresses and networks, in canonical spelling."""
 
 import re
 from collections.abc import Iterable
@@ -12,12 +12,12 @@ from pydantic_core import PydanticCustomError
 RULES_MAX: Final = 1000
 SPELLING: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?", re.ASCII)
 MAPPED: Final = 96
-"""Bits before the IPv4 address in an IPv6 address that only carries one (RFC 4291, 2.5.5.2)."""
+"""Prefix bits before the IPv4 address in an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2)."""
 
 
 def admits(ip: str | None, whitelist: Iterable[str], blacklist: Iterable[str]) -> bool:
-    """Whether an address may come in: never one on the blacklist; if there is a whitelist, only
-    one that is on it."""
+    """Return whether an address is allowed: not on the blacklist and, if there is a whitelist, on
+    it."""
     address = _address(ip) if ip else None
     if _is_on(address, blacklist):
         return False
@@ -36,7 +36,7 @@ def _address(ip: str) -> IPv4Address | IPv6Address:
 
 @lru_cache(10_000)
 def _network(rule: str) -> IPv4Network | IPv6Network:
-    """The network of a rule; raises ValueError for what is none, or has bits set beyond it."""
+    """Parse a rule. Raises ValueError if it is malformed or has bits set beyond its mask."""
     if not SPELLING.fullmatch(rule):
         raise ValueError(rule)
     network = ip_network(rule)
@@ -63,11 +63,11 @@ AddressRule = Annotated[
     AfterValidator(_canonical),
     WithJsonSchema({"type": "string", "maxLength": 49, "examples": ["203.0.113.0/24"]}),
 ]
-"""An address or a network. An IPv4 address inside an IPv6 one counts as what it is."""
+"""An address or a network. An IPv4-mapped IPv6 address counts as its IPv4 address."""
 
 AddressRules = Annotated[
     list[AddressRule],
     Field(max_length=RULES_MAX),
     AfterValidator(lambda rules: list(dict.fromkeys(rules))),
 ]
-"""Rules, each once."""
+"""Rules without duplicates."""

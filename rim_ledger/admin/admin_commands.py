@@ -1,4 +1,4 @@
-"""What one may ask of an admin's account: to make, change or stop it, and to set its password."""
+"""Commands on an admin's account: create, change or stop it, and set its password."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -44,24 +44,25 @@ from rim_ledger.values import Email, Id, Name, Note, Phone
 
 INVITATION_LIFE: Final = timedelta(days=7)
 RESET_LIFE: Final = timedelta(hours=1)
-"""How long a token that was sent may be used."""
+"""How long an invitation and a password reset token are valid."""
 
 Username = Annotated[
     str,
     Field(min_length=3, max_length=32, pattern=r"^[a-z0-9._-]+$", examples=["ada.obi"]),
     BeforeValidator(lambda text: text.lower() if isinstance(text, str) else text),
 ]
-"""A name to log in with; capital letters count as small ones."""
+"""A name to log in with, case-insensitive."""
 
 
 def own_names(username: str, email: str | None) -> list[str]:
-    """What a password must not be made of."""
+    """Return the account's own names, which its password must not consist of."""
     return [username, *([email.partition("@")[0]] if email else [])]
 
 
 def _require_another_superadmin(admin: AdminUser, uow: UnitOfWork) -> None:
-    """Refuse to take away the last active super-admin. The role's own stream tells who has it,
-    and each of them is read in this same decision, so two at once cannot both go through."""
+    """Raise Refused (`last-superadmin`) if the last active super-admin would be removed. The role
+    and all its members are read in the same decision, so two concurrent removals cannot both
+    succeed."""
     if (admin.role_id, admin.status) != (SUPERADMIN, AdminStatus.ACTIVE):
         return
     others = uow.read(AdminRole, SUPERADMIN).members - {admin.id}
@@ -70,8 +71,8 @@ def _require_another_superadmin(admin: AdminUser, uow: UnitOfWork) -> None:
 
 
 class CreateAdmin(WithPassword, Creation[AdminUser]):
-    """Take somebody on, with a role that gives nothing the caller lacks. Without a password they
-    are sent an invitation, and choose one themselves."""
+    """Create an admin, with a role that grants nothing the caller lacks. Without a password, an
+    invitation to choose one is sent."""
 
     username: Username
     email: Email
@@ -103,8 +104,8 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
 
 
 class AssignRole(Command[AdminUser]):
-    """Give an admin another role; neither the former nor the new one gives anything that the caller
-    lacks. Ends their sessions."""
+    """Give an admin another role; neither the former nor the new one may grant anything that the
+    caller lacks. Ends the admin's sessions."""
 
     role_id: Id
 
@@ -133,8 +134,8 @@ def _shut_out(command: str, admin: AdminUser, uow: UnitOfWork) -> None:
 
 
 class SuspendAdmin(Command[AdminUser]):
-    """Shut an admin with no more rights than the caller out at once, for a reason. Ends their
-    sessions, and their API keys for good."""
+    """Suspend an admin with no more rights than the caller, for a reason. Ends the admin's
+    sessions, and revokes their API keys."""
 
     reason: Note
 
@@ -153,8 +154,8 @@ class ReinstateAdmin(Command[AdminUser]):
 
 
 class DeactivateAdmin(Command[AdminUser]):
-    """Set an admin with no more rights than the caller aside without blame. Ends their sessions,
-    and their API keys for good."""
+    """Deactivate an admin with no more rights than the caller. Ends the admin's sessions, and
+    revokes their API keys."""
 
     def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
         _shut_out("deactivate", aggregate, uow)
@@ -162,7 +163,7 @@ class DeactivateAdmin(Command[AdminUser]):
 
 
 class ActivateAdmin(Command[AdminUser]):
-    """Bring an inactive admin back, who has no more rights than the caller."""
+    """Activate an inactive admin with no more rights than the caller."""
 
     def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
         require_no_greater(aggregate, uow)
@@ -171,8 +172,8 @@ class ActivateAdmin(Command[AdminUser]):
 
 
 def keep_new_password(form: WithPassword, admin: AdminUser, uow: UnitOfWork) -> None:
-    """Keep another password. All sessions and the token that was sent last end with the event
-    after this."""
+    """Store another password hash and release session and one-time tokens. The caller appends the
+    event that ends the sessions."""
     email = uow.reveal(admin.id, admin.email)
     form.keep_password(uow, admin.id, own_names(admin.username, email))
     close_sessions(admin, uow)
@@ -185,8 +186,8 @@ def _set_password(form: WithPassword, admin: AdminUser, uow: UnitOfWork) -> Iter
 
 
 class ChangePassword(WithPassword, Command[AdminUser]):
-    """Choose another password for oneself, knowing the present one. Ends all sessions, and all API
-    keys for good unless they are kept."""
+    """Change one's own password, given the present one. Ends all sessions, and revokes all API keys
+    unless they are kept."""
 
     FIELD: ClassVar[str] = "/newPassword"
 
@@ -203,9 +204,9 @@ class ChangePassword(WithPassword, Command[AdminUser]):
 
 
 class ResetPassword(WithPassword, Command[AdminUser]):
-    """Give an admin with no more rights than the caller a new password, or, without one, have them
-    sent a token to choose it with: the former one ends at once. Ends their sessions, and their API
-    keys for good."""
+    """Give an admin with no more rights than the caller a new password or, without one, send a
+    token to choose it with: the former password ends at once. Ends the admin's sessions, and
+    revokes their API keys."""
 
     def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
         require_session(uow)
@@ -223,7 +224,7 @@ class ResetPassword(WithPassword, Command[AdminUser]):
 
 
 class LogOut(Command[AdminUser]):
-    """End one session; nothing happens when it has ended already."""
+    """End one session; no effect if it has ended already."""
 
     session: str
 
@@ -234,8 +235,8 @@ class LogOut(Command[AdminUser]):
 
 
 class RevokeSessions(Command[AdminUser]):
-    """End all sessions of oneself, or of an admin with no more rights than the caller, wherever
-    they are, and their API keys for good."""
+    """End all sessions of oneself, or of an admin with no more rights than the caller, and revoke
+    their API keys."""
 
     def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
         require_no_greater(aggregate, uow)

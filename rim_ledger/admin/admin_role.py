@@ -1,4 +1,4 @@
-"""A role: what the admins who have it may do. It also knows who they are."""
+"""A role: the rights of its admins, their limits, and the list of its members."""
 
 from collections.abc import Collection, Iterable
 from decimal import Decimal
@@ -24,18 +24,16 @@ RoleName = Annotated[Name, Field(max_length=64, examples=["branch_clerk"])]
 
 
 def builtin_id(name: str) -> UUID:
-    """The stream of a built-in role: the same for everybody, so that nobody makes it twice."""
+    """Return the stream id of a built-in role: derived from its name, so that it is created only
+    once."""
     return derived_id("role", name)
 
 
 SUPERADMIN: Final = builtin_id("superadmin")
 LENDING: Final = frozenset({("loans.approval", "write"), ("loans.disbursement", "write")})
-"""The rights that `max_amount` bounds."""
+"""The rights that `max_amount` limits."""
 CREDIT: Final[Right] = ("users.credit", "write")
-"""The right that `max_limit` bounds."""
-
-
-# Events: what can happen to a role.
+"""The right that `max_limit` limits."""
 
 
 class AdminRoleCreated(Event):
@@ -47,7 +45,7 @@ class AdminRoleCreated(Event):
 
 
 class AdminRoleChanged(Event):
-    """Only what changed is set. A bound of null is one that was taken away."""
+    """Holds changed fields only. A limit of null was removed."""
 
     name: str | None = None
     description: str | None = None
@@ -75,9 +73,6 @@ class AdminRoleWithdrawn(Event):
 AdminRoleEvent = AdminRoleChanged | AdminRoleDeleted | AdminRoleGranted | AdminRoleWithdrawn
 
 
-# The aggregate: what those events add up to.
-
-
 class AdminRole(Named):
     UNIQUE: ClassVar[UniqueNames] = ROLE_NAMES
 
@@ -87,9 +82,9 @@ class AdminRole(Named):
     max_amount: Decimal | None
     max_limit: Decimal | None
     edited: bool = False
-    """Whether an admin ever changed it: then a later release of the program leaves it alone."""
+    """Whether an admin ever changed it: later releases then leave it alone."""
     members: frozenset[UUID] = frozenset()
-    """Every admin who has the role, active or not."""
+    """All admins who have the role, active or not."""
 
     @property
     def role_limits(self) -> RoleLimits:
@@ -123,13 +118,10 @@ class AdminRole(Named):
                 assert_never(event)
 
 
-# Commands: what one may ask of a role, and the rule each must meet.
-
-
 def refuse_escalation(
     given: Collection[Right], uow: UnitOfWork, role_limits: RoleLimits | None = None
 ) -> None:
-    """Refuse a caller who lacks some of these rights, or whose own reach less far than `caps`.
+    """Refuse a caller who lacks one of these rights, or whose limits are lower than `role_limits`.
 
     Raises Forbidden (`privilege-escalation`), with what is lacking.
     """
@@ -146,7 +138,7 @@ def refuse_escalation(
 
 
 def refuse_greater(role: AdminRole, uow: UnitOfWork) -> None:
-    """Refuse to touch a role, or somebody who has it, if it gives anything that the caller lacks.
+    """Refuse to change a role or one of its members if it grants anything that the caller lacks.
 
     Raises Forbidden (`privilege-escalation`).
     """
@@ -154,7 +146,7 @@ def refuse_greater(role: AdminRole, uow: UnitOfWork) -> None:
 
 
 def role_to_grant(id: UUID, uow: UnitOfWork) -> AdminRole:
-    """The role, if there is one to be had and it gives nothing that the caller lacks."""
+    """Return the role. Raises Invalid if missing, Forbidden if the caller lacks its rights."""
     role = uow.find(AdminRole, id)
     if role is None or role.archived:
         raise Invalid("unknown-role", f"There is no role {id}.", "/roleId")
@@ -163,7 +155,7 @@ def role_to_grant(id: UUID, uow: UnitOfWork) -> AdminRole:
 
 
 def alert_superadmins(uow: UnitOfWork, title: str, message: str, cause: UUID | None = None) -> None:
-    """Alert every super-admin to what the caller does, once for the same cause, if one is given."""
+    """Alert every super-admin to the caller's action, once per `cause` if one is given."""
     role = uow.find(AdminRole, SUPERADMIN)
     alert(uow, role.members if role else (), title, message, cause)
 
@@ -182,7 +174,7 @@ MaxLimit = Annotated[
 
 
 class CreateRole(Creation[AdminRole]):
-    """Make a role out of permissions that the caller has, which reach no further than theirs."""
+    """Create a role with permissions that the caller has, and limits up to the caller's."""
 
     name: RoleName
     description: Description = ""
@@ -199,9 +191,9 @@ class CreateRole(Creation[AdminRole]):
 
 
 class EditRole(Patch[AdminRole]):
-    """Change name, description, permissions or bounds of a role that gives no more than the caller
-    has, before and after; what is left out stays. Acts from the next request of each admin who has
-    the role."""
+    """Change name, description, permissions or limits of a role that grants no more than the caller
+    has, before and after; omitted fields stay as they are. Takes effect with the next request of
+    each admin who has the role."""
 
     CLEARS = frozenset({"max_amount", "max_limit"})
 
@@ -226,7 +218,7 @@ class EditRole(Patch[AdminRole]):
 
 
 class DeleteRole(Command[AdminRole]):
-    """Put away a role that no admin has, and that gives no more than the caller has."""
+    """Delete a role that no admin has, and that grants no more than the caller has."""
 
     def decide(self, aggregate: AdminRole, uow: UnitOfWork) -> Iterable[Event]:
         refuse_greater(aggregate, uow)

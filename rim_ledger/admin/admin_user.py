@@ -1,4 +1,4 @@
-"""An admin: somebody of the lender's staff, with a role, a standing and sessions."""
+"""An admin: a member of the lender's staff, with a role, a status and sessions."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,12 +6,12 @@ from enum import StrEnum
 from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
+from msgspec import Struct
+
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.admin.session import Session, closed, opened, seen
 from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp
 from rim_ledger.vault.fingerprints import Fingerprint, MaybeFingerprint, hashes
-
-# Events: what can happen to an admin.
 
 
 class AdminCreated(Event):
@@ -25,7 +25,7 @@ class AdminCreated(Event):
 
 
 class AdminContactChanged(Event):
-    """Only what changed is set; `cleared` names what is empty from now on."""
+    """Holds changed fields only; `cleared` names the fields that are empty from now on."""
 
     email: Personal = None
     email_hash: MaybeFingerprint = None
@@ -56,31 +56,31 @@ class AdminActivated(Event):
 
 
 class AdminPasswordChanged(Event):
-    """The password itself is kept as a hash beside the events."""
+    """The password hash is stored beside the events."""
 
 
 class AdminInvited(Event):
-    """A token was sent with which the new admin chooses a password, once. Known by its hash."""
+    """A token was sent with which the new admin chooses a password, once. Stored as its hash."""
 
     token: str
     expires_at: datetime
 
 
 class AdminPasswordResetBegun(Event):
-    """The password is no longer one. A token was sent with which the admin chooses another."""
+    """The password no longer works. A token was sent with which the admin chooses another."""
 
     token: str
     expires_at: datetime
 
 
 class AdminTwoFactorEnrolled(Event):
-    """A second factor is prepared; it counts once a code of it was right."""
+    """A second factor is prepared; it takes effect once a code of it is confirmed."""
 
     method: TwoFactorMethod
 
 
 class AdminTwoFactorConfirmed(Event):
-    """The second factor is asked for from now on. A code of an app is known by its time step."""
+    """The second factor is required from now on. `step` is the time step of the app's code."""
 
     step: int = 0
 
@@ -90,20 +90,20 @@ class AdminTwoFactorDisabled(Event):
 
 
 class AdminTwoFactorReset(Event):
-    """Another admin took the second factor away, for somebody who has lost it."""
+    """Another admin removed the second factor, because its owner had lost it."""
 
 
 class AdminAccessReset(Event):
-    """On the machine itself a super-admin was given a new password, and the second factor was taken
-    away: by `operator`, the machine's user and host."""
+    """A super-admin got a new password on the server's command line, and lost the second factor.
+    `operator` is the machine's user and host."""
 
     operator: str
 
 
 class AdminLoggedIn(Event):
-    """A session began. It is named by the hash of its token. It ends at `expires_at`, and at
-    `idle_at` when it is left alone until then. Of a second factor it tells the time step of the
-    app's code, which is thereby used up, or that a recovery code was."""
+    """A session began, identified by the hash of its token. It ends at `expires_at`, or at
+    `idle_at` if unused until then. `step` is the time step of the app's code, which is thereby used
+    up; `recovery` says that a recovery code was used."""
 
     session: str
     expires_at: datetime
@@ -128,7 +128,7 @@ class AdminSessionsRevoked(Event):
 
 
 class AdminApiKeyAdded(Event):
-    """A machine acts for this admin from now on, within the rights of its key."""
+    """An API key acts for this admin from now on, within the rights of the key."""
 
     key_id: UUID
 
@@ -161,9 +161,6 @@ AdminUserEvent = (
 )
 
 
-# The aggregate: what those events add up to.
-
-
 class AdminStatus(StrEnum):
     """Whether an admin may log in."""
 
@@ -179,6 +176,14 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+class OneTimeToken(Struct, frozen=True, gc=False):
+    """A token that was sent, by its hash: for a first password, or with `resets` for another."""
+
+    token: str
+    expires_at: datetime
+    resets: bool
+
+
 class AdminUser(Aggregate):
     username: str
     email: str | None
@@ -190,20 +195,20 @@ class AdminUser(Aggregate):
     created_at: datetime
     created_by: UUID | None
     contacts: frozenset[str]
-    """Keyed hashes of every phone and e-mail that the admin has or had: who shares one of them is
-    the same person, whatever was changed since."""
+    """Keyed hashes of every phone and e-mail that the admin has or had. Two accounts that share one
+    belong to the same person, whatever was changed since."""
     status: AdminStatus = AdminStatus.ACTIVE
     last_login: datetime | None = None
     two_factor: TwoFactorMethod | None = None
-    """The second factor that is asked for at the log-in."""
+    """The second factor that is required at log-in."""
     pending_factor: TwoFactorMethod | None = None
-    """One that is prepared and not confirmed yet."""
+    """A second factor that is prepared but not confirmed yet."""
     step: int = 0
-    """The time step of the last code of an app that was accepted: none up to it is again."""
-    one_time: AdminInvited | AdminPasswordResetBegun | None = None
+    """The time step of the last app code that was accepted: only later ones are accepted."""
+    one_time: OneTimeToken | None = None
     """The token that was sent last, unless it was used."""
     epoch: int = 0
-    """How often everybody was shut out: what was begun before that is over."""
+    """Goes up whenever all sessions end; a challenge of an earlier epoch is void."""
     sessions: dict[str, Session] = {}
     """By the hash of each token."""
     api_keys: frozenset[UUID] = frozenset()
@@ -220,7 +225,7 @@ class AdminUser(Aggregate):
 
     @property
     def display_name(self) -> str | None:
-        """What others know the admin by: the name, or else the user name."""
+        """The name or, without one, the user name."""
         return self.name or self.username
 
     @classmethod
@@ -258,9 +263,11 @@ class AdminUser(Aggregate):
             case AdminSessionsRevoked():
                 return self._shut_out()
             case AdminInvited():
-                return self.but(one_time=event)
+                sent = OneTimeToken(event.token, event.expires_at, resets=False)
+                return self.but(one_time=sent)
             case AdminPasswordResetBegun():
-                return self._shut_out(one_time=event)
+                sent = OneTimeToken(event.token, event.expires_at, resets=True)
+                return self._shut_out(one_time=sent)
             case AdminTwoFactorEnrolled():
                 return self.but(pending_factor=event.method)
             case AdminTwoFactorConfirmed():

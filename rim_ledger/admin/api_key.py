@@ -1,4 +1,4 @@
-"""An API key: a machine acts with it for the admin who made it, within the rights it was given."""
+"""An API key: a machine's credential, which acts for its owner within the rights of the key."""
 
 from datetime import datetime, timedelta
 from typing import Final, Self, assert_never
@@ -11,11 +11,11 @@ from rim_ledger.engine.refusals import Forbidden, require
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 
 NOTED_EVERY: Final = timedelta(hours=1)
-"""How exactly the time of the last use is known."""
+"""Precision of the time of the last use."""
 
 
 class ApiKeyCreated(Event):
-    """The key itself is told once; here it is known by its hash."""
+    """The key itself is shown once; the event holds its hash."""
 
     name: str
     owner: UUID
@@ -70,12 +70,12 @@ class ApiKey(Aggregate):
                 assert_never(event)
 
     def lives(self, now: datetime) -> bool:
-        """Whether it was neither revoked nor has run out."""
+        """Return whether it is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 def require_session(uow: UnitOfWork) -> None:
-    """Refuse a machine what only a person may do, who has logged in."""
+    """Raise Forbidden (`session-required`) for an API key: only a logged-in person may do this."""
     if uow.stamp.actor.api_key:
         words = "An API key may not do this; log in for it."
         raise Forbidden("session-required", words)

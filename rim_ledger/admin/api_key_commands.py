@@ -1,4 +1,4 @@
-"""Giving machines access: who makes an API key, what it may do at most, how it ends."""
+"""Commands on API keys, and the rules for what a key may grant."""
 
 from collections.abc import Iterable
 from typing import Annotated, Final
@@ -27,13 +27,13 @@ from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.values import Id, Name, Time
 
 KEYS_MAX: Final = 50
-"""Living keys of one admin."""
+"""Active keys per admin."""
 PERSONS: Final[Right] = ("users.pii", "read")
 
 
 class CreateApiKey(Creation[ApiKey]):
-    """Let a machine act within some of one's own rights: for oneself, or for another admin, in
-    whose name it only reads. The key is told once."""
+    """Create an API key with some of one's own rights: for oneself or, read-only, for another
+    admin. The key is shown once."""
 
     name: Name
     permissions: Annotated[Permissions, Field(min_length=1)]
@@ -45,14 +45,14 @@ class CreateApiKey(Creation[ApiKey]):
     _key: str = PrivateAttr(default="")
 
     def known_by(self, key: str) -> "CreateApiKey":
-        """The same form for a key that was made up; the ledger keeps its hash only."""
+        """Return a copy of the form with a generated key; the ledger stores its hash only."""
         ready = self.model_copy()
         ready._key = key
         return ready
 
     @property
     def key(self) -> str:
-        """The key that was made up."""
+        """The generated key."""
         return self._key
 
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
@@ -75,8 +75,8 @@ class CreateApiKey(Creation[ApiKey]):
         yield ApiKeyCreated.of(self, owner=owner, token=token)
 
     def _require_fit_for(self, other: AdminUser | None, uow: UnitOfWork) -> None:
-        """Refuse a key for another admin that could do what is recorded as theirs: whoever makes
-        it may keep it, so it reads only, and only what both may read."""
+        """Refuse a key for another admin that could act in that admin's name: its creator may keep
+        it, so it may only read, and only what both may read."""
         if other is None:
             raise Invalid("unknown-admin", "There is no such admin.", "/adminId")
         require_no_greater(other, uow)
@@ -91,7 +91,7 @@ class CreateApiKey(Creation[ApiKey]):
 
 
 class RevokeApiKey(Command[ApiKey]):
-    """End a key of one's own, or of an admin with no more rights than the caller."""
+    """Revoke a key of one's own, or of an admin with no more rights than the caller."""
 
     def decide(self, aggregate: ApiKey, uow: UnitOfWork) -> Iterable[Event]:
         require_no_greater(uow.read(AdminUser, aggregate.owner), uow)
@@ -105,12 +105,12 @@ def _named(given: Iterable[Right]) -> list[str]:
 
 
 def require_admitted(key: ApiKey, uow: UnitOfWork) -> None:
-    """Refuse a key at an address that it is not made for."""
+    """Raise Forbidden (`ip-blocked`) for a key that is not allowed from the caller's address."""
     if not admits(uow.stamp.ip, key.ip_whitelist, ()):
         raise Forbidden("ip-blocked", "This API key is not let in from this address.")
 
 
 def note_use(key: ApiKey, uow: UnitOfWork) -> None:
-    """Remember that a key is in use, if that was not noted lately."""
+    """Record that a key is in use, at most once per NOTED_EVERY."""
     if key.last_used_at is None or uow.now - key.last_used_at >= NOTED_EVERY:
         uow.append(ApiKey, key.id, [ApiKeyUsed()])

@@ -1,4 +1,4 @@
-"""Who acts: the admin in the stamp of a decision, and in the log of what was tried at the gate."""
+"""The acting admin, in the stamp of a decision and in the activity log of access attempts."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -17,12 +17,12 @@ from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
-NOBODY: Final = UUID(int=0)
-"""Who is looked for when nobody has the name: that takes as long."""
+NO_ADMIN: Final = UUID(int=0)
+"""Looked up in place of an unknown name, so that both take the same time."""
 
 
 def act_as(admin: AdminUser, uow: UnitOfWork, key: ApiKey | None = None) -> AdminRole:
-    """Put the admin's name and role, as they are now, into the stamp."""
+    """Put the admin's current name and role into the stamp, and return the role."""
     role = uow.read(AdminRole, admin.role_id)
     actor = Actor(
         type="admin",
@@ -36,8 +36,8 @@ def act_as(admin: AdminUser, uow: UnitOfWork, key: ApiKey | None = None) -> Admi
     return role
 
 
-def at_the_gate(action: str) -> Activity:
-    """What the log of activities says of getting in, and of what one gets in with."""
+def access_activity(action: str) -> Activity:
+    """Return the activity of an access attempt or of a change to credentials."""
     return Activity(action=action, resource="auth")
 
 
@@ -49,18 +49,18 @@ async def failures_logged(
     who: Callable[[], UUID],
     attempts: LoginThrottle | None,
 ) -> AsyncIterator[None]:
-    """Log what is refused within, as something that an admin tried, if it was one.
+    """Log a refusal within the block as an attempt of an admin, if it was one.
 
-    What anybody can have refused as often as they like (to NOBODY, or after too many attempts) is
-    counted by `attempts`, and logged once an hour; without `attempts`, what is refused to NOBODY
-    leaves no trace.
+    Refusals that anyone can cause without limit (for NO_ADMIN, or after too many attempts) are
+    counted by `attempts` and logged once an hour; without `attempts`, refusals for NO_ADMIN are not
+    logged.
     """
     try:
         yield
     except Refused as refusal:
-        if attempts is None and who() == NOBODY:
+        if attempts is None and who() == NO_ADMIN:
             raise
-        endless = who() == NOBODY or isinstance(refusal, TooManyAttempts)
+        endless = who() == NO_ADMIN or isinstance(refusal, TooManyAttempts)
         if (
             attempts
             and endless
@@ -72,7 +72,7 @@ async def failures_logged(
         def work(uow: UnitOfWork) -> UUID:
             if admin := uow.find(AdminUser, who()):
                 act_as(admin, uow)
-            uow.activities.append(at_the_gate(action))
+            uow.activities.append(access_activity(action))
             raise refused
 
         with suppress(Refused):

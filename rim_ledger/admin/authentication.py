@@ -1,4 +1,4 @@
-"""The gate: a password opens a session, and its token admits each request from then on."""
+"""Authentication: a password opens a session, and its token admits each later request."""
 
 from datetime import datetime
 from typing import Annotated
@@ -11,11 +11,11 @@ from rim_ledger.admin import api_key_commands
 from rim_ledger.admin.admin_commands import ChangePassword
 from rim_ledger.admin.admin_user import AdminLoggedIn, AdminSeen, AdminStatus, AdminUser
 from rim_ledger.admin.api_key import ApiKey, require_session
-from rim_ledger.admin.audit_actor import NOBODY, act_as, at_the_gate, failures_logged
+from rim_ledger.admin.audit_actor import NO_ADMIN, access_activity, act_as, failures_logged
 from rim_ledger.admin.login_throttle import LoginThrottle
 from rim_ledger.admin.passwords import TriedPassword, verify
 from rim_ledger.admin.security_settings import SecuritySettings, current, require_address
-from rim_ledger.admin.session import SESSION, SIGHTINGS
+from rim_ledger.admin.session import SESSION, USES_RECORDED
 from rim_ledger.admin.tokens import new_token, token_hash
 from rim_ledger.admin.two_factor import must_enrol
 from rim_ledger.customers import customer_session
@@ -31,14 +31,14 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 
 
 class LogIn(Form):
-    """Who wants in."""
+    """Credentials of a log-in."""
 
     username: Annotated[str, Field(max_length=200)]
     password: TriedPassword
 
 
 class LoggedIn(Struct, frozen=True):
-    """A session. The token is told once; the ledger knows its hash only."""
+    """A session. The token is shown once; the ledger stores only its hash."""
 
     token: str
     expires_at: datetime
@@ -46,11 +46,11 @@ class LoggedIn(Struct, frozen=True):
     username: str
     role: str
     enrol_only: bool = False
-    """Whether it may do nothing but enrol a second factor."""
+    """Whether it may only be used to enrol a second factor."""
 
 
 class FactorDue(Struct, frozen=True):
-    """The password was right, and now the second factor is asked for."""
+    """The password was right; the second factor is required next."""
 
     admin_id: UUID
     epoch: int
@@ -63,14 +63,13 @@ def enter(
     enrolling: bool = False,
     own: bool = False,
 ) -> None:
-    """Admit the admin whose live session this is, or whose API key: sets actor, rights and
-    contacts of the decision, and notes now and then that session or key is used. A key never gives
-    more than its owner may do now. A borrower's session is admitted only to what is `own`: what is
-    open to borrowers as far as it is theirs.
+    """Admit the admin of a live session or API key: sets actor, rights and contacts of the
+    decision, and records from time to time that the session or key is used. A key never grants more
+    than its owner has now. A borrower's session is admitted only to routes that are `own`.
 
-    Raises Unauthenticated when there is no such session or key, or none any more; Forbidden
-    (`ip-blocked`) when nobody may come in from the caller's address, or (`two-factor-required`)
-    when the admin must enrol a second factor first and is not about to: then there are no rights.
+    Raises Unauthenticated if there is no such session or key, or it has ended; Forbidden
+    (`ip-blocked`) if the caller's address is blocked, or (`two-factor-required`) if the admin must
+    enrol a second factor first. While `enrolling`, such an admin is admitted without rights.
     """
     holder = uow.holder("token", token_hash)
     if holder and (access := uow.find(CustomerAccess, holder)):
@@ -84,7 +83,7 @@ def enter(
     settings = current(uow)
     lives = key.lives(uow.now) if key else session and session.is_live(uow.now, settings.idle)
     if not admin or not lives or admin.status is not AdminStatus.ACTIVE:
-        uow.activities.clear()  # Nobody did this.
+        uow.activities.clear()  # The activities had no authenticated actor.
         raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
     role = act_as(admin, uow, key)
     require_address(uow, settings)
@@ -100,29 +99,29 @@ def enter(
     uow.contacts = admin.contacts
     if key:
         api_key_commands.note_use(key, uow)
-    elif session and uow.now >= session.seen_at + settings.idle / SIGHTINGS:
+    elif session and uow.now >= session.seen_at + settings.idle / USES_RECORDED:
         seen = AdminSeen(session=token_hash, idle_at=uow.stamp.at + settings.idle)
         uow.append(AdminUser, admin.id, [seen])
 
 
 def enter_in_person(uow: UnitOfWork, token_hash: str, *, enrolling: bool = False) -> None:
-    """Admit an admin who has logged in, and no machine that acts for one."""
+    """Admit a logged-in admin, but no API key."""
     enter(uow, token_hash, enrolling=enrolling)
     require_session(uow)
 
 
 def enter_own(uow: UnitOfWork, token_hash: str) -> None:
-    """Admit an admin, or a borrower to what is open to borrowers."""
+    """Admit an admin, or a borrower to routes that are open to borrowers."""
     enter(uow, token_hash, own=True)
 
 
 def enter_to_enrol(uow: UnitOfWork, token_hash: str) -> None:
-    """Admit whoever may at least enrol a second factor."""
+    """Admit an admin, also one who must still enrol a second factor."""
     enter(uow, token_hash, enrolling=True)
 
 
 def enter_in_person_to_enrol(uow: UnitOfWork, token_hash: str) -> None:
-    """Admit whoever has logged in, though it be only to enrol a second factor."""
+    """Admit a logged-in admin, also one who must still enrol a second factor, but no API key."""
     enter_in_person(uow, token_hash, enrolling=True)
 
 
@@ -135,17 +134,17 @@ async def log_in(
 ) -> LoggedIn | FactorDue:
     """Open a session for an active admin, or say that the second factor is due.
 
-    Raises Unauthenticated with the one code `invalid-credentials`, after the same work, whether
-    the name, the password or the standing is at fault; TooManyAttempts, without a look at the
-    password, after too many of those; Forbidden (`ip-blocked`) for a blocked address.
+    Raises Unauthenticated with the one code `invalid-credentials`, after the same work, whether the
+    name, the password or the status is at fault; TooManyAttempts, without verifying the password,
+    after too many of those; Forbidden (`ip-blocked`) for a blocked address.
     """
     name = form.username.lower()
-    token, admin_id, known = new_token(environment), NOBODY, ""
+    token, admin_id, known = new_token(environment), NO_ADMIN, ""
 
     def look_up(uow: UnitOfWork) -> tuple[SecuritySettings, UUID, str]:
         settings = current(uow)
         require_address(uow, settings)
-        holder = uow.holder("admin-username", name) or NOBODY
+        holder = uow.holder("admin-username", name) or NO_ADMIN
         admin = uow.find(AdminUser, holder)
         kept = uow.secret(holder, "password") or ""
         active = admin is not None and admin.status is AdminStatus.ACTIVE
@@ -159,7 +158,7 @@ async def log_in(
         due = FactorDue(admin_id, admin.epoch)
         act_as(admin, uow)
         opened = due if admin.two_factor else begin_session(uow, admin, token)
-        uow.activities.append(at_the_gate("LogIn"))
+        uow.activities.append(access_activity("LogIn"))
         return admin_id, opened
 
     async with failures_logged(ledger, stamp, "LogIn", lambda: admin_id, attempts):
@@ -168,7 +167,9 @@ async def log_in(
             if not await verify(known, form.password):
                 raise _invalid()
             _, opened = await ledger.decide(begin, stamp)
-            if isinstance(opened, LoggedIn):  # A password alone makes up for no wrong codes.
+            if isinstance(
+                opened, LoggedIn
+            ):  # A password alone does not reset the count of wrong codes.
                 await attempt.forgive()
     return opened
 
@@ -184,8 +185,8 @@ async def change_password(
 ) -> Receipt:
     """Change one's own password, which ends all of one's sessions.
 
-    Raises Invalid (`wrong-password`) when the present one is not right, TooManyAttempts after too
-    many of those; what failed at the log-in counts as well.
+    Raises Invalid (`wrong-password`) if the present one is wrong, and TooManyAttempts after too
+    many of those; failed log-ins count as well.
     """
 
     def look_up(uow: UnitOfWork) -> tuple[SecuritySettings, str, str]:
@@ -203,7 +204,7 @@ async def change_password(
     def change(uow: UnitOfWork) -> UUID:
         if uow.secret(admin_id, "password") != known:
             raise wrong
-        uow.activities.append(at_the_gate("ChangePassword"))
+        uow.activities.append(access_activity("ChangePassword"))
         return perform(uow, AdminUser, admin_id, ready)
 
     return await ledger.submit(change, stamp, admit=admit)
@@ -217,8 +218,8 @@ def begin_session(
     *,
     recovery: bool = False,
 ) -> LoggedIn:
-    """Begin a session of an admin who has proved to be one, and say with which code. Sessions
-    that have expired or are too many end here."""
+    """Begin a session of an authenticated admin; `step` and `recovery` say with which code.
+    Sessions that have expired or are too many end here."""
     role = act_as(before, uow)
     session, now = token_hash(token), uow.stamp.at
     settings = current(uow)

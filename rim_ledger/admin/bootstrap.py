@@ -1,4 +1,4 @@
-"""The beginning: built-in roles, settings and the first super-admin, where they are missing."""
+"""Bootstrap: create built-in roles, settings and the first super-admin where they are missing."""
 
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ from rim_ledger.admin.admin_role import (
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.admin.permissions import ALL, RESOURCES, permissions
-from rim_ledger.delivery.kill_switch import open_at_first
+from rim_ledger.delivery.kill_switch import set_outbound_default
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.command import perform
 from rim_ledger.engine.environment import Environment
@@ -38,11 +38,11 @@ FIRST_ADMIN: Final = derived_id("first-admin")
 USERNAME: Final = "admin"
 OFFICER: Final = "officer"
 DOMAIN: Final = "rim.example"
-"""Where both have their e-mail; RFC 2606 keeps it for nobody: change it to your own."""
+"""Domain of both accounts' e-mail, reserved by RFC 2606: change it to your own."""
 
 
-def _may(read: str = "", write: str = "", delete: str = "") -> frozenset[Right]:
-    """Rights from words: writing and deleting go with reading."""
+def _rights(read: str = "", write: str = "", delete: str = "") -> frozenset[Right]:
+    """Return the rights on space-separated resources; writing and deleting include reading."""
     both = {(each, "read") for each in f"{read} {write} {delete}".split()}
     return frozenset(
         both
@@ -52,20 +52,20 @@ def _may(read: str = "", write: str = "", delete: str = "") -> frozenset[Right]:
 
 
 LENDS_NOTHING: Final = RoleLimits(max_amount=ZERO, max_limit=ZERO)
-"""Of roles that decide about no loan: nor do they where somebody gives them the right to, until
-the bounds are raised as well."""
+"""Limits of roles that decide about no loan. They hold even if a role is given the right to, until
+the limits are raised as well."""
 CAPS: Final[Mapping[str, RoleLimits]] = {
     "superadmin": RoleLimits(),
     "loan_officer": RoleLimits(max_amount=Decimal("20000.00"), max_limit=Decimal("20000.00")),
 }
-"""How far the rights of a built-in role reach, if that is not LENDS_NOTHING. An officer's: twice
-the highest limit that the policy gives by itself."""
+"""Limits of the built-in roles that do not have LENDS_NOTHING, in naira. The officer's are twice
+the highest limit that the policy grants automatically."""
 
 BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     "superadmin": ("Everything. Cannot be changed or deleted.", ALL),
     "loan_officer": (
         "Registers borrowers; decides, disburses and follows their loans.",
-        _may(
+        _rights(
             read="users.pii transactions tickets journal config notifications",
             write="users users.credit loans loans.approval loans.disbursement loans.default"
             " loans.fees simulations",
@@ -73,7 +73,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     ),
     "finance": (
         "Records money, refunds, reverses and reconciles it; keeps the books.",
-        _may(
+        _rights(
             read="users users.pii users.credit loans loans.disbursement journal events config"
             " notifications",
             write="transactions transactions.cash transactions.refund transactions.reversal"
@@ -83,14 +83,14 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     ),
     "support_agent": (
         "Answers borrowers; sees their loans and payments.",
-        _may(
+        _rights(
             read="users users.pii loans transactions agents departments templates notifications",
             write="tickets",
         ),
     ),
     "support_lead": (
         "Runs the support desk: every ticket, its agents and departments.",
-        _may(
+        _rights(
             read="users users.pii users.credit loans transactions templates notifications"
             " activity_logs",
             write="tickets tickets.all agents departments",
@@ -99,7 +99,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     ),
     "marketing": (
         "Writes templates and broadcasts, and sends them; sees no personal data.",
-        _may(
+        _rights(
             read="users notifications",
             write="broadcasts broadcasts.send templates",
             delete="broadcasts templates",
@@ -107,7 +107,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     ),
     "analyst": (
         "Reads the figures, without personal data.",
-        _may(
+        _rights(
             read="users users.credit loans loans.approval loans.disbursement loans.default"
             " loans.fees loans.waiver loans.writeoff transactions transactions.refund"
             " transactions.reversal transactions.reconciliation statements tickets tickets.all"
@@ -126,33 +126,33 @@ async def bootstrap(
     ledger: Ledger,
     password: str | None,
     environment: Environment,
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> str | None:
-    """Make what is missing. Safe to repeat, and in two processes at once.
+    """Create what is missing. Idempotent, and safe in two processes at once.
 
-    Answers the password that was made up for the first super-admin; None when it was given or when
-    that admin was there already. `tell` has it before, so that none counts that nobody was told;
-    what it raises leaves that admin unmade. Raises Invalid (`weak-password`) for a
-    given password that is too weak.
+    Returns the password generated for the first super-admin; None if one was given or the admin
+    existed. `notify` receives it before the admin is created, so that no unknown password takes
+    effect; if it raises, the admin is not created. Raises Invalid (`weak-password`) for a given
+    password that is too weak.
     """
-    who = _First(FIRST_ADMIN, USERNAME, SUPERADMIN)
-    return await _begin(ledger, who, password, environment, tell)
+    who = _NewAdmin(FIRST_ADMIN, USERNAME, SUPERADMIN)
+    return await _begin(ledger, who, password, environment, notify)
 
 
-async def take_on_officer(
+async def create_officer(
     ledger: Ledger,
     password: str | None,
     environment: Environment,
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> str | None:
-    """Make a loan officer beside the first super-admin, who is still to come: two people are needed
-    to lend. Answers and raises what `bootstrap` does; None also where the first admin is there."""
-    who = _First(derived_id("first-officer"), OFFICER, builtin_id("loan_officer"))
-    return await _begin(ledger, who, password, environment, tell)
+    """Create a loan officer before the first super-admin, because lending takes two people. Returns
+    and raises as `bootstrap` does; None also if the first admin exists."""
+    who = _NewAdmin(derived_id("first-officer"), OFFICER, builtin_id("loan_officer"))
+    return await _begin(ledger, who, password, environment, notify)
 
 
-class _First(NamedTuple):
-    """Whom the beginning makes."""
+class _NewAdmin(NamedTuple):
+    """An account to create."""
 
     id: UUID
     username: str
@@ -161,17 +161,17 @@ class _First(NamedTuple):
 
 async def _begin(
     ledger: Ledger,
-    who: _First,
+    who: _NewAdmin,
     password: str | None,
     environment: Environment,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> str | None:
-    made_up = urlsafe_b64encode(environment.random(18)).decode()
+    generated = urlsafe_b64encode(environment.random(18)).decode()
     admin = CreateAdmin(
         username=who.username,
         email=f"{who.username}@{DOMAIN}",
         role_id=who.role,
-        password=_checked(made_up if password is None else password),
+        password=_checked(generated if password is None else password),
     )
 
     def make(uow: UnitOfWork) -> tuple[UUID, bool]:
@@ -180,7 +180,7 @@ async def _begin(
         set_defaults(uow)
         security_settings.set_defaults(uow)
         backup_settings.set_defaults(uow)
-        open_at_first(uow)
+        set_outbound_default(uow)
         return SUPERADMIN, uow.find(AdminUser, FIRST_ADMIN) is not None
 
     stamp = Stamp(at=environment.now(), actor=SYSTEM)
@@ -189,32 +189,32 @@ async def _begin(
         return None
     ready = await admin.hashed()
     if password is None:
-        tell(made_up)
+        notify(generated)
     try:
         await ledger.execute(AdminUser, who.id, ready, stamp)
     except Refused as refusal:
         if refusal.code != "already-exists":
             raise
         return None
-    return made_up if password is None else None
+    return generated if password is None else None
 
 
 def _make_role(uow: UnitOfWork, name: str) -> None:
-    """Make a built-in role once. It also gets what a later release of the program adds, unless an
-    admin edited it. A name that somebody else's role has by now stays with it."""
+    """Create a built-in role unless its name is taken. It also gets what a later release adds,
+    unless an admin edited it."""
     stream, (description, rights) = builtin_id(name), BUILT_IN[name]
     given, role_limits = permissions(rights), CAPS.get(name, LENDS_NOTHING)
     role = uow.find(AdminRole, stream)
     if role is None:
         if ROLE_NAMES.holder(uow, name) is None:
-            wish = CreateRole(
+            command = CreateRole(
                 name=name,
                 description=description,
                 permissions=given,
                 max_amount=role_limits.max_amount,
                 max_limit=role_limits.max_limit,
             )
-            perform(uow, AdminRole, stream, wish)
+            perform(uow, AdminRole, stream, command)
     elif stream == SUPERADMIN or not (role.edited or role.archived):
         changes: dict[str, Any] = {}
         if role.permissions != given:

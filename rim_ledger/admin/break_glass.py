@@ -1,4 +1,4 @@
-"""Break-glass: whoever runs the machine lets a super-admin in again whom nobody else can help."""
+"""Break-glass: restore a super-admin's access from the server's command line."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -18,15 +18,15 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.superadmins import alert
 
 ADMIN: Final = "admin"
-"""What it is about, in words for people."""
+"""The resource as it is named in messages."""
 
 
 class ResetAccess(WithPassword, Command[AdminUser]):
-    """Give a super-admin a new password and take the second factor away; ends their sessions, and
-    their API keys for good. Not reachable over HTTP."""
+    """Give a super-admin a new password and remove the second factor; ends their sessions, and
+    revokes their API keys. Not available over HTTP."""
 
     operator: str
-    """The machine's user who asks for it, such as root@ledger-1."""
+    """The operating system's user and host, such as root@ledger-1."""
 
     def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
         able = (aggregate.role_id, aggregate.status) == (SUPERADMIN, AdminStatus.ACTIVE)
@@ -41,7 +41,7 @@ class ResetAccess(WithPassword, Command[AdminUser]):
         yield AdminAccessReset(operator=self.operator)
 
     def work(self, username: str, uow: UnitOfWork) -> UUID:
-        """Decide for the admin of that name, and log that it was tried. Raises NotFound."""
+        """Decide for the admin of that name, and log the attempt. Raises NotFound."""
         details = {"operator": self.operator}
         uow.activities[:] = [Activity(action="ResetAccess", resource="admins", details=details)]
         holder = uow.holder("admin-username", username.lower())

@@ -1,4 +1,4 @@
-"""Challenges: each awaits one code, for ten minutes and five tries, whichever process is asked."""
+"""Challenges: each awaits one code, for ten minutes and five tries, shared by all processes."""
 
 import logging
 from collections.abc import Sequence
@@ -38,8 +38,8 @@ TAKE: Final = b"DELETE FROM ledger.challenges WHERE id = %s RETURNING id"
 
 
 class Challenge(Struct, frozen=True):
-    """What waits to be answered: by which admin or borrower, and, as a keyed hash, the code if one
-    was sent. Over when an admin's epoch is: after a new password or factor, or a suspension."""
+    """A pending challenge of an admin or a borrower, with the keyed hash of the code if one was
+    sent. Void once the admin's epoch changes: a new password or factor, or a suspension."""
 
     id: str
     holder: UUID
@@ -49,22 +49,21 @@ class Challenge(Struct, frozen=True):
 
 
 class Challenges:
-    """What waits in the database, for all processes together."""
+    """The pending challenges in the database, shared by all processes."""
 
     def __init__(self, pool: Pool, event_mac: EventMac) -> None:
-        """`event_mac` makes and checks the code of each row, which follows from no event."""
+        """`event_mac` signs and checks each row, since no event can confirm it."""
         self._pool, self._event_mac = pool, event_mac
 
     async def put(self, each: Challenge, now: datetime) -> None:
-        """Begin to wait; one under the same id is over, and so are those nobody answered in
-        time."""
+        """Store a challenge; replaces one under the same id, and deletes expired ones."""
         row = [each.id, each.holder, each.epoch, each.code, each.expires_at, self._mac(each)]
         await self._rows(PUT, [now, each.id, *row])
 
     async def try_at(self, id: str, now: datetime, most: int = TRIES) -> Challenge | None:
-        """Count a try, and only then see what it is about: guesses made all at once are no more
-        than guesses made one by one. None after `most` tries, or without such a challenge. Raises
-        RowForged for one that no process of this ledger put there."""
+        """Count a try and return the challenge; None after `most` tries, or if there is none. The
+        try is counted first, so that concurrent guesses are limited as sequential ones are. Raises
+        RowForged if the row's MAC is wrong."""
         if not (found := await self._rows(TRY, [id, now, most])):
             return None
         *columns, mac = found[0]
@@ -75,12 +74,12 @@ class Challenges:
         return asked
 
     async def waits_until(self, id: str, now: datetime) -> datetime | None:
-        """Until when a challenge waits; None where there is none."""
+        """Return the expiry of a pending challenge; None if there is none."""
         found = await self._rows(WAITING, [id, now])
         return found[0][0] if found else None
 
     async def take(self, id: str) -> bool:
-        """End a challenge; whether nobody else has."""
+        """Delete a challenge; return False if it was deleted before."""
         return bool(await self._rows(TAKE, [id]))
 
     def _mac(self, each: Challenge) -> bytes:

@@ -1,4 +1,4 @@
-"""How an admin is reached: e-mail, name and phone."""
+"""Contact details of an admin: e-mail, name and phone."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -17,16 +17,16 @@ from rim_ledger.values import Email, Name, Phone
 
 
 def claim_email(uow: UnitOfWork, email: str, admin: UUID) -> str:
-    """Take an e-mail for an admin, by its keyed hash."""
-    print_ = uow.fingerprint("email", email.casefold())
+    """Claim an e-mail for an admin by its keyed hash, and return the hash."""
+    hashed = uow.fingerprint("email", email.casefold())
     taken = Refused("email-taken", "Another admin has this e-mail address.")
-    uow.claim("admin-email", print_, admin, taken)
-    return print_
+    uow.claim("admin-email", hashed, admin, taken)
+    return hashed
 
 
 class EditAdmin(Patch[AdminUser]):
-    """Change e-mail, name or phone of oneself, or of an admin with no more rights than the
-    caller; what is left out stays. Support agents have a phone."""
+    """Change e-mail, name or phone of oneself, or of an admin with no more rights than the caller;
+    omitted fields stay as they are. Support agents need a phone."""
 
     CLEARS = frozenset({"name", "phone"})
 
@@ -38,10 +38,10 @@ class EditAdmin(Patch[AdminUser]):
         require_no_greater(aggregate, uow)
         changes = self.changes(aggregate, partial(uow.reveal, aggregate.id))
         email, phone = changes.get("email"), changes.get("phone")
-        cleared = tuple(sorted(field for field, wish in changes.items() if wish is None))
+        cleared = tuple(sorted(field for field, value in changes.items() if value is None))
         moved = changes.keys() & {"email", "phone"}
         if moved and aggregate.two_factor not in (None, TwoFactorMethod.APP):
-            require_session(uow)  # The codes of the second factor are sent there.
+            require_session(uow)  # Codes of the second factor are sent there.
         if "phone" in cleared:
             _require_dispensable(aggregate, uow)
         if not changes:
@@ -58,7 +58,7 @@ class EditAdmin(Patch[AdminUser]):
 
 
 def _require_dispensable(admin: AdminUser, uow: UnitOfWork) -> None:
-    """Refuse to take the phone from somebody who cannot be without."""
+    """Refuse to remove the phone of a support agent, or one that codes are sent to."""
     agent = uow.find(SupportAgent, agent_stream(admin.id))
     if agent and not agent.archived:
         raise Invalid("agent-without-phone", "A support agent has a phone: give another.", "/phone")

@@ -1,4 +1,4 @@
-"""Failed attempts to get in: counted in the database, so that all processes count together."""
+"""Throttle for failed log-ins, counted in the database for all processes together."""
 
 import math
 from collections.abc import AsyncIterator
@@ -18,21 +18,20 @@ from rim_ledger.postgres.pool import Pool
 from rim_ledger.vault.personal_keys import Vault
 
 TURN_TIMEOUT_SECONDS: Final = 10.0
-"""So long an attempt waits for those before it."""
+"""How long an attempt waits for earlier ones."""
 
 IP_SHARE: Final = 10
-"""How many times as often an address may fail as an account: several people may share one."""
+"""Failures allowed per address, as a multiple of those per account: people share addresses."""
 
 KEPT: Final = timedelta(days=2)
-"""How long a failure is remembered: the longest lockout lasts a day, and what began it lies within
-the day before."""
+"""Retention of failures: a lockout lasts a day at most, and so does the span that causes one."""
 
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtextextended('attempt ' || %s, 0))"
 
 TURNS: Final = f"SET LOCAL lock_timeout = '{TURN_TIMEOUT_SECONDS}s'"
-"""Who waits longer is told to come back."""
+"""A longer wait is answered with Unavailable."""
 
 NEWEST: Final = """
 SELECT count(*), max(at), min(at) FROM (
@@ -46,7 +45,7 @@ INSERT INTO ledger.attempts (at, account, ip) VALUES (%s, %s, %s)"""
 
 
 COUNTED: Final = timedelta(days=30)
-"""How long the numbers of refused entries are kept."""
+"""Retention of the counts of refused entries."""
 
 REFUSED: Final = """
 WITH old AS (DELETE FROM ledger.refused_entries WHERE hour <= %(old)s),
@@ -59,7 +58,7 @@ RETURNING NOT EXISTS (TABLE earlier)"""
 
 
 class TooManyAttempts(Refused):
-    """Somebody failed too often of late. `retry_after` is in whole seconds."""
+    """Too many recent failures. `retry_after` is in seconds."""
 
     def __init__(self, retry_after: int) -> None:
         minutes = math.ceil(retry_after / 60)
@@ -72,41 +71,41 @@ class TooManyAttempts(Refused):
 
 
 class RecentFailures(Struct, frozen=True):
-    """The newest failures of an account or an address: how many were found of those that are
-    allowed, and between which times."""
+    """The newest failures of an account or address: their number (up to the limit), and the times
+    of the last and the first."""
 
     count: int
     last: datetime | None
     first: datetime | None
 
     def locked_until(self, most: int, lockout: timedelta) -> datetime | None:
-        """Until when nobody is let try: that many failures within the time of a lockout begin
-        one, at the last of them."""
+        """Return the end of the lockout, or None: `most` failures within the time of a lockout
+        begin one, at the last of them."""
         if self.count < most or self.last is None or self.first is None:
             return None
         return self.last + lockout if self.last - self.first < lockout else None
 
 
 class Attempt:
-    """One attempt under way, at an account and from an address."""
+    """An attempt in progress, for an account and from an address."""
 
     def __init__(self, connection: AsyncConnection[Any], account: str, ip: str) -> None:
         self.connection, self.account, self.ip = connection, account, ip
 
     async def forgive(self) -> None:
-        """Forget what failed for this account from this very address. What others tried from
-        elsewhere stays counted, and so does what was tried here at other accounts."""
+        """Delete the failures of this account from this address. Those of the account from other
+        addresses, or of other accounts from here, stay counted."""
         await self.connection.execute(
             "DELETE FROM ledger.attempts WHERE account = %s AND ip = %s", [self.account, self.ip]
         )
 
 
 class LoginThrottle:
-    """The gate's memory. Names are kept as keyed hashes, whether somebody has them or not.
+    """Counts failures per account and address. Names are stored as keyed hashes, known or not.
 
-    Attempts at one account, or from one address, are made one after the other in all processes
-    together. So guesses made all at once learn no more than guesses made one by one, and nobody
-    who is right is refused because of another who is right as well.
+    Attempts for one account, or from one address, run one after the other in all processes
+    together. So concurrent guesses are limited as sequential ones are, and a valid log-in is never
+    refused because another is running.
     """
 
     def __init__(
@@ -115,13 +114,12 @@ class LoginThrottle:
         vault: Vault,
         environment: Environment,
         timeout_seconds: float | None = None,
-        gate: str = "",
+        scope: str = "",
     ) -> None:
         self._vault, self._environment = vault, environment
-        self._gate = gate
-        """What is counted at one gate counts nowhere else: borrowers behind the address of a
-        telco keep no admin out."""
-        # One connection, because one password is verified at a time.
+        self._scope = scope
+        """Counts are separate per scope: borrowers behind a telco's address lock out no admin."""
+        # One connection, because passwords are verified one at a time.
         timeout = TURN_TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
         self._pool = Pool(url, min_size=0, max_size=1, timeout=timeout)
 
@@ -136,14 +134,14 @@ class LoginThrottle:
     async def attempt(
         self, name: str, ip: str | None, settings: SecuritySettings
     ) -> AsyncIterator[Attempt]:
-        """An attempt at an account. It has failed when the block ends with Refused, and is counted
-        before anybody hears of that.
+        """Run an attempt for an account. It fails if the block raises Refused, and is counted
+        before that is passed on.
 
-        Raises TooManyAttempts, and does not begin the block, when too many have failed already;
-        Unavailable when the database cannot be reached, or others take too long.
+        Raises TooManyAttempts before the block if the account or address is locked; Unavailable if
+        the database cannot be reached, or the wait is too long.
         """
         most, within = settings.max_login_attempts, settings.lockout
-        async with self._turn(self._gate, name, ip, most, within) as attempt:
+        async with self._turn(self._scope, name, ip, most, within) as attempt:
             try:
                 yield attempt
             except Refused:
@@ -151,20 +149,20 @@ class LoginThrottle:
                 raise
 
     async def note(self, what: str, whose: str, most: int, within: timedelta) -> None:
-        """Count something that is done for an account or from a place, whatever comes of it: at
-        most so often within a time.
+        """Count an action of an account or address, whatever its outcome: at most `most` times
+        within a time span.
 
         Raises TooManyAttempts, or Unavailable, as `attempt` does.
         """
-        async with self._turn(f"{self._gate} {what}", whose, None, most, within) as attempt:
+        async with self._turn(f"{self._scope} {what}", whose, None, most, within) as attempt:
             await self._count(attempt)
 
     async def count_refused(self, action: str, outcome: str, ip: str | None) -> bool:
-        """Count an entry that was refused with a code; whether it is the first of its kind in this
-        hour. False as well when the database cannot be reached."""
+        """Count an entry that was refused with a code; return whether it is the first of its kind
+        in this hour. False as well if the database cannot be reached."""
         now = self._environment.now()
         hour = now.replace(minute=0, second=0, microsecond=0)
-        values = {"action": action, "outcome": outcome, "ip": place_of(ip), "hour": hour}
+        values = {"action": action, "outcome": outcome, "ip": address_block(ip), "hour": hour}
         try:
             async with self._pool.connection() as connection:
                 cursor = await connection.execute(REFUSED, values | {"old": now - COUNTED})
@@ -174,21 +172,21 @@ class LoginThrottle:
         return row == (True,)
 
     async def forget(self, name: str) -> int:
-        """Forget every failure of an account, whoever failed; how many there were."""
+        """Delete all failures of an account, and return their number."""
         query = "DELETE FROM ledger.attempts WHERE account = %s"
         async with self._pool.connection() as connection:
-            return (await connection.execute(query, [self._account(self._gate, name)])).rowcount
+            return (await connection.execute(query, [self._account(self._scope, name)])).rowcount
 
-    def _account(self, gate: str, name: str) -> str:
-        return self._vault.fingerprint("attempts", f"{gate} {name}".strip().lower())
+    def _account(self, scope: str, name: str) -> str:
+        return self._vault.fingerprint("attempts", f"{scope} {name}".strip().lower())
 
     @asynccontextmanager
     async def _turn(
-        self, gate: str, name: str, ip: str | None, most: int, within: timedelta
+        self, scope: str, name: str, ip: str | None, most: int, within: timedelta
     ) -> AsyncIterator[Attempt]:
-        """One's turn at an account and an address of a gate."""
-        account, place = self._account(gate, name), place_of(ip)
-        place = place and f"{gate} {place}".strip()
+        """Lock an account and an address of a scope for the time of the block."""
+        account, place = self._account(scope, name), address_block(ip)
+        place = place and f"{scope} {place}".strip()
         try:
             async with self._pool.connection() as connection:
                 await self._require_free(connection, account, place, most, within)
@@ -209,26 +207,26 @@ class LoginThrottle:
         most: int,
         within: timedelta,
     ) -> None:
-        """Raise TooManyAttempts for a locked account or address; else both are ours until the
-        transaction ends."""
-        looks = [(OF_ACCOUNT, account, most)]
+        """Lock account and address until the transaction ends. Raises TooManyAttempts if either is
+        locked out."""
+        checks = [(OF_ACCOUNT, account, most)]
         if place:
-            looks.append((OF_IP, place, most * IP_SHARE))
+            checks.append((OF_IP, place, most * IP_SHARE))
         ends = [EPOCH]
         await connection.execute(TURNS)
-        for query, key, so_many in looks:
+        for query, key, limit in checks:
             await connection.execute(ONE_AT_A_TIME, [key])
-            row = await (await connection.execute(query, [key, so_many])).fetchone()
+            row = await (await connection.execute(query, [key, limit])).fetchone()
             assert row is not None, "a count is always answered"
-            ends.append(RecentFailures(*row).locked_until(so_many, within) or EPOCH)
+            ends.append(RecentFailures(*row).locked_until(limit, within) or EPOCH)
         wait = max(ends) - self._environment.now()
         if wait > timedelta(0):
             raise TooManyAttempts(math.ceil(wait.total_seconds()))
 
 
-def place_of(ip: str | None) -> str:
-    """What of an address is counted; empty for none. Who has one IPv6 address has the 64 bits below
-    it as well."""
+def address_block(ip: str | None) -> str:
+    """Return the counted part of an address, empty for none: for IPv6 its /64 network, since the
+    holder of one address has the others too."""
     if not ip or ":" not in ip:
         return ip or ""
     return str(ip_network((ip.partition("%")[0], 64), strict=False))

@@ -1,4 +1,4 @@
-"""One-time tokens: invited, or reset, somebody chooses a password with what was sent to them."""
+"""One-time tokens: after an invitation or a reset, an admin chooses a password with one."""
 
 from typing import Annotated, ClassVar, Final
 from uuid import UUID
@@ -7,13 +7,11 @@ from pydantic import Field, SecretStr
 
 from rim_ledger.admin.admin_commands import own_names
 from rim_ledger.admin.admin_user import (
-    AdminInvited,
     AdminPasswordChanged,
-    AdminPasswordResetBegun,
     AdminStatus,
     AdminUser,
 )
-from rim_ledger.admin.audit_actor import NOBODY, act_as, at_the_gate, failures_logged
+from rim_ledger.admin.audit_actor import NO_ADMIN, access_activity, act_as, failures_logged
 from rim_ledger.admin.passwords import Password, WithPassword
 from rim_ledger.admin.revocation import close_sessions, void_token
 from rim_ledger.admin.security_settings import current, require_address
@@ -42,7 +40,7 @@ once and within an hour, at /v1/auth/reset:
 class _ChoosePassword(WithPassword):
     """What both ways to choose a password have in common."""
 
-    SENT_WITH: ClassVar[type[AdminInvited | AdminPasswordResetBegun]]
+    RESETS: ClassVar[bool]
 
     token: Annotated[SecretStr, Field(min_length=1, max_length=200)]
     password: Password
@@ -51,34 +49,34 @@ class _ChoosePassword(WithPassword):
 class AcceptInvitation(_ChoosePassword):
     """Choose one's first password, with the token of an invitation."""
 
-    SENT_WITH = AdminInvited
+    RESETS = False
 
 
 class FinishReset(_ChoosePassword):
     """Choose another password, with the token of a reset. Ends all sessions."""
 
-    SENT_WITH = AdminPasswordResetBegun
+    RESETS = True
 
 
 async def choose_password(
     ledger: Ledger, stamp: Stamp, form: AcceptInvitation | FinishReset
 ) -> Receipt:
-    """Take the password of whoever holds a token, which is one no more.
+    """Set the password of the token's owner, and use the token up.
 
     Raises Unauthenticated (`invalid-token`), Invalid (`weak-password`), and Forbidden
     (`ip-blocked`) for a blocked address.
     """
-    asked, sent_to = "ChoosePassword", NOBODY
+    asked, sent_to = "ChoosePassword", NO_ADMIN
     token = token_hash(form.token.get_secret_value())
 
     def find(uow: UnitOfWork) -> UUID:
-        return uow.holder("token", token) or NOBODY
+        return uow.holder("token", token) or NO_ADMIN
 
     def holder(uow: UnitOfWork) -> AdminUser:
         require_address(uow, current(uow))
         admin = uow.find(AdminUser, find(uow))
         sent = admin.one_time if admin and admin.status is AdminStatus.ACTIVE else None
-        if not admin or not isinstance(sent, form.SENT_WITH) or sent.token != token:
+        if not admin or not sent or (sent.resets, sent.token) != (form.RESETS, token):
             raise _invalid()
         if sent.expires_at <= uow.now:
             raise _invalid()
@@ -92,11 +90,11 @@ async def choose_password(
         close_sessions(admin, uow)
         void_token(admin, uow)
         uow.append(AdminUser, admin.id, [AdminPasswordChanged()])
-        uow.activities.append(at_the_gate(asked))
+        uow.activities.append(access_activity(asked))
         return admin.id
 
     async with failures_logged(ledger, stamp, asked, lambda: sent_to, None):
-        # Hashing is dear: nobody has it done without a token.
+        # Hashing is expensive, so the token is checked first.
         sent_to = await ledger.read(find, stamp)
         await ledger.read(holder, stamp)
         ready = await form.hashed()
@@ -106,13 +104,13 @@ async def choose_password(
 async def send_token(
     ledger: Ledger, sender: Sender, environment: Environment, id: UUID, token: str
 ) -> None:
-    """Send an admin the token that a decision has promised."""
+    """Send an admin the token of an invitation or a reset."""
     reference = str(environment.new_id())
 
     def write(uow: UnitOfWork) -> Message:
         admin = uow.read(AdminUser, id)
         to = uow.reveal(id, admin.email) or ""
-        resets = isinstance(admin.one_time, AdminPasswordResetBegun)
+        resets = admin.one_time is not None and admin.one_time.resets
         subject, words = (RESET, RESETTING) if resets else (INVITED, INVITATION)
         return Message(Channel.EMAIL, to, subject, words.format(admin.username, token), reference)
 

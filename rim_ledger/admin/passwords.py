@@ -1,4 +1,4 @@
-"""Passwords: which are good enough, and how they are hashed and verified (argon2id)."""
+"""Passwords: strength rules, and hashing and verifying with argon2id."""
 
 import asyncio
 import unicodedata
@@ -31,32 +31,31 @@ from rim_ledger.engine.refusals import Invalid, Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 LEAST_WITHOUT_NAMES: Final = 8
-"""Characters that must remain when the account's own names are taken out."""
+"""Characters that must remain when the account's own names are removed."""
 
 UNGUESSABLE: Final = 2
-"""The score of zxcvbn that a password needs: 10^6 guesses or more, of which few can be made."""
+"""The zxcvbn score that a password needs: 10^6 guesses or more."""
 SERVICE: Final = ("rim", "ledger", "rimledger", "airtime")
 """Words of the service itself, which are guessed first (NIST SP 800-63B, 3.1.1.2)."""
 JUDGED: Final = 40
-"""Characters of a password that are judged; what a longer one begins with is strong enough."""
+"""Characters of a password that are scored; a longer prefix would be strong enough anyway."""
 
 # OWASP's minimum: 19 MiB, two passes, one lane.
 _argon2id = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _one_at_a_time = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
 
-NOBODYS: Final = f"$argon2id$v=19$m=19456,t=2,p=1${'A' * 22}${'A' * 43}"
-"""A hash that no password has, for a verification that must only take its time."""
+DUMMY_HASH: Final = f"$argon2id$v=19$m=19456,t=2,p=1${'A' * 22}${'A' * 43}"
+"""A hash that matches no password, so that a failing verification takes the usual time."""
 
 
 async def hash_password(password: SecretStr) -> str:
-    """The argon2id hash, salted; about 50 ms in a thread of its own, one at a time a process."""
+    """Return the salted argon2id hash; about 50 ms in a thread, one at a time per process."""
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_one_at_a_time, _argon2id.hash, _normal(password))
 
 
 async def _is_guessable(password: SecretStr) -> bool:
-    """Whether somebody who knows the usual patterns has it after less than 10^6 guesses; some
-    50 ms, in the same thread."""
+    """Return whether zxcvbn estimates less than 10^6 guesses; about 50 ms in the same thread."""
     text = _normal(password)[:JUDGED]
     loop = asyncio.get_running_loop()
     judged = await loop.run_in_executor(_one_at_a_time, zxcvbn, text, SERVICE)
@@ -64,9 +63,9 @@ async def _is_guessable(password: SecretStr) -> bool:
 
 
 async def verify(known: str | None, password: SecretStr) -> bool:
-    """Whether the password has this hash. As slow when there is no hash to compare with."""
+    """Return whether the password has this hash. Equally slow without a hash."""
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_one_at_a_time, _matches, known or NOBODYS, password)
+    return await loop.run_in_executor(_one_at_a_time, _matches, known or DUMMY_HASH, password)
 
 
 def _matches(known: str, password: SecretStr) -> bool:
@@ -77,13 +76,13 @@ def _matches(known: str, password: SecretStr) -> bool:
 
 
 def _normal(password: SecretStr) -> str:
-    """One spelling of the same characters, however the keyboard composed them."""
+    """Return the NFKC form, which is the same however the keyboard composed the characters."""
     return unicodedata.normalize("NFKC", password.get_secret_value())
 
 
 @cache
 def common() -> frozenset[str]:
-    """Passwords that are tried first, in small letters."""
+    """Return the most common passwords, in lower case."""
     return frozenset(files("rim_ledger.admin").joinpath("common_passwords.txt").read_text().split())
 
 
@@ -117,17 +116,17 @@ Password = Annotated[
         }
     ),
 ]
-"""What no setting allows is refused here; the settings ask for more in the decision."""
+"""Checks what no setting allows; the decision checks the settings."""
 
 FirstPassword = Annotated[Password, _has(DEFAULTS.password_min_length)]
-"""The password of the first admin, chosen while the settings are what they begin as."""
+"""The password of the first admin, checked against the default settings."""
 
 TriedPassword = Annotated[SecretStr, Field(max_length=1024)]
-"""What somebody claims to be their password."""
+"""A password to verify."""
 
 
 def missing_in(text: str, settings: SecuritySettings) -> list[str]:
-    """What a password lacks of all that the settings ask for, in words."""
+    """Return, in words, what a password lacks of what the settings require."""
     least = settings.password_min_length
     rules = [
         (len(text) >= least, True, f"{least} to {PASSWORD_MOST} characters"),
@@ -144,17 +143,17 @@ def missing_in(text: str, settings: SecuritySettings) -> list[str]:
 
 
 class Promise(Struct, frozen=True):
-    """A token that is sent once its hash is committed, and by whom."""
+    """A token to send once its hash is committed, and its sender."""
 
     token: str
     sender: Sender
 
 
 class WithPassword(Form):
-    """A form with a new password. Whoever submits it awaits `hashed()` first, because hashing
-    is too slow for a decision; the ledger keeps the hash, and no event has either.
+    """A form with a new password. The caller awaits `hashed()` first, because hashing is too slow
+    for a decision; the ledger stores the hash, and no event holds either.
 
-    Without a password its owner is sent a token to choose one with; that is `promised()` first.
+    Without a password, a token to choose one is sent to its owner; `promised()` is called first.
     """
 
     FIELD: ClassVar[str] = "/password"
@@ -164,8 +163,8 @@ class WithPassword(Form):
     _promise: "Promise | None" = PrivateAttr(default=None)
 
     async def hashed(self) -> Self:
-        """The same form, with the hash of its password beside it. Raises Invalid
-        (`weak-password`) for a password that is soon guessed."""
+        """Return a copy of the form with the hash of its password. Raises Invalid (`weak-password`)
+        for a password that is easily guessed."""
         assert self.password, "there is a password to hash"
         if await _is_guessable(self.password):
             words = "The password repeats or counts on, or is one that is soon guessed."
@@ -175,18 +174,18 @@ class WithPassword(Form):
         return ready
 
     def promised(self, token: str, sender: Sender) -> Self:
-        """The same form, with a token that will be sent."""
+        """Return a copy of the form with the token to be sent."""
         ready = self.model_copy()
         ready._promise = Promise(token, sender)
         return ready
 
     @property
     def promise(self) -> str:
-        """The token that is sent after the decision; empty without one."""
+        """The token to send after the decision; empty without one."""
         return self._promise.token if self._promise else ""
 
     def claim_token(self, uow: UnitOfWork, owner: UUID) -> str:
-        """Let the token lead to its owner; its hash. Refused when it cannot be sent."""
+        """Claim the token's hash for its owner, and return it. Refused if it cannot be sent."""
         assert self._promise, "the token is made up before the decision"
         self._promise.sender.require(Channel.EMAIL, uow)
         hashed = token_hash(self._promise.token)
@@ -195,8 +194,8 @@ class WithPassword(Form):
         return hashed
 
     def keep_password(self, uow: UnitOfWork, owner: UUID, own_names: Iterable[str]) -> None:
-        """Keep the hash, or refuse a password that the settings do not allow, or that is little
-        more than the owner's names."""
+        """Store the hash. Raises Invalid (`weak-password`) if the settings do not allow the
+        password, or it is little more than the owner's names."""
         assert self.password, "there is a password to keep"
         assert self._hash, "the password is hashed before the decision"
         text = _normal(self.password)

@@ -1,4 +1,4 @@
-"""What an admin may be allowed to do: a resource, and the actions on it."""
+"""Permissions: a resource, and the actions on it."""
 
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Final
@@ -77,7 +77,7 @@ Action = Annotated[
 class Permission(TypedDict):
     """Actions on a resource. What no permission names is denied.
 
-    In a form the words must be known ones; in an event they are whatever was known then.
+    A form accepts known words only; an event holds those that were known when it was written.
     """
 
     resource: Resource
@@ -85,7 +85,7 @@ class Permission(TypedDict):
 
 
 def rights(permissions: Iterable[Permission]) -> frozenset[Right]:
-    """Each (resource, action) that the permissions give."""
+    """Return each (resource, action) that the permissions grant."""
     return frozenset(
         (permission["resource"], action)
         for permission in permissions
@@ -94,7 +94,7 @@ def rights(permissions: Iterable[Permission]) -> frozenset[Right]:
 
 
 def permissions(given: Iterable[Right]) -> list[Permission]:
-    """Rights as permissions: each resource once, resources and actions in their fixed order."""
+    """Return rights as permissions, one per resource, in the order of RESOURCES and ACTIONS."""
     wanted = frozenset(given)
     found = (
         Permission(resource=resource, actions=actions)
@@ -109,7 +109,7 @@ Permissions = Annotated[
     Field(max_length=200),
     AfterValidator(lambda wish: permissions(rights(wish))),
 ]
-"""A list of permissions, put in order and freed of duplicates."""
+"""A list of permissions, sorted and without duplicates."""
 
 ALL: Final = frozenset((resource, action) for resource in RESOURCES for action in ACTIONS)
 """Every right there is."""

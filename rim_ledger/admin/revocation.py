@@ -1,4 +1,4 @@
-"""Shutting an admin out: sessions, API keys, and the token that was sent last lead nowhere."""
+"""Revoking an admin's access: sessions, API keys, and the one-time token that was sent last."""
 
 from functools import partial
 
@@ -8,13 +8,13 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 
 
 def close_sessions(admin: AdminUser, uow: UnitOfWork) -> None:
-    """Let the tokens of an admin's sessions be forgotten, as the event after this ends them."""
+    """Release the tokens of an admin's sessions; the caller appends the event that ends them."""
     for session in admin.sessions:
         uow.release("token", session)
 
 
 def end_api_keys(admin: AdminUser, uow: UnitOfWork) -> None:
-    """End every API key of an admin for good, at once with the event after this."""
+    """Revoke all API keys of an admin, in the same commit as the caller's event."""
     uow.look_ahead(partial(uow.find, ApiKey, key) for key in admin.api_keys)
     for key in sorted(admin.api_keys):
         uow.release("token", uow.read(ApiKey, key).token)
@@ -23,6 +23,6 @@ def end_api_keys(admin: AdminUser, uow: UnitOfWork) -> None:
 
 
 def void_token(admin: AdminUser, uow: UnitOfWork) -> None:
-    """Let the token that was sent last lead nowhere; the event after this says why."""
+    """Release the one-time token that was sent last; the caller appends the event that ends it."""
     if admin.one_time:
         uow.release("token", admin.one_time.token)

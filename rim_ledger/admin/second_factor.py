@@ -1,4 +1,4 @@
-"""The way through the second factor: a challenge at the log-in, enrolling, doing without."""
+"""Second factor across several decisions: challenge at log-in, enrolling, disabling."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from rim_ledger.admin import two_factor
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.audit_actor import at_the_gate, failures_logged
+from rim_ledger.admin.audit_actor import access_activity, failures_logged
 from rim_ledger.admin.authentication import FactorDue, LoggedIn, begin_session
 from rim_ledger.admin.challenge import Challenge, Challenges
 from rim_ledger.admin.login_throttle import LoginThrottle
@@ -34,21 +34,20 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 
 SENT_MOST: Final = 10
 SENT_WITHIN: Final = timedelta(hours=1)
-"""How many codes are sent to one admin within which time; each costs money, and unasked ones are a
-nuisance."""
+"""Codes sent to one admin within a time span; each costs money, and unrequested ones annoy."""
 
 BODY: Final = "Your RIM Ledger code is {}. It is valid for 10 minutes. Tell it to nobody."
 
 
 class AnswerChallenge(Form):
-    """The answer to a challenge: a code of the second factor, or one for recovery."""
+    """The answer to a challenge: a code of the second factor, or a recovery code."""
 
     challenge: str = Field(min_length=1, max_length=200)
     code: two_factor.Code
 
 
 class Challenged(Struct, frozen=True):
-    """What a log-in waits for. The challenge is told once; the ledger knows its hash only."""
+    """The challenge of a log-in. It is shown once; the ledger stores only its hash."""
 
     challenge: str
     method: TwoFactorMethod
@@ -56,8 +55,7 @@ class Challenged(Struct, frozen=True):
 
 
 class Enrolment(Struct, frozen=True):
-    """A second factor that is prepared. The secret of an app is told once; elsewhere a code was
-    sent."""
+    """A prepared second factor. `secret` is an app's, shown once; otherwise a code was sent."""
 
     method: TwoFactorMethod
     expires_at: datetime
@@ -65,8 +63,8 @@ class Enrolment(Struct, frozen=True):
     secret: str | None
 
 
-class _Known(Struct):
-    """What was looked up of an admin before something is tried."""
+class _AdminState(Struct):
+    """State of an admin that was read before an attempt."""
 
     username: str
     epoch: int
@@ -74,8 +72,8 @@ class _Known(Struct):
     settings: SecuritySettings
 
 
-class _Asked(Struct):
-    """A challenge that begins, and where its code is sent to, if it is of a kind that is sent."""
+class _Issued(Struct):
+    """A challenge to store, and the recipient of its code, if the method sends one."""
 
     challenge: Challenge
     method: TwoFactorMethod
@@ -83,7 +81,7 @@ class _Asked(Struct):
 
 
 class SecondFactor:
-    """Carries out what takes more than one decision."""
+    """Runs the actions that take more than one decision."""
 
     def __init__(
         self,
@@ -97,29 +95,29 @@ class SecondFactor:
         self._sender, self._environment = sender, environment
 
     async def challenge(self, stamp: Stamp, due: FactorDue) -> Challenged:
-        """Ask for the second factor, after the password was right."""
+        """Issue a challenge for the second factor, after the password was right."""
         token = new_token(self._environment)
-        method, expires_at = await self._ask(stamp, due.admin_id, token_hash(token), due.epoch)
+        method, expires_at = await self._issue(stamp, due.admin_id, token_hash(token), due.epoch)
         return Challenged(token, method, expires_at)
 
     async def verify(self, stamp: Stamp, form: AnswerChallenge) -> LoggedIn:
-        """Open a session for whoever answers a challenge.
+        """Open a session for the right answer to a challenge.
 
-        Raises Unauthenticated (`invalid-challenge`, `invalid-code`), and TooManyAttempts after
-        too many of the latter; wrong passwords count as well.
+        Raises Unauthenticated (`invalid-challenge`, `invalid-code`), and TooManyAttempts after too
+        many of the latter; wrong passwords count as well.
         """
         asked = await self._challenges.try_at(token_hash(form.challenge), self._environment.now())
         if asked is None:
-            raise _over()
+            raise _void_challenge()
         admin_id, code = asked.holder, two_factor.plain(form.code)
         token = new_token(self._environment)
-        known = await self._look(stamp, admin_id)
+        known = await self._load(stamp, admin_id)
 
         def accept(uow: UnitOfWork) -> tuple[AdminUser, two_factor.Accepted]:
             require_address(uow, current(uow))
             admin = uow.read(AdminUser, admin_id)
             if admin.epoch != asked.epoch:
-                raise _over()
+                raise _void_challenge()
             if (accepted := two_factor.check(uow, admin, code, asked.code)) is None:
                 words = "This code is wrong, was used, or is too old."
                 raise Unauthenticated("invalid-code", words)
@@ -130,7 +128,7 @@ class SecondFactor:
             two_factor.use_up(uow, admin, accepted)
             recovery = accepted.recovery is not None
             opened = begin_session(uow, admin, token, accepted.step, recovery=recovery)
-            uow.activities.append(at_the_gate("AnswerChallenge"))
+            uow.activities.append(access_activity("AnswerChallenge"))
             return admin_id, opened
 
         async with (
@@ -140,9 +138,9 @@ class SecondFactor:
             self._attempts.attempt(known.username, stamp.ip, known.settings) as attempt,
         ):
             await self._ledger.read(accept, stamp)
-            # Whoever ends the challenge goes on. The code itself is used up by the decision.
+            # Only one request can take the challenge. The code is used up by the decision.
             if not await self._challenges.take(asked.id):
-                raise _over()
+                raise _void_challenge()
             _, opened = await self._ledger.decide(begin, stamp)
             await attempt.forgive()
         return opened
@@ -150,28 +148,28 @@ class SecondFactor:
     async def enrol(
         self, stamp: Stamp, id: UUID, form: two_factor.EnrolTwoFactor, admit: Admit
     ) -> Enrolment:
-        """Prepare a second factor for oneself: a secret is told, or a code sent."""
-        known = await self._look(stamp, id, admit)
+        """Prepare a second factor for oneself: returns an app's secret, or sends a code."""
+        known = await self._load(stamp, id, admit)
         method = form.method or known.settings.two_factor_method
         sent = two_factor.CHANNELS.get(method)
         secret = None if sent else two_factor.new_secret(self._environment)
 
         def work(uow: UnitOfWork) -> UUID:
-            uow.activities.append(at_the_gate("EnrolTwoFactor"))
+            uow.activities.append(access_activity("EnrolTwoFactor"))
             if sent:
                 self._sender.require(sent, uow)
             two_factor.enrol(uow, id, method, secret)
             return id
 
         await self._ledger.submit(work, stamp, admit=admit)
-        _, expires_at = await self._ask(stamp, id, _enrolment(id))
+        _, expires_at = await self._issue(stamp, id, _enrolment(id))
         return Enrolment(method, expires_at, known.username, secret)
 
     async def confirm(
         self, stamp: Stamp, id: UUID, form: two_factor.ConfirmTwoFactor, admit: Admit
     ) -> tuple[Receipt, list[str]]:
-        """Let the prepared second factor count; the recovery codes are told once."""
-        known = await self._look(stamp, id, admit)
+        """Activate the prepared second factor; returns the recovery codes, which are shown once."""
+        known = await self._load(stamp, id, admit)
         asked = await self._challenges.try_at(_enrolment(id), self._environment.now())
         if asked is None or asked.epoch != known.epoch:
             raise two_factor.nothing_to_confirm()
@@ -182,7 +180,7 @@ class SecondFactor:
 
         def work(uow: UnitOfWork) -> UUID:
             two_factor.confirm(uow, id, code, asked.code, recovery)
-            uow.activities.append(at_the_gate("ConfirmTwoFactor"))
+            uow.activities.append(access_activity("ConfirmTwoFactor"))
             return id
 
         async with (
@@ -196,14 +194,14 @@ class SecondFactor:
     async def disable(
         self, stamp: Stamp, id: UUID, form: two_factor.DisableTwoFactor, admit: Admit
     ) -> Receipt | None:
-        """Do without the second factor; None when a code was sent first."""
-        known = await self._look(stamp, id, admit)
+        """Disable the second factor. Returns None if a code was sent instead."""
+        known = await self._load(stamp, id, admit)
         require(known.method is not None, "already-done", "There is no second factor.")
         if form.code is None:
             if known.method not in two_factor.CHANNELS:
                 words = "Send a code of the app along, or one for recovery."
                 raise Invalid("code-needed", words, "/code")
-            await self._ask(stamp, id, _disabling(id))
+            await self._issue(stamp, id, _disabling(id))
             return None
         asked = await self._challenges.try_at(_disabling(id), self._environment.now())
         sent = asked.code if asked and asked.epoch == known.epoch else None
@@ -211,7 +209,7 @@ class SecondFactor:
 
         def work(uow: UnitOfWork) -> UUID:
             two_factor.disable(uow, id, code, sent)
-            uow.activities.append(at_the_gate("DisableTwoFactor"))
+            uow.activities.append(access_activity("DisableTwoFactor"))
             return id
 
         async with (
@@ -220,31 +218,31 @@ class SecondFactor:
         ):
             return await self._ledger.submit(work, stamp, admit=admit)
 
-    async def _look(self, stamp: Stamp, id: UUID, admit: Admit = admit_all) -> _Known:
-        def look(uow: UnitOfWork) -> _Known:
+    async def _load(self, stamp: Stamp, id: UUID, admit: Admit = admit_all) -> _AdminState:
+        def look(uow: UnitOfWork) -> _AdminState:
             admin = uow.read(AdminUser, id)
-            return _Known(admin.username, admin.epoch, admin.two_factor, current(uow))
+            return _AdminState(admin.username, admin.epoch, admin.two_factor, current(uow))
 
         return await self._ledger.read(look, stamp, admit)
 
-    async def _ask(
+    async def _issue(
         self, stamp: Stamp, id: UUID, name: str, epoch: int | None = None
     ) -> tuple[TwoFactorMethod, datetime]:
-        """Begin a challenge under a name, and send its code if it is of a kind that is sent."""
+        """Store a challenge under a name, and send its code if the method sends one."""
         now, code = self._environment.now(), two_factor.new_code(self._environment)
 
-        def look(uow: UnitOfWork) -> _Asked:
+        def look(uow: UnitOfWork) -> _Issued:
             admin = uow.read(AdminUser, id)
             if (method := admin.two_factor or admin.pending_factor) is None:
-                raise _over()
+                raise _void_challenge()
             since = admin.epoch if epoch is None else epoch
             waiting = Challenge(name, id, since, now + two_factor.LIFE)
             if (channel := two_factor.CHANNELS.get(method)) is None:
-                return _Asked(waiting, method)
+                return _Issued(waiting, method)
             self._sender.require(channel, uow)
-            known_by = two_factor.code_print(uow, admin, code)
+            known_by = two_factor.code_hash(uow, admin, code)
             to = two_factor.contact(uow, admin, method)
-            return _Asked(replace(waiting, code=known_by), method, to)
+            return _Issued(replace(waiting, code=known_by), method, to)
 
         asked = await self._ledger.read(look, stamp)
         if channel := two_factor.CHANNELS.get(asked.method):
@@ -266,6 +264,6 @@ def _disabling(id: UUID) -> str:
     return f"disabling by {id}"
 
 
-def _over() -> Unauthenticated:
+def _void_challenge() -> Unauthenticated:
     words = "This challenge was answered, is too old, or had too many wrong codes: log in again."
     return Unauthenticated("invalid-challenge", words)

@@ -1,4 +1,4 @@
-"""The security settings: one set for the whole service, read anew by every decision."""
+"""The security settings: one set for the whole service, read by every decision."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -16,7 +16,7 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import derived_id
 
 SETTINGS: Final = derived_id("security-settings")
-"""The one stream of all settings: the same for everybody, so that nobody makes it twice."""
+"""The one stream of the settings."""
 
 PASSWORD_LEAST: Final = 8
 PASSWORD_MOST: Final = 128
@@ -31,7 +31,7 @@ class TwoFactorMethod(StrEnum):
 
 
 class SecuritySettingsChanged(Event):
-    """Only what changed is set; the first of these says how everything stood at the beginning."""
+    """Holds changed fields only; the first event holds all defaults."""
 
     password_min_length: int | None = None
     password_require_uppercase: bool | None = None
@@ -65,16 +65,16 @@ class SecuritySettings(Aggregate):
 
     @property
     def idle(self) -> timedelta:
-        """How long a session may be left alone."""
+        """How long a session may be unused."""
         return timedelta(minutes=self.session_timeout)
 
     @property
     def lockout(self) -> timedelta:
-        """How long somebody waits who failed too often."""
+        """How long a lockout lasts."""
         return timedelta(minutes=self.lockout_duration)
 
     def admits(self, ip: str | None) -> bool:
-        """Whether an address may come in."""
+        """Return whether an address is allowed."""
         return admits(ip, self.ip_whitelist, self.ip_blacklist)
 
     @classmethod
@@ -89,25 +89,25 @@ DEFAULTS: Final = SecuritySettings(id=SETTINGS)
 
 
 def current(uow: UnitOfWork) -> SecuritySettings:
-    """The settings as they are at this decision."""
+    """Return the settings as of this decision."""
     return uow.find(SecuritySettings, SETTINGS) or DEFAULTS
 
 
 def require_address(uow: UnitOfWork, settings: SecuritySettings) -> None:
-    """Refuse a caller whose address is blocked."""
+    """Raise Forbidden (`ip-blocked`) if the caller's address is blocked."""
     if not settings.admits(uow.stamp.ip):
         raise Forbidden("ip-blocked", "Nobody is let in from this address.")
 
 
 def set_defaults(uow: UnitOfWork) -> None:
-    """Say how everything stands at the beginning, unless that was said."""
+    """Record the default settings, unless there are any."""
     if uow.find(SecuritySettings, SETTINGS) is None:
         uow.append(SecuritySettings, SETTINGS, [SecuritySettingsChanged.of(DEFAULTS)])
 
 
 class EditSecuritySettings(Patch[SecuritySettings]):
-    """Change how people get in; what is left out stays. Holds from the next request, in every
-    process. Nobody locks out the address that they ask from."""
+    """Change the security settings; omitted fields stay as they are. Takes effect with the next
+    request, in every process. Refuses lists that would block the caller's own address."""
 
     password_min_length: Annotated[
         int | None,

@@ -1,4 +1,4 @@
-"""Tokens that nobody can guess; the ledger knows each by its hash only."""
+"""Random tokens, of which the ledger stores only the hashes."""
 
 import hashlib
 from base64 import urlsafe_b64encode
@@ -11,10 +11,10 @@ TOKEN: Final = 32
 
 
 def token_hash(token: str) -> str:
-    """What the ledger knows a token by."""
+    """Return the hash under which the ledger stores a token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def new_token(environment: Environment) -> str:
-    """A token that nobody can guess."""
+    """Return a random token, base64url."""
     return urlsafe_b64encode(environment.random(TOKEN)).decode().rstrip("=")

@@ -1,4 +1,4 @@
-"""The second factor: the codes of an app, codes that were sent, and codes for recovery."""
+"""Second factor rules: codes of an app (TOTP), sent codes, and recovery codes."""
 
 import io
 from base64 import b32encode
@@ -36,9 +36,9 @@ SECRET: Final = 20
 """Bytes of an app's secret: the 160 bits of SHA-1 (RFC 4226, 4)."""
 PERIOD: Final = 30
 DRIFT: Final = 1
-"""Steps that a clock may be wrong by, either way."""
+"""Time steps that a clock may be off, either way."""
 LIFE: Final = timedelta(minutes=10)
-"""How long a challenge, and a code that was sent, may be answered."""
+"""Validity of a challenge and of a code that was sent."""
 RECOVERY_CODES: Final = 10
 CHANNELS: Final = {TwoFactorMethod.SMS: Channel.SMS, TwoFactorMethod.EMAIL: Channel.EMAIL}
 
@@ -46,28 +46,28 @@ Code = Annotated[SecretStr, Field(min_length=1, max_length=64)]
 
 
 class EnrolTwoFactor(Form):
-    """Prepare a second factor for oneself; without a method, the one of the security settings.
-    It counts once a code of it is confirmed."""
+    """Prepare a second factor for oneself; without a method, the one of the security settings. It
+    takes effect once a code of it is confirmed."""
 
     method: Annotated[TwoFactorMethod, Field(strict=False)] | None = None
 
 
 class ConfirmTwoFactor(Form):
-    """Show that the second factor works. Ends all sessions; the recovery codes are told once."""
+    """Confirm the second factor by a code. Ends all sessions; recovery codes are shown once."""
 
     code: Code
 
 
 class DisableTwoFactor(Form):
-    """Do without the second factor again, knowing a code of it or one for recovery. Without a
-    code, one is sent. Ends all sessions."""
+    """Disable one's second factor, given a code of it or a recovery code. Without a code, one is
+    sent. Ends all sessions."""
 
     code: Code | None = None
 
 
 class ResetTwoFactor(Command[AdminUser]):
-    """Take the second factor of an admin away, who has no more rights than the caller and has
-    lost it. Ends their sessions."""
+    """Remove the lost second factor of an admin with no more rights than the caller. Ends the
+    admin's sessions."""
 
     def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
         require_session(uow)
@@ -80,19 +80,19 @@ class ResetTwoFactor(Command[AdminUser]):
 
 
 class Accepted(Struct, frozen=True):
-    """A code that was right: the time step it belongs to, or the recovery code it was."""
+    """A correct code: its time step (app), or the hash of the recovery code."""
 
     step: int | None = None
     recovery: str | None = None
 
 
 def must_enrol(admin: AdminUser, settings: SecuritySettings) -> bool:
-    """Whether the settings ask for a second factor that the admin does not have."""
+    """Return whether the settings require a second factor that the admin does not have."""
     return settings.two_factor_required and admin.two_factor not in _enough(settings)
 
 
 def _enough(settings: SecuritySettings) -> Sequence[TwoFactorMethod]:
-    """An app is as good as whatever the settings ask for."""
+    """Return the sufficient methods: the one of the settings, and always an app."""
     return settings.two_factor_method, TwoFactorMethod.APP
 
 
@@ -113,19 +113,19 @@ def enrol(uow: UnitOfWork, id: UUID, method: TwoFactorMethod, secret: str | None
 def confirm(
     uow: UnitOfWork, id: UUID, code: str, sent: str | None, recovery: Sequence[str]
 ) -> None:
-    """Let the prepared second factor count, if the code is one of it."""
+    """Activate the prepared second factor, if the code is right."""
     admin = uow.read(AdminUser, id)
     if (method := admin.pending_factor) is None:
         raise nothing_to_confirm()
     if (accepted := _accepted(uow, admin, method, code, sent=sent, after=0)) is None:
         raise wrong_code()
-    uow.keep_secret(id, "recovery", " ".join(_print(uow, id, each) for each in recovery))
+    uow.keep_secret(id, "recovery", " ".join(_recovery_hash(uow, id, each) for each in recovery))
     close_sessions(admin, uow)
     uow.append(AdminUser, id, [AdminTwoFactorConfirmed(step=accepted.step or 0)])
 
 
 def disable(uow: UnitOfWork, id: UUID, code: str, sent: str | None) -> None:
-    """Do without the second factor, if the code is right."""
+    """Disable the second factor, if the code is right."""
     admin = uow.read(AdminUser, id)
     if check(uow, admin, code, sent) is None:
         raise wrong_code()
@@ -134,26 +134,27 @@ def disable(uow: UnitOfWork, id: UUID, code: str, sent: str | None) -> None:
 
 
 def check(uow: UnitOfWork, admin: AdminUser, code: str, sent: str | None) -> Accepted | None:
-    """What is right about a code, if anything. `sent` is the keyed hash of what was sent to be
-    answered; a time step of an app that was accepted before is not again."""
+    """Return how a code is correct, or None. `sent` is the keyed hash of the code that was sent; an
+    app's time step is accepted only once."""
     if admin.two_factor is None:
         return None
     if accepted := _accepted(uow, admin, admin.two_factor, code, sent=sent, after=admin.step):
         return accepted
-    tried = _print(uow, admin.id, code)
+    tried = _recovery_hash(uow, admin.id, code)
     found = [each for each in _recovery(uow, admin.id) if compare_digest(each, tried)]
     return Accepted(recovery=found[0]) if found else None
 
 
 def use_up(uow: UnitOfWork, admin: AdminUser, accepted: Accepted) -> None:
-    """A recovery code is one no more; whoever says so records an event as well."""
+    """Remove a recovery code that was used; the caller appends an event."""
     if accepted.recovery:
         left = [each for each in _recovery(uow, admin.id) if each != accepted.recovery]
         uow.keep_secret(admin.id, "recovery", " ".join(left))
 
 
 def contact(uow: UnitOfWork, admin: AdminUser, method: TwoFactorMethod) -> str:
-    """Where codes are sent to, in the clear; refused when that is not known."""
+    """Return the phone or e-mail that codes are sent to. Raises Refused (`no-phone`) if there is
+    none."""
     sealed = admin.phone if method is TwoFactorMethod.SMS else admin.email
     text: str | None = uow.reveal(admin.id, sealed)
     if text is None:
@@ -162,33 +163,33 @@ def contact(uow: UnitOfWork, admin: AdminUser, method: TwoFactorMethod) -> str:
 
 
 def plain(code: SecretStr) -> str:
-    """A code without the blanks and dashes that people read it by."""
+    """Return a code without blanks and dashes, in upper case."""
     return code.get_secret_value().replace(" ", "").replace("-", "").upper()
 
 
 def new_secret(environment: Environment) -> str:
-    """A secret for an app."""
+    """Return a new secret for an app, base32."""
     return b32encode(environment.random(SECRET)).decode()
 
 
 def new_code(environment: Environment) -> str:
-    """Six digits, to be sent."""
+    """Return a six-digit code to send."""
     return f"{int.from_bytes(environment.random(16)) % 10**6:06}"
 
 
 def new_recovery_codes(environment: Environment) -> list[str]:
-    """Codes of 80 bits each, in groups that can be read."""
+    """Return recovery codes of 80 bits each, in groups of four characters."""
     texts = [b32encode(environment.random(10)).decode() for _ in range(RECOVERY_CODES)]
     return ["-".join(text[at : at + 4] for at in range(0, 16, 4)) for text in texts]
 
 
 def uri(secret: str, username: str) -> str:
-    """What an app reads the secret from."""
+    """Return the otpauth URI from which an app reads the secret."""
     return TOTP(secret).provisioning_uri(name=username, issuer_name=ISSUER)
 
 
 def qr_svg(text: str) -> str:
-    """A picture of a text for a camera, as SVG."""
+    """Return the QR code of a text, as SVG."""
     picture = io.BytesIO()
     segno.make(text, error="m").save(picture, kind="svg", scale=4, xmldecl=False)
     return picture.getvalue().decode().strip()
@@ -212,7 +213,7 @@ def _accepted(
     after: int,
 ) -> Accepted | None:
     if method in CHANNELS:
-        return Accepted() if sent and compare_digest(sent, code_print(uow, admin, code)) else None
+        return Accepted() if sent and compare_digest(sent, code_hash(uow, admin, code)) else None
     secret = uow.unsealed(admin.id, "totp")
     assert secret is not None, "an app was enrolled, so there is its secret"
     now = int(uow.now.timestamp()) // PERIOD
@@ -223,12 +224,12 @@ def _accepted(
     return None
 
 
-def code_print(uow: UnitOfWork, admin: AdminUser, code: str) -> str:
-    """What a code that was sent is known by."""
+def code_hash(uow: UnitOfWork, admin: AdminUser, code: str) -> str:
+    """Return the keyed hash of a code that was sent."""
     return uow.fingerprint("code", f"{admin.id} {admin.epoch} {code}")
 
 
-def _print(uow: UnitOfWork, id: UUID, recovery: str) -> str:
+def _recovery_hash(uow: UnitOfWork, id: UUID, recovery: str) -> str:
     return uow.fingerprint("recovery", f"{id} {recovery.replace('-', '')}")
 
 
@@ -237,7 +238,7 @@ def _recovery(uow: UnitOfWork, id: UUID) -> list[str]:
 
 
 def forget(admin: AdminUser, uow: UnitOfWork) -> None:
-    """Empty what was kept for a second factor, and end the sessions."""
+    """Delete the stored second factor, and release the sessions."""
     uow.keep_sealed(admin.id, "totp", "")
     uow.keep_secret(admin.id, "recovery", "")
     close_sessions(admin, uow)

@@ -1,4 +1,4 @@
-"""A borrower's own access: sessions, in a stream beside that of the borrower's money."""
+"""A borrower's sessions, in a stream beside the user's."""
 
 from datetime import datetime
 from typing import Self, assert_never
@@ -11,16 +11,13 @@ from rim_ledger.values import derived_id
 
 
 def access_stream(user: UUID) -> UUID:
-    """The stream of a borrower's access; it shares the borrower's id."""
+    """Return the stream id of a borrower's access; the aggregate has the borrower's id."""
     return derived_id("customer-access", user)
 
 
-# Events: how a borrower comes in and goes out.
-
-
 class CustomerLoggedIn(Event):
-    """A code that was sent to the borrower's phone was right, and a session began. It is named by
-    the hash of its token. It ends at `expiresAt`, and at `idleAt` when it is left alone until
+    """The borrower logged in with a code that was sent to their phone, and a session began,
+    identified by the hash of its token. It ends at `expiresAt`, or at `idleAt` if unused until
     then."""
 
     user_id: UUID
@@ -41,7 +38,7 @@ class CustomerLoggedOut(Event):
 
 
 class CustomerSessionsEnded(Event):
-    """All of them, since the borrower was suspended, deleted or erased, or has another phone."""
+    """All sessions ended: the borrower was suspended, deleted or erased, or has another phone."""
 
 
 CustomerAccessEvent = CustomerSeen | CustomerLoggedOut | CustomerSessionsEnded
@@ -79,12 +76,12 @@ class CustomerAccess(Aggregate):
 
 
 def access_of(uow: UnitOfWork, user: UUID) -> CustomerAccess | None:
-    """The access of a borrower who has logged in before."""
+    """Return the access of a borrower; None if they never logged in."""
     return uow.find(CustomerAccess, access_stream(user))
 
 
 def end_sessions(uow: UnitOfWork, user: UUID) -> None:
-    """End every session of a borrower, at once and for good."""
+    """End all sessions of a borrower."""
     access = access_of(uow, user)
     if access and access.sessions:
         for session in access.sessions:
@@ -93,7 +90,7 @@ def end_sessions(uow: UnitOfWork, user: UUID) -> None:
 
 
 def log_out(uow: UnitOfWork, session: str) -> UUID:
-    """End the session that the borrower asks with; whose it was."""
+    """End the session of the request; return the borrower's id."""
     user = uow.stamp.customer
     assert user, "whoever is let in with a session is a borrower"
     uow.release("token", session)

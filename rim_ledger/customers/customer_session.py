@@ -1,4 +1,4 @@
-"""Which borrowers may come in, and what they may do then: with their own, and nothing else."""
+"""Which borrowers are admitted, and the rights they have."""
 
 from datetime import timedelta
 from typing import Final
@@ -6,18 +6,18 @@ from typing import Final
 from msgspec.structs import replace
 
 from rim_ledger.admin.security_settings import SecuritySettings
-from rim_ledger.admin.session import SIGHTINGS
+from rim_ledger.admin.session import USES_RECORDED
 from rim_ledger.customers.access import CustomerAccess, CustomerSeen, access_of, access_stream
 from rim_ledger.engine.aggregate import Actor
 from rim_ledger.engine.refusals import Unauthenticated
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.lending.user import User, UserStatus
 
-SILENCE: Final = timedelta(days=180)
-"""Who was not heard of for so long may have lost the phone's number to somebody else."""
+INACTIVE_AFTER: Final = timedelta(days=180)
+"""After so long without a sign of the borrower, the phone number may belong to someone else."""
 
 OWN_SESSION: Final[Right] = ("own", "session")
-"""What every borrower may do who has logged in, and no admin."""
+"""A right that every logged-in borrower has, and no admin."""
 OWN: Final[frozenset[Right]] = frozenset(
     {
         OWN_SESSION,
@@ -29,43 +29,43 @@ OWN: Final[frozenset[Right]] = frozenset(
         ("tickets", "write"),
     }
 )
-"""What the routes need that are open to borrowers. Others let none of them in."""
+"""The rights for routes that are open to borrowers."""
 
 
 def act_as(user: User, uow: UnitOfWork) -> None:
-    """Put a borrower into the stamp, by number. Where they ask from is left out: the log is for
-    ever, and what can be told of a person must be gone once they are erased."""
+    """Make a borrower the actor of the stamp, by number. Address and user agent are left out: the
+    log is permanent, and personal data must be gone once a borrower is erased."""
     actor = Actor(type="user", id=user.id, name=user.user_id)
     uow.stamp = replace(uow.stamp, actor=actor, ip=None, user_agent=None)
 
 
-def may_come_in(user: User) -> bool:
-    """Whether a borrower is let in at all."""
+def is_admitted(user: User) -> bool:
+    """Return whether a borrower is admitted at all."""
     return not user.gone and user.status is not UserStatus.SUSPENDED
 
 
-def is_silent(user: User, uow: UnitOfWork) -> bool:
-    """Whether nothing was heard of a borrower for so long that the phone may be another's by now:
-    neither a log-in nor a payment, nor has staff put the phone down or verified it."""
+def may_have_changed_hands(user: User, uow: UnitOfWork) -> bool:
+    """Return whether the phone number may have changed hands: for INACTIVE_AFTER there was
+    neither a log-in nor a payment, nor did staff enter or verify the phone."""
     access = access_of(uow, user.id)
     heard = max(user.heard_at, access.last_login) if access else user.heard_at
-    return uow.now - heard >= SILENCE
+    return uow.now - heard >= INACTIVE_AFTER
 
 
 def enter(
     uow: UnitOfWork, access: CustomerAccess, token_hash: str, settings: SecuritySettings
 ) -> None:
-    """Admit the borrower whose live session this is, and note now and then that it is used.
+    """Admit the borrower of a live session, and record from time to time that it is used.
 
-    Raises Unauthenticated when it is none any more.
+    Raises Unauthenticated if the session has ended.
     """
-    uow.activities.clear()  # The log of activities is about admins.
+    uow.activities.clear()  # The activity log is about admins.
     user, session = uow.read(User, access.id), access.sessions.get(token_hash)
     lives = session is not None and session.is_live(uow.now, settings.idle)
-    if session is None or not lives or not may_come_in(user):
+    if session is None or not lives or not is_admitted(user):
         raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
     act_as(user, uow)
     uow.rights = OWN
-    if uow.now >= session.seen_at + settings.idle / SIGHTINGS:
+    if uow.now >= session.seen_at + settings.idle / USES_RECORDED:
         used = CustomerSeen(session=token_hash, idle_at=uow.stamp.at + settings.idle)
         uow.append(CustomerAccess, access_stream(user.id), [used])

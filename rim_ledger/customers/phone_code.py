@@ -1,4 +1,4 @@
-"""How a borrower logs in: with a code that is sent to the phone, once."""
+"""Log-in of borrowers, with a one-time code that is sent to the phone."""
 
 import asyncio
 import logging
@@ -9,16 +9,16 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.admin.audit_actor import NOBODY
+from rim_ledger.admin.audit_actor import NO_ADMIN
 from rim_ledger.admin.challenge import Challenge, Challenges
-from rim_ledger.admin.login_throttle import LoginThrottle, TooManyAttempts, place_of
+from rim_ledger.admin.login_throttle import LoginThrottle, TooManyAttempts, address_block
 from rim_ledger.admin.second_factor import BODY
 from rim_ledger.admin.security_settings import SecuritySettings, current
 from rim_ledger.admin.session import SESSION
 from rim_ledger.admin.tokens import new_token, token_hash
 from rim_ledger.admin.two_factor import LIFE, Code, new_code, plain
 from rim_ledger.customers.access import CustomerAccess, CustomerLoggedIn, access_of, access_stream
-from rim_ledger.customers.customer_session import act_as, is_silent, may_come_in
+from rim_ledger.customers.customer_session import act_as, is_admitted, may_have_changed_hands
 from rim_ledger.delivery.port import Channel, Message
 from rim_ledger.delivery.sender import Sender
 from rim_ledger.engine.aggregate import Stamp
@@ -32,20 +32,20 @@ from rim_ledger.values import Phone
 
 SENT_MOST: Final = 5
 SENT_WITHIN: Final = timedelta(hours=1)
-"""How many codes are sent to one phone within which time; after that, one when the one before it
-has ended. A message costs money, and unasked ones are a nuisance; but whoever asks for them does
-not keep the owner of the phone out, who is sent them all."""
+"""Codes sent to one phone within a time span; after that, one whenever the last has expired. Each
+costs money, and unrequested ones annoy; but requests by others do not lock out the phone's owner,
+who receives every code."""
 ASKED_MOST: Final = 10 * SENT_MOST
-"""How many codes may be asked for from one address within that time."""
+"""Codes requested from one address within that time span."""
 TRIES: Final = 15
-"""Wrong tries after which a code is none, from all addresses together. From one address a phone can
-be tried as often as the security settings allow."""
+"""Wrong tries, from all addresses together, after which a code is void. From one address, the limit
+of the security settings applies."""
 
 log = logging.getLogger(__name__)
 
 
 class AskForCode(Form):
-    """Whose phone a code shall be sent to."""
+    """The phone to send a code to."""
 
     phone: Phone
 
@@ -58,7 +58,7 @@ class LogInWithCode(Form):
 
 
 class CustomerSession(Struct, frozen=True):
-    """A session. The token is told once; the ledger knows its hash only."""
+    """A session. The token is shown once; the ledger stores only its hash."""
 
     token: str
     expires_at: datetime
@@ -67,8 +67,8 @@ class CustomerSession(Struct, frozen=True):
 
 
 class PhoneCodes:
-    """Sends codes to phones, and opens sessions for them. What is answered, and what is done until
-    then, are the same whether the phone is known or not."""
+    """Sends codes to phones, and opens sessions for them. Answers and the work before them are the
+    same for known and unknown phones."""
 
     def __init__(
         self,
@@ -80,55 +80,55 @@ class PhoneCodes:
     ) -> None:
         self._ledger, self._attempts, self._challenges = ledger, attempts, challenges
         self._sender, self._environment = sender, environment
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._sending: set[asyncio.Task[None]] = set()
 
     async def send(self, stamp: Stamp, form: AskForCode) -> datetime:
-        """Send a code to a phone, if it is that of a borrower who may come in; the time at which
-        such a code ends.
+        """Send a code to the phone of an admitted borrower; return when the code expires, also for
+        an unknown phone.
 
-        Raises TooManyAttempts for an address that asked too often of late.
+        Raises TooManyAttempts for an address with too many recent requests.
         """
         now, code = self._environment.now(), new_code(self._environment)
 
         def look(uow: UnitOfWork) -> tuple[Challenge, bool]:
             self._sender.require(Channel.SMS, uow)
             phone, user = _find(uow, form.phone)
-            holder = user.id if user else NOBODY
-            printed = _print(uow, holder, phone, code)
-            return Challenge(_name(phone), holder, 0, now + LIFE, printed), user is not None
+            holder = user.id if user else NO_ADMIN
+            hashed = _code_hash(uow, holder, phone, code)
+            return Challenge(_key(phone), holder, 0, now + LIFE, hashed), user is not None
 
         waiting, known = await self._ledger.read(look, stamp)
-        if place := place_of(stamp.ip):
+        if place := address_block(stamp.ip):
             await self._attempts.note("codes from", place, ASKED_MOST, SENT_WITHIN)
         try:
             await self._attempts.note("code", form.phone, SENT_MOST, SENT_WITHIN)
         except TooManyAttempts:
             if ends := await self._challenges.waits_until(waiting.id, now):
-                return ends  # The code that was sent last is as good.
+                return ends  # The code that was sent last is still valid.
         await self._challenges.put(waiting, now)
         if known:
-            # Nobody waits for it: how long that takes would tell that there is somebody.
+            # Not awaited: the time it takes would reveal that the phone is known.
             task = asyncio.create_task(self._send(form.phone, code))
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
         return waiting.expires_at
 
     async def log_in(self, stamp: Stamp, form: LogInWithCode) -> CustomerSession:
-        """Open a session for whoever knows the code.
+        """Open a session for the right code.
 
         Raises Unauthenticated (`invalid-code`) whatever is at fault, and TooManyAttempts, without
-        a look at the code, after too many of those.
+        checking the code, after too many of those.
         """
         code, token = plain(form.code), new_token(self._environment)
         asked: Challenge | None = None
 
         def look_up(uow: UnitOfWork) -> tuple[SecuritySettings, str]:
-            return current(uow), _name(_find(uow, form.phone)[0])
+            return current(uow), _key(_find(uow, form.phone)[0])
 
         def accept(uow: UnitOfWork) -> User:
             phone, user = _find(uow, form.phone)
-            holder = user.id if user else NOBODY
-            right = _print(uow, holder, phone, code)
+            holder = user.id if user else NO_ADMIN
+            right = _code_hash(uow, holder, phone, code)
             sent = asked.code if asked and asked.code else ""
             if not compare_digest(right, sent) or user is None:
                 words = "This code is wrong, was used, or is too old."
@@ -140,11 +140,11 @@ class PhoneCodes:
             return opened.id, opened
 
         settings, name = await self._ledger.read(look_up, stamp)
-        here = f"{form.phone} {place_of(stamp.ip)}"
+        here = f"{form.phone} {address_block(stamp.ip)}"
         async with self._attempts.attempt(here, stamp.ip, settings) as attempt:
             asked = await self._challenges.try_at(name, self._environment.now(), TRIES)
             await self._ledger.read(accept, stamp)
-            # Whoever ends the challenge goes on: one code opens one session.
+            # Only one request can take the challenge: one code opens one session.
             if not await self._challenges.take(name):
                 asked = None
             _, opened = await self._ledger.decide(begin, stamp)
@@ -152,21 +152,21 @@ class PhoneCodes:
         return opened
 
     async def drain(self) -> None:
-        """Wait for the messages that are on their way."""
-        await asyncio.gather(*self._leaving)
+        """Wait for the messages that are being sent."""
+        await asyncio.gather(*self._sending)
 
     async def _send(self, phone: str, code: str) -> None:
         reference = str(self._environment.new_id())
         try:
             await self._sender.send(Message(Channel.SMS, phone, None, BODY.format(code), reference))
         except Exception as error:
-            # Whoever waits for it asks for another one.
+            # The borrower can request another code.
             log.warning("the code %s could not be sent: %s", reference, type(error).__name__)
 
 
 def begin_session(uow: UnitOfWork, user: User, token: str) -> CustomerSession:
-    """Begin a session of a borrower who has proved to be one. Sessions that have expired or are
-    too many end here."""
+    """Begin a session of an authenticated borrower. Sessions that have expired or are too many end
+    here."""
     act_as(user, uow)
     before, session, now = access_of(uow, user.id), token_hash(token), uow.stamp.at
     begun = CustomerLoggedIn(
@@ -185,17 +185,17 @@ def begin_session(uow: UnitOfWork, user: User, token: str) -> CustomerSession:
 
 
 def _find(uow: UnitOfWork, phone: str) -> tuple[str, User | None]:
-    """The keyed hash of a phone, and the borrower who may come in with it."""
+    """Return the keyed hash of a phone, and its borrower if one is admitted with it."""
     known_by = uow.fingerprint("phone", phone)
-    holder = uow.holder("user-phone", known_by) or NOBODY
+    holder = uow.holder("user-phone", known_by) or NO_ADMIN
     user = uow.find(User, holder)
-    admitted = user is not None and may_come_in(user) and not is_silent(user, uow)
+    admitted = user is not None and is_admitted(user) and not may_have_changed_hands(user, uow)
     return known_by, user if admitted else None
 
 
-def _name(phone: str) -> str:
+def _key(phone: str) -> str:
     return f"log-in by {phone}"
 
 
-def _print(uow: UnitOfWork, holder: UUID, phone: str, code: str) -> str:
+def _code_hash(uow: UnitOfWork, holder: UUID, phone: str, code: str) -> str:
     return uow.fingerprint("code", f"{holder} {phone} {code}")

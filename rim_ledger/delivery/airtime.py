@@ -1,4 +1,4 @@
-"""Airtime over HTTP: what a telco is told of a top-up, and what its words mean."""
+"""Airtime over HTTP: the request of a top-up, and the meaning of a telco's answer."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from rim_ledger.values import Network
 SERVER_ERROR: Final = 500
 TELCO_REFERENCE: Final = re.compile(r"[!-~]{1,120}")
 REASON: Final = re.compile(r"[a-z0-9-]{1,40}")
-"""A word for programs. Whatever else a telco writes may be about a person."""
+"""A machine-readable reason. Other text of a telco may be personal."""
 
 
 class TopUp(Struct, frozen=True):
@@ -28,8 +28,8 @@ class TopUp(Struct, frozen=True):
 
 
 class HttpTelco(HttpProvider):
-    """A telco. Only its own words on the very reference count; all else, such as the error page of
-    a proxy, leaves the outcome unknown."""
+    """A telco. Only its own answer about the very reference counts; anything else, such as a
+    proxy's error page, leaves the outcome unknown."""
 
     PATH = "/top-ups"
     BLOCKED = "The telco's address is blocked."
@@ -50,11 +50,11 @@ class HttpTelco(HttpProvider):
 
 
 def understood(said: Mapping[str, object]) -> Outcome | None:
-    """What a telco's words mean; None where they mean nothing."""
+    """Return the outcome of a telco's answer; None if it has no known meaning."""
     match said.get("status"):
         case "delivered":
-            told = _matching(TELCO_REFERENCE, said.get("telcoReference"))
-            return Outcome(Verdict.DELIVERED, reference=told)
+            telco_reference = _matching(TELCO_REFERENCE, said.get("telcoReference"))
+            return Outcome(Verdict.DELIVERED, reference=telco_reference)
         case "failed":
             word = _matching(REASON, said.get("reason"))
             return Outcome(Verdict.FAILED, f"The telco declined: {word or 'no reason given'}.")

@@ -1,4 +1,4 @@
-"""The circuit breaker: who keeps failing is called no more, until a test succeeds."""
+"""The circuit breaker: an integration that keeps failing is not called until a test succeeds."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.postgres.outage import OUTAGE
 from rim_ledger.system.integration import IntegrationTested, TestResult
-from rim_ledger.system.recovery import break_
+from rim_ledger.system.recovery import open_breaker
 
 FAILURES_MAX: Final = 5
-"""Calls that fail one after the other, without a success between them…"""
+"""Calls failed in a row…"""
 WITHIN: Final = timedelta(minutes=5)
-"""… in this time, and the breaker opens."""
+"""… within this time open the breaker."""
 KEPT: Final = timedelta(days=1)
 
 NOTE: Final = """
@@ -29,7 +29,7 @@ WITH old AS (DELETE FROM ledger.calls WHERE at <= %(forgotten)s)
 INSERT INTO ledger.calls (integration_id, at, failed)
 SELECT * FROM unnest(%(ids)s::uuid[], %(times)s::timestamptz[], %(failed)s::boolean[])"""
 
-# In a statement of its own, so that it counts what others have noted meanwhile.
+# A statement of its own, so that it counts concurrent inserts.
 COUNT: Final = """
 SELECT count(*) FROM ledger.calls
  WHERE integration_id = %(id)s AND failed AND at > greatest(%(since)s,
@@ -37,7 +37,7 @@ SELECT count(*) FROM ledger.calls
 
 
 class _Call(Struct, frozen=True):
-    """How a call went."""
+    """The result of a call."""
 
     integration: UUID
     at: datetime
@@ -45,8 +45,8 @@ class _Call(Struct, frozen=True):
 
 
 class Breaker:
-    """Counts in the database, so that all processes count together. Calls that end at about the
-    same time are noted with one statement: while it is on its way, the next ones gather."""
+    """Counts in the database, for all processes together. Calls that end at about the same time
+    share one statement: while it runs, the next ones gather."""
 
     def __init__(self, url: str, ledger: Ledger, environment: Environment) -> None:
         self._url, self._ledger, self._environment = url, ledger, environment
@@ -54,25 +54,25 @@ class Breaker:
         self._writing = asyncio.Lock()
 
     async def note(self, integration: UUID, *, failed: bool) -> None:
-        """Count a call, and put the integration out of use that failed too often."""
+        """Count a call, and put the integration out of use after too many failures."""
         self._waiting.append(_Call(integration, self._environment.now(), failed))
         async with self._writing:
             calls, self._waiting = self._waiting, []
-            # What a provider answered counts for more than that it is counted.
+            # The provider's answer matters more than counting it.
             with suppress(*OUTAGE, Unavailable):
                 for each, failures in await self._count(calls):
                     stamp = Stamp(at=self._environment.now(), actor=SYSTEM)
-                    await self._ledger.submit(break_(each, failures), stamp)
+                    await self._ledger.submit(open_breaker(each, failures), stamp)
 
     async def note_test(self, integration: UUID, found: IntegrationTested) -> None:
-        """A test that succeeded ends a row of failures; one that failed was no call."""
+        """A successful test ends a row of failures; a failed one does not count as a call."""
         if found.result is TestResult.SUCCESS:
             await self.note(integration, failed=False)
 
     async def _count(self, calls: Sequence[_Call]) -> list[tuple[UUID, int]]:
-        """Note calls; who failed too often since the last call that did not, and how often."""
+        """Record calls; return the integrations with too many failures in a row, and how many."""
         if not calls:
-            return []  # Somebody else has noted them along with their own.
+            return []  # Recorded by another call's statement.
         now = self._environment.now()
         noted = {
             "ids": [each.integration for each in calls],

@@ -1,4 +1,4 @@
-"""The door for providers that call us: no session, but a signature over every message."""
+"""Callbacks of providers, which are authenticated by a signature over each message."""
 
 from abc import abstractmethod
 from collections.abc import Container
@@ -18,18 +18,18 @@ from rim_ledger.system.credentials import API_SECRET, FORMER_SECRET
 from rim_ledger.system.integration import ApiIntegration, IntegrationStatus, IntegrationType
 from rim_ledger.values import moment
 
-NOBODYS: Final = "a secret that is tried where there is none, to take the same time"
-MAY_SPEAK: Final = (IntegrationStatus.ACTIVE, IntegrationStatus.ERROR)
-"""Whoever is called no more, because calls failed, is still heard of what it was asked before."""
+PLACEHOLDER: Final = "a secret that is tried where there is none, to take the same time"
+MAY_CALL_BACK: Final = (IntegrationStatus.ACTIVE, IntegrationStatus.ERROR)
+"""An integration in error is not called, but may still report on earlier requests."""
 
 
 class UnknownReference(Exception):
-    """There is no such thing, or none yet. No Refused, for a refusal would be kept as the answer
-    to this message; when the provider sends it again, the thing may be there."""
+    """The referenced thing does not exist, or not yet. Not a Refused, which would be stored as the
+    answer to this message: when the provider sends it again, the thing may exist."""
 
 
 class NotOurs(Exception):
-    """There is no such thing and never will be, so that nothing is to be sent again."""
+    """The referenced thing will never exist here, so the message need not be sent again."""
 
 
 def _own_time(value: Any) -> datetime | None:
@@ -37,14 +37,14 @@ def _own_time(value: Any) -> datetime | None:
 
 
 class ProviderForm(Form):
-    """What a provider says in its own words: what we do not know is passed over, as providers add
-    fields whenever they like. What we need is checked as in any form."""
+    """A provider's message. Unknown fields are ignored, since providers add fields at any time;
+    known ones are checked as in any form."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 class Callback(ProviderForm):
-    """What a provider tells of one thing that was asked of it, or that it did for us."""
+    """A provider's report on one request of ours, or on one payment."""
 
     ABOUT: ClassVar[type[Aggregate]]
 
@@ -58,39 +58,39 @@ class Callback(ProviderForm):
     ] = None
 
     def take(self, uow: UnitOfWork) -> UUID:
-        """Decide, with the provider's own time kept beside the events; the id of the thing."""
+        """Decide, with the provider's own time stored in the stamp; return the id of the thing."""
         uow.stamp = msgspec.structs.replace(uow.stamp, said_at=self.timestamp)
         return self.work(uow)
 
     @abstractmethod
     def work(self, uow: UnitOfWork) -> UUID:
-        """Decide on it, in the name of the provider that was admitted; the id of the thing.
+        """Decide as the authenticated provider; return the id of the thing.
 
-        Raises UnknownReference or NoneOfOurs where there is none.
+        Raises UnknownReference or NotOurs if there is none.
         """
 
 
-def stranger() -> Unauthenticated:
-    """The one answer to all who may not speak."""
+def unauthenticated() -> Unauthenticated:
+    """Return the one answer to every failed authentication."""
     return Unauthenticated("unauthenticated", "No active integration has signed this.")
 
 
 def enter(
     uow: UnitOfWork, id: UUID, message: SignedMessage, types: Container[IntegrationType]
 ) -> ApiIntegration:
-    """Admit an integration of one of these types by its signature: the decision is then made in
-    its name. While its secret is rotated, the former one counts as well.
+    """Authenticate an integration of one of these types by its signature, and make it the actor of
+    the decision. While its secret is rotated, the former one counts as well.
 
-    Raises Unauthenticated, in the same words whether the signature, the time, the integration,
-    its type or its standing is at fault.
+    Raises Unauthenticated, with the same message whether signature, time, integration, type or
+    status is at fault.
     """
     known = uow.find(ApiIntegration, id)
     secret, former = (uow.unsealed(id, each) for each in (API_SECRET, FORMER_SECRET))
     if known is None or not known.former_counts(uow.now):
         former = None
-    signed = [message.is_signed(each or NOBODYS, uow.now) and each for each in (secret, former)]
-    if not known or not any(signed) or known.type not in types or known.status not in MAY_SPEAK:
-        raise stranger()
+    signed = [message.is_signed(each or PLACEHOLDER, uow.now) and each for each in (secret, former)]
+    if not known or not any(signed) or known.type not in types or known.status not in MAY_CALL_BACK:
+        raise unauthenticated()
     actor = Actor(type="integration", id=known.id, name=known.name)
     uow.stamp = msgspec.structs.replace(uow.stamp, actor=actor)
     uow.rights = frozenset()
@@ -98,7 +98,7 @@ def enter(
 
 
 def speaker(uow: UnitOfWork) -> ApiIntegration:
-    """The integration that was admitted."""
+    """Return the authenticated integration."""
     admitted = uow.stamp.actor.id
     assert admitted is not None, "whoever speaks was admitted"
     return uow.read(ApiIntegration, admitted)

@@ -1,4 +1,4 @@
-"""Calls to providers: to an address that was looked at before, bounded in time and size."""
+"""Calls to providers: only to addresses that were checked, bounded in time and size."""
 
 import asyncio
 import json
@@ -18,31 +18,31 @@ from rim_ledger.engine.refusals import Invalid
 from rim_ledger.values import LOOPBACK
 
 CALL_TIMEOUT_SECONDS: Final = 5.0
-"""A call may take so long, from the look-up of the name to the end of the answer."""
+"""Limit of a call, from the DNS lookup to the end of the answer."""
 CONNECT_TIMEOUT_SECONDS: Final = 2.0
-"""So much of it has one address to accept the connection."""
+"""The part of it for a connection to one address."""
 ANSWER_MAX: Final = 64 * 1024
 
 PORTS: Final = {"https": 443, "http": 80, "smtps": 465, "smtp": 587}
-"""Where a provider listens, unless its address says otherwise."""
+"""Default ports."""
 
 NAT64: Final = IPv6Network("64:ff9b::/96")
 ISATAP: Final = (0x0000_5EFE, 0x0200_5EFE)
-"""What stands before an IPv4 address in the second half of an IPv6 one (RFC 5214)."""
-UNFIT: Final = tuple(
+"""Bits before the IPv4 address in an ISATAP interface identifier (RFC 5214)."""
+NOT_PUBLIC: Final = tuple(
     map(ip_network, ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24", "3fff::/20"))
 )
-"""Addresses of one cloud's own, of protocols, and of documents, which Python takes for public."""
+"""Special addresses (a cloud's own, protocols, documentation) that Python counts as global."""
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""The addresses of a host at a port. Raises OSError when there are none."""
+"""Returns the addresses of a host at a port. Raises OSError if there are none."""
 
-# Each call would be a line on standard error, with the address of the provider.
+# Otherwise each call logs the provider's URL on standard error.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class Blocked(Invalid):
-    """The address leads to where no provider is: this machine, its own network, a cloud's own."""
+    """The address is not public: this machine, its network, or a cloud's own."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -65,7 +65,7 @@ class NoAnswer(Exception):
 
 
 class Answer(Struct, frozen=True):
-    """What a provider answered; where it wants us to go instead, in its own spelling."""
+    """A provider's answer; `location` is the unparsed target of a redirect."""
 
     status: int
     body: bytes
@@ -73,7 +73,7 @@ class Answer(Struct, frozen=True):
 
 
 def object_in(body: bytes) -> dict[str, Any]:
-    """The JSON object that an answer is; an empty one when it is none."""
+    """Return the JSON object of an answer; an empty one if it is none."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
@@ -82,16 +82,16 @@ def object_in(body: bytes) -> dict[str, Any]:
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """The addresses of a host, as this machine knows them."""
+    """Return the addresses of a host, from this machine's resolver."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(address[0]) for *_, address in found]
 
 
 class Egress:
-    """The way out to providers. Each name is looked up once a call, every address that it leads
-    to is judged, and the connection goes to one of those: another answer later changes nothing.
-    Redirects are not followed, proxies of the environment are not used."""
+    """Outgoing connections to providers. Each name is resolved once per call, all its addresses are
+    checked, and one of those is connected to, so that a later DNS answer changes nothing. Redirects
+    are not followed, and proxies of the environment are not used."""
 
     def __init__(self, *, development: bool, resolve: Resolve = resolve) -> None:
         self._development, self._resolve = development, resolve
@@ -99,7 +99,8 @@ class Egress:
     async def call(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> Answer:
-        """Raises Blocked or Unreachable before anything is sent, NoAnswer after that."""
+        """Send a request. Raises Blocked or Unreachable before anything is sent, NoAnswer after
+        that."""
         addresses: Sequence[str] = ()
         try:
             async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
@@ -109,10 +110,10 @@ class Egress:
             raise NoAnswer("timeout") if addresses else Unreachable from None
 
     async def connect(self, url: str) -> socket.socket:
-        """A connection on which nothing is sent yet. Raises Blocked or Unreachable."""
+        """Return a connected socket. Raises Blocked or Unreachable."""
         for address in await self._addresses(url, local=self.is_local(url)):
             line = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-            line.settimeout(0)  # What is waited for is the loop's affair.
+            line.settimeout(0)  # The event loop does the waiting.
             there = address, _port(urlsplit(url))
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
@@ -127,18 +128,18 @@ class Egress:
         raise Unreachable
 
     def is_local(self, url: str) -> bool:
-        """Whether a URL means this machine, and may: in development nobody listens in here."""
+        """Return whether a URL means this machine, which is allowed in development only."""
         return self._development and urlsplit(url).hostname in LOOPBACK
 
     async def require_public(self, url: str, location: str) -> None:
-        """Blocked when a redirect leads anywhere but to the internet, in development as well."""
+        """Raise Blocked if a redirect leads to no public address, in development as well."""
         try:
             async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
                 await self._addresses(urljoin(url, location), local=False)
         except (Unreachable, TimeoutError):
-            return  # It leads nowhere at all.
+            return  # Its target does not exist.
         except ValueError:
-            raise Blocked from None  # It is no address, so nobody knows where it leads.
+            raise Blocked from None  # It is no valid address, so its target is unknown.
 
     async def _addresses(self, url: str, *, local: bool) -> Sequence[str]:
         parts = urlsplit(url)
@@ -170,7 +171,7 @@ class Egress:
                 pinned.geturl(),
                 headers={"host": parts.netloc, "accept-encoding": "identity", **headers},
                 content=body,
-                # The certificate must be that of the name, though the address is called.
+                # The certificate is that of the name, though the address is called.
                 extensions={"sni_hostname": parts.hostname, "timeout": timeout.as_dict()},
             )
             try:
@@ -184,7 +185,8 @@ class Egress:
 
 
 async def _exchange(request: httpx.Request) -> Answer:
-    """One request on a connection of its own: none is kept that was verified for another name."""
+    """Send one request on a connection of its own, so that none is reused that was verified for
+    another name."""
     async with httpx.AsyncHTTPTransport(verify=certificates(), trust_env=False) as transport:
         answer = await transport.handle_async_request(request)
         body, stream = b"", answer.stream
@@ -200,7 +202,7 @@ async def _exchange(request: httpx.Request) -> Answer:
 
 @cache
 def certificates() -> ssl.SSLContext:
-    """Whose certificates count. Reading them takes its time, so it is done once."""
+    """Return the trusted certificates. Loading them is slow, so it is done once."""
     return httpx.create_ssl_context()
 
 
@@ -209,17 +211,17 @@ def _port(parts: SplitResult) -> int:
 
 
 def _is_fit(address: str, *, local: bool) -> bool:
-    """Whether a provider may be at an address: on the internet, or on this machine if `local`."""
-    ip = _bare(ip_address(address.partition("%")[0]))
+    """Return whether a provider may have an address: a public one, or this machine if `local`."""
+    ip = _embedded_ipv4(ip_address(address.partition("%")[0]))
     if local and ip.is_loopback:
         return True
     sited = isinstance(ip, IPv6Address) and (ip.is_site_local or ip.teredo is not None)
-    unfit = any(ip in network for network in UNFIT)
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or sited or unfit)
+    special = any(ip in network for network in NOT_PUBLIC)
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or sited or special)
 
 
-def _bare(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """An IPv4 address that an IPv6 one only carries."""
+def _embedded_ipv4(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Return the IPv4 address that an IPv6 address embeds, or the address itself."""
     if isinstance(ip, IPv4Address):
         return ip
     carries = ip in NAT64 or int(ip) >> 32 & 0xFFFF_FFFF in ISATAP

@@ -1,4 +1,4 @@
-"""The endpoint of a provider: where it is, and the secrets that tell it who calls."""
+"""The endpoint of a provider: its URL, and the secrets that authenticate us."""
 
 from datetime import datetime
 from functools import partial
@@ -14,24 +14,24 @@ from rim_ledger.system.integration import ApiIntegration, IntegrationType
 
 
 class Endpoint(Struct, frozen=True):
-    """What it takes to call a provider, its secrets in the clear."""
+    """What a call to a provider needs, with secrets in the clear."""
 
     id: UUID
     name: str
     type: IntegrationType
     base_url: str
     sender: str
-    """Whom messages are from."""
+    """The sender of messages."""
     key: SecretStr | None
     secret: SecretStr | None
 
     @property
     def authorization(self) -> dict[str, str]:
-        """The header that tells the provider who calls."""
+        """The header that authenticates us."""
         return {"authorization": f"Bearer {self.key.get_secret_value()}"} if self.key else {}
 
     def headers(self, reference: str, body: bytes | None, now: datetime) -> dict[str, str]:
-        """Who calls, and what it is about; signed as callbacks are, with the secret."""
+        """Return the headers of a request; signed with the secret, as callbacks are."""
         headers = {"accept": "application/json", "idempotency-key": reference}
         if body is not None:
             headers["content-type"] = "application/json"
@@ -48,7 +48,7 @@ class Endpoint(Struct, frozen=True):
 
 
 def endpoint_of(uow: UnitOfWork, integration: ApiIntegration) -> Endpoint:
-    """The endpoint of an integration, as a decision knows it."""
+    """Return the endpoint of an integration, as of this decision."""
     uow.look_ahead(partial(uow.unsealed, integration.id, each) for each in (API_KEY, API_SECRET))
 
     def secret(purpose: str) -> SecretStr | None:

@@ -1,4 +1,4 @@
-"""Providers behind HTTP: what is sent is sent once, and asked about as often as it takes."""
+"""HTTP providers: a request is sent once, and its outcome can be queried any number of times."""
 
 import json
 from abc import ABC, abstractmethod
@@ -14,13 +14,12 @@ from rim_ledger.engine.environment import Environment
 
 
 class HttpProvider(ABC):
-    """Speaks for one integration: POST to its path, and GET of `path/{reference}`. A connection
-    that did not come about has carried nothing, and is tried again; a request that may have been
-    sent is never sent again."""
+    """Client of one integration: POST to its path, and GET of `path/{reference}`. A connection that
+    failed has sent nothing, and is retried; a request that may have been sent is never repeated."""
 
     PATH: ClassVar[str]
     BLOCKED: ClassVar[str]
-    """Why something failed whose provider has an address where none may be."""
+    """The reason of a failure due to a blocked address."""
     UNREACHED: ClassVar[str]
 
     def __init__(
@@ -32,12 +31,12 @@ class HttpProvider(ABC):
 
     @abstractmethod
     def content(self, order: Any) -> dict[str, str]:
-        """What the provider is told of an order, as JSON."""
+        """Return the JSON body for an order."""
 
     @abstractmethod
     def read(self, method: str, reference: str, answer: Answer) -> tuple[Outcome | None, bool]:
-        """What an answer means, if anything, and whether the provider is well. Raises Unreachable
-        where it certainly took nothing and may be tried again."""
+        """Return the outcome of an answer, if it has one, and whether the provider is healthy.
+        Raises Unreachable if it certainly accepted nothing and may be called again."""
 
     async def send(self, order: Any) -> Outcome:
         body = json.dumps(self.content(order)).encode()
@@ -60,16 +59,16 @@ class HttpProvider(ABC):
     async def _call(
         self, method: str, path: str, reference: str, body: bytes | None = None
     ) -> Outcome | None:
-        """One call, which the circuit breaker hears of; None without a usable answer."""
+        """Make one call, and report it to the circuit breaker. None without a usable answer."""
         url = self._endpoint.base_url.rstrip("/") + path
         headers = self._endpoint.headers(reference, body, self._environment.now())
         try:
             answer = await self._egress.call(method, url, headers, body)
-            outcome, well = self.read(method, reference, answer)
+            outcome, healthy = self.read(method, reference, answer)
         except NoAnswer:
-            outcome, well = None, False
+            outcome, healthy = None, False
         except (Blocked, Unreachable):
             await self._breaker.note(self._endpoint.id, failed=True)
             raise
-        await self._breaker.note(self._endpoint.id, failed=not well)
+        await self._breaker.note(self._endpoint.id, failed=not healthy)
         return outcome

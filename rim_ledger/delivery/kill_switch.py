@@ -1,6 +1,6 @@
-"""The one switch of all that leaves the house: airtime, messages, calls to providers.
+"""The kill switch of egress: airtime, messages, calls to providers.
 
-A store that was restored has it off, so that nothing goes out twice, until a person says so.
+It is off in a restored store, so that nothing is sent twice, until an admin switches it on.
 """
 
 from datetime import timedelta
@@ -18,17 +18,17 @@ from rim_ledger.values import Note, derived_id
 OUTBOUND: Final = derived_id("outbound")
 """The one stream of the switch."""
 LATER: Final = timedelta(minutes=1)
-"""How long until it is looked at again whether something may leave."""
+"""Time until deferred work checks the switch again."""
 
 
 class OutboundStopped(Event):
-    """Nothing leaves the house from now on."""
+    """Egress is stopped from now on."""
 
     reason: str
 
 
 class OutboundResumed(Event):
-    """What waits may leave, and what is asked for from now on."""
+    """Egress is allowed from now on, also for what waited."""
 
 
 OutboundEvent = OutboundStopped | OutboundResumed
@@ -54,32 +54,32 @@ class Outbound(Aggregate):
 
 
 def is_open(uow: UnitOfWork) -> bool:
-    """Whether anything may leave the house."""
+    """Return whether egress is allowed."""
     switch = uow.find(Outbound, OUTBOUND)
     return switch is None or switch.enabled
 
 
-def open_at_first(uow: UnitOfWork) -> None:
-    """Say that it is open at the beginning, unless something was said."""
+def set_outbound_default(uow: UnitOfWork) -> None:
+    """Record that egress is allowed, unless the switch was set before."""
     if uow.find(Outbound, OUTBOUND) is None:
         uow.append(Outbound, OUTBOUND, [OutboundResumed()])
 
 
 def require_open(uow: UnitOfWork) -> None:
-    """Refuse what would leave the house while nothing may."""
+    """Raise Refused (`outbound-stopped`) while egress is stopped."""
     if not is_open(uow):
         words = "Nothing leaves the house until POST /v1/outbound says so."
         raise Refused("outbound-stopped", words)
 
 
 class SwitchOutbound(Form):
-    """Stop all that leaves the house, or let it go again; what is so already stays so."""
+    """Stop egress, or allow it again; no effect if it is so already."""
 
     enabled: bool
     reason: Annotated[Note | None, Field(description="Why it is stopped.")] = None
 
     def work(self, uow: UnitOfWork) -> UUID:
-        """Decide on the one stream of the switch; its id."""
+        """Decide on the one stream of the switch; return its id."""
         before = is_open(uow)
         if before and not self.enabled:
             stopped = OutboundStopped(reason=self.reason or "Somebody stopped it.")

@@ -1,4 +1,4 @@
-"""The port that every provider stands behind, and the one verdict on what was handed to it."""
+"""The port of all providers, and the verdict on each delivery."""
 
 import logging
 from datetime import datetime, timedelta
@@ -14,13 +14,13 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 log = logging.getLogger(__name__)
 
 BATCH_MAX: Final = 100
-"""Messages that are in hand at once: so many may be in doubt when a process dies."""
+"""Messages in progress at once: so many may be in doubt after a crash."""
 SHARE: Final = 4
-"""A batch is no more than what may go out in such a part of a second."""
+"""A batch is at most what the rate allows in this fraction of a second."""
 
 
 class Channel(StrEnum):
-    """The way a message takes."""
+    """The channel of a message."""
 
     SMS = "sms"
     EMAIL = "email"
@@ -38,17 +38,17 @@ class Message(Struct, frozen=True):
 
 
 class Verdict(StrEnum):
-    """What is known of what was handed over: delivered, failed, or not known (yet)."""
+    """What is known of a delivery."""
 
     DELIVERED = "delivered"
     FAILED = "failed"
     """It certainly did not arrive."""
     ABSENT = "absent"
-    """The provider has not heard of the reference: failed, if it is no longer on its way."""
+    """The provider does not know the reference: failed, unless the request is still on its way."""
     ACCEPTED = "accepted"
-    """The provider took it, and has not said what became of it."""
+    """The provider accepted it, and has not reported its outcome."""
     UNKNOWN = "unknown"
-    """No reply, a server error, or words that mean nothing: it may have gone, and is never sent
+    """No reply, a server error, or an unknown answer: it may have been sent, and is never sent
     again."""
 
 
@@ -59,54 +59,54 @@ class Outcome(Struct, frozen=True):
     reason: str = ""
     reference: str | None = None
     times: int = 1
-    """How often the provider says so."""
+    """How often the provider says it delivered."""
 
 
 UNKNOWN: Final = Outcome(Verdict.UNKNOWN)
 
 
 class Provider(Protocol):
-    """Delivers one kind of thing, such as an e-mail or airtime. Each call ends by itself: within
-    half a minute from its turn, or three times as long where it tries three times."""
+    """Delivers one kind of order, such as an e-mail or airtime. Each call ends by itself within
+    half a minute, or three times as long with three attempts."""
 
     name: str
 
     async def send(self, order: Any) -> Outcome:
-        """Hand over what has a `reference` of its own, which is used once. Never raises for what
-        the provider did or did not say."""
+        """Send an order under its `reference`, which is used once. Never raises for the provider's
+        answer or silence."""
 
     async def query(self, reference: str) -> Outcome | None:
-        """What became of a reference, as far as the provider tells; None without an answer. Sends
-        nothing."""
+        """Return the outcome of a reference, as far as the provider tells; None without an answer.
+        Sends nothing."""
 
 
 class Lane(Struct, frozen=True, kw_only=True):
-    """The way to a provider, as a decision finds it, and how many may go out in a second."""
+    """The route to a provider as of a decision, and its rate per second."""
 
     name: str
     provider: Provider | None
     rate: int = 1
     integration: UUID | None = None
-    """The integration that the provider is, if it is one."""
+    """The integration of the provider, if it has one."""
     closed: Refused | Unavailable | None = None
-    """Why nothing may be handed over now, if so. Questions may still be asked…"""
+    """Why nothing may be sent now, if so. Queries are still allowed…"""
     given_up: bool = False
-    """… but who does not answer them will not be asked again."""
+    """… but if they stay unanswered, they are not repeated."""
     on_the_way: timedelta = timedelta(0)
-    """For so long it may still reach a provider that has not heard of it."""
+    """How long a request may still be on its way to a provider that does not know it."""
 
     @property
     def key(self) -> str:
-        """What tells it from all others: the processes keep to its rate together."""
+        """Identifies the lane: all processes share its rate."""
         return str(self.integration or self.name)
 
     @property
     def batch(self) -> int:
-        """How many go out at once; those after them wait for their time."""
+        """How many orders are sent at once."""
         return max(1, min(BATCH_MAX, self.rate // SHARE))
 
     async def send(self, order: Any) -> Outcome:
-        """Hand something over, once, unless the lane is closed."""
+        """Send an order once, unless the lane is closed."""
         if self.closed or not self.provider:
             return Outcome(Verdict.FAILED, str(self.closed))
         try:
@@ -116,7 +116,7 @@ class Lane(Struct, frozen=True, kw_only=True):
             return UNKNOWN
 
     async def query(self, reference: str, sent_at: datetime, now: datetime) -> Outcome | None:
-        """What became of what was in hand at a time; None while an answer may come."""
+        """Return the outcome of what was sent at a time; None while an answer may come."""
         if not self.provider:
             return UNKNOWN
         outcome = await self.provider.query(reference)
@@ -127,10 +127,10 @@ class Lane(Struct, frozen=True, kw_only=True):
 
 
 class Lanes(Protocol):
-    """The lanes to providers of messages, as a decision finds them."""
+    """The lanes to message providers, as of a decision."""
 
     def lane(self, channel: Channel, uow: UnitOfWork) -> Lane:
-        """The lane of a channel now."""
+        """Return the present lane of a channel."""
 
     def former(self, channel: Channel, integration: UUID | None, uow: UnitOfWork) -> Lane:
-        """The lane that a message took, whatever has become of it since."""
+        """Return the lane through which a message was sent, whatever its present state."""

@@ -1,4 +1,4 @@
-"""Trying whether a provider answers: one call, of whose answer only the status counts."""
+"""Test of a provider: one call, of whose answer only the status counts."""
 
 from contextlib import suppress
 from typing import Final
@@ -11,15 +11,15 @@ from rim_ledger.delivery.smtp import conversation
 from rim_ledger.system.integration import IntegrationTested, IntegrationType, TestResult
 
 OK: Final = range(200, 300)
-ELSEWHERE: Final = range(300, 400)
+REDIRECTS: Final = range(300, 400)
 
 
 async def probe(egress: Egress, endpoint: Endpoint) -> IntegrationTested:
-    """Call a provider once; of a mail server, be let in and leave again. Raises Blocked for an
-    address where no provider is, also when the provider sends us to one."""
+    """Call a provider once; at a mail server, log in and out. Raises Blocked if its address, or one
+    that it redirects to, is not public."""
     try:
         if endpoint.type is IntegrationType.EMAIL:
-            return await _greet(egress, endpoint)
+            return await _probe_smtp(egress, endpoint)
         answer = await egress.call("GET", endpoint.base_url, endpoint.authorization)
     except Unreachable:
         return _failed("unreachable")
@@ -27,13 +27,13 @@ async def probe(egress: Egress, endpoint: Endpoint) -> IntegrationTested:
         return _failed(error.reason)
     if answer.status in OK:
         return IntegrationTested(result=TestResult.SUCCESS)
-    if answer.status in ELSEWHERE and answer.location:
+    if answer.status in REDIRECTS and answer.location:
         await egress.require_public(endpoint.base_url, answer.location)
         return _failed("redirect")
     return _failed(f"status-{answer.status}")
 
 
-async def _greet(egress: Egress, endpoint: Endpoint) -> IntegrationTested:
+async def _probe_smtp(egress: Egress, endpoint: Endpoint) -> IntegrationTested:
     async with conversation(egress, endpoint, CALL_TIMEOUT_SECONDS) as server:
         with suppress(SMTPException, OSError):
             await server.quit()

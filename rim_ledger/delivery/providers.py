@@ -1,4 +1,4 @@
-"""Who delivers what: the integration that is active for it, or what this installation has."""
+"""The provider of each channel or network: an active integration, or the installation's own."""
 
 import asyncio
 from collections import defaultdict
@@ -33,12 +33,12 @@ RATES: Final[Mapping[Channel, str]] = {
     Channel.EMAIL: "emailPerSecond",
 }
 ON_THE_WAY: Final = timedelta(minutes=2)
-"""What delays a request may delay it so long; and a provider may have it before it says so."""
+"""How long a proxy may delay a request, or a provider its knowledge of it."""
 
 
 class Providers:
-    """The providers of an installation. Where no integration is active, messages go to `outbox`
-    and airtime through `telco`, if there are such."""
+    """The providers of an installation. Without an active integration, messages go to `outbox` and
+    airtime through `telco`, if there are such."""
 
     def __init__(
         self,
@@ -61,11 +61,11 @@ class Providers:
         )
 
     def lane(self, channel: Channel, uow: UnitOfWork) -> Lane:
-        """The lane through the channel's integration, closed while that is in error."""
+        """Return the lane through the channel's integration, closed while that is in error."""
         return self.former(channel, uow.holder(SERVES, channel), uow)
 
     def former(self, channel: Channel, integration: UUID | None, uow: UnitOfWork) -> Lane:
-        """The lane of messages through an integration, closed unless that is active."""
+        """Return the lane of messages through an integration, closed unless that is active."""
         usual = setting(uow, "notifications", RATES[channel])
         if integration is None:
             none = Refused("no-sender", f"No provider of {channel} messages is connected.")
@@ -75,7 +75,7 @@ class Providers:
         return self._through(integration, words, uow, usual)
 
     def airtime(self, integration: UUID | None, uow: UnitOfWork) -> Lane:
-        """The lane of airtime through an integration, closed unless that is active."""
+        """Return the lane of airtime through an integration, closed unless that is active."""
         if integration is None:
             name = self.telco.name if self.telco else "none"
             closed = None if self.telco else Refused("no-sender", "No telco is connected.")
@@ -83,8 +83,7 @@ class Providers:
         return self._through(integration, "The network's provider is out of use.", uow)
 
     async def test(self, endpoint: Endpoint) -> IntegrationTested:
-        """Try whether a provider answers; the circuit breaker hears of a success. Raises
-        Blocked."""
+        """Test a provider, and report a success to the circuit breaker. Raises Blocked."""
         found = await probe(self.egress, endpoint)
         await self._breaker.note_test(endpoint.id, found)
         return found

@@ -1,4 +1,4 @@
-"""The one retry: of what certainly had no effect, such as a connection that did not come about."""
+"""Retry of calls that certainly had no effect, such as a failed connection."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,15 +9,14 @@ from rim_ledger.delivery.egress import Unreachable
 from rim_ledger.engine.environment import Environment
 
 WAITS_SECONDS: Final = (0.2, 0.8)
-"""Before the second and the third try, half as long at least and as long at most: not all callers
-wait equally long."""
+"""Before the second and third attempt, times a random factor from 0.5 to 1."""
 
 T = TypeVar("T")
 
 
 async def retried(attempt: Callable[[], Awaitable[T]], environment: Environment) -> T:
-    """What comes of an attempt, which is made three times at most. Raises Unreachable, where the
-    last one did, and at once whatever else is raised."""
+    """Return the result of an attempt, which is made up to three times. Raises Unreachable if the
+    last one does, and any other exception at once."""
     for wait in WAITS_SECONDS:
         with suppress(Unreachable):
             return await attempt()

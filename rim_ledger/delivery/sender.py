@@ -1,4 +1,4 @@
-"""Messages to people who wait for them: one by one, and none while nothing may leave."""
+"""Messages that a caller waits for: sent one by one, and none while egress is stopped."""
 
 from functools import partial
 
@@ -12,29 +12,28 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 
 
 class OutcomeUnknown(Unavailable):
-    """A message was being handed over when the provider fell silent: it may have gone."""
+    """The provider fell silent during a send: the message may have been sent."""
 
     def __init__(self) -> None:
         super().__init__("not-sent", "Nobody knows whether the message went.")
 
 
 class Sender:
-    """Asks the one switch, and who delivers, before each message."""
+    """Checks the kill switch and the lane before each message."""
 
     def __init__(self, providers: Lanes, ledger: Ledger, environment: Environment) -> None:
         self.providers, self._ledger, self._environment = providers, ledger, environment
 
     def require(self, channel: Channel, uow: UnitOfWork) -> None:
-        """Refuse (`outbound-stopped`, `no-sender`), or Unavailable (`sender-out-of-use`), where
-        messages of this kind cannot go out, so that nothing is decided that only a message would
-        complete."""
+        """Raise Refused (`outbound-stopped`, `no-sender`) or Unavailable (`sender-out-of-use`) if
+        the channel cannot send, so that nothing is decided that depends on a message."""
         self._open_lane(channel, uow)
 
     async def send(self, message: Message) -> None:
-        """Hand one message over.
+        """Send one message.
 
-        Raises what `require` does, Unavailable (`not-sent`) when it certainly did not go, and
-        Unclear when nobody knows.
+        Raises what `require` does, Unavailable (`not-sent`) if it was certainly not sent, and
+        OutcomeUnknown if that is not known.
         """
         look = partial(self._open_lane, message.channel)
         lane = await self._ledger.read(look, Stamp(at=self._environment.now(), actor=SYSTEM))

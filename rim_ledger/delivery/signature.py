@@ -1,4 +1,4 @@
-"""Standard Webhooks: an HMAC over its id, its time and its body tells who sent a message."""
+"""Standard Webhooks: an HMAC over id, time and body authenticates a message."""
 
 import binascii
 import hashlib
@@ -12,14 +12,14 @@ from msgspec import Struct
 
 PREFIX: Final = "whsec_"
 TOLERANCE_SECONDS: Final = 300
-"""A message may be so much older or newer than now."""
+"""How much older or newer than now a message may be."""
 
 ID: Final = re.compile(r"[!-~]{1,255}")
 TIME: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
 class SignedMessage(Struct, frozen=True):
-    """What came: the three headers as they are, and the body to the byte."""
+    """The three headers and the body, as received."""
 
     id: str
     timestamp: str
@@ -27,7 +27,7 @@ class SignedMessage(Struct, frozen=True):
     body: bytes
 
     def is_signed(self, secret: str, now: datetime) -> bool:
-        """Whether somebody who knows the secret sent this, within five minutes of now."""
+        """Return whether this was signed with the secret, within five minutes of now."""
         if not (ID.fullmatch(self.id) and TIME.fullmatch(self.timestamp)):
             return False
         wanted = sign(secret, self.id, self.timestamp, self.body).encode()
@@ -37,16 +37,17 @@ class SignedMessage(Struct, frozen=True):
 
 
 def sign(secret: str, id: str, timestamp: str, body: bytes) -> str:
-    """The signature of a message, as the header `webhook-signature` has it."""
+    """Return the signature of a message, as in the header `webhook-signature`."""
     words = f"{id}.{timestamp}.".encode() + body
     digest = hmac.new(signing_key(secret), words, hashlib.sha256).digest()
     return f"v1,{b64encode(digest).decode()}"
 
 
 def signing_key(secret: str) -> bytes:
-    """The bytes to sign with: what follows `whsec_` is base64, any other secret is taken as it is.
+    """Return the signing key: after the prefix `whsec_` it is base64, any other secret is used as
+    it is.
 
-    Raises ValueError when there is no base64 after the prefix.
+    Raises ValueError if what follows the prefix is not base64.
     """
     if not secret.startswith(PREFIX):
         return secret.encode()

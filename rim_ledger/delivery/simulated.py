@@ -1,4 +1,4 @@
-"""Providers that reach nobody: a telco that answers by the phone, and an outbox that is a file."""
+"""Simulated providers: a telco that answers by the phone number, and an outbox file."""
 
 import asyncio
 import json
@@ -15,14 +15,14 @@ from rim_ledger.engine.environment import Environment
 from rim_ledger.postgres.outage import OUTAGE
 
 FAILS: Final = "9001"
-SILENT_BUT_DELIVERED: Final = "9002"
-SILENT: Final = "9003"
+DELIVERED_UNANSWERED: Final = "9002"
+UNANSWERED: Final = "9003"
 TWICE: Final = "9004"
 
 
 class SimulatedTelco:
-    """Answers by the last four digits of the phone, and keeps a book of its own deliveries:
-    one row in `ledger.simulated_top_ups` for each time that airtime would have been sent."""
+    """Answers by the last four digits of the phone, and records its own deliveries: one row in
+    `ledger.simulated_top_ups` for each time that airtime would have been sent."""
 
     name = "simulated"
 
@@ -33,7 +33,7 @@ class SimulatedTelco:
         ending = order.phone[-4:]
         if ending == FAILS:
             return Outcome(Verdict.FAILED, "The telco declined the number.")
-        if ending == SILENT:
+        if ending == UNANSWERED:
             return UNKNOWN
         try:
             async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
@@ -44,7 +44,7 @@ class SimulatedTelco:
                 )
         except OUTAGE:
             return UNKNOWN
-        if ending == SILENT_BUT_DELIVERED:
+        if ending == DELIVERED_UNANSWERED:
             return UNKNOWN
         return self._delivered(order.reference, times=2 if ending == TWICE else 1)
 
@@ -66,7 +66,7 @@ class SimulatedTelco:
 
 
 class Outbox:
-    """Delivers no message: appends each to a file, a line of JSON each."""
+    """Appends each message to a file, one JSON object per line."""
 
     name = "outbox"
 
@@ -99,7 +99,7 @@ class Outbox:
         return False
 
     def _append(self, line: dict[str, Any]) -> None:
-        """In one write to the end of the file, so that processes never mix their lines."""
+        """Append with one write, so that processes never mix their lines."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:

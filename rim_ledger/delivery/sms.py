@@ -1,4 +1,4 @@
-"""SMS over HTTP: what a gateway is told, and what its answers mean."""
+"""SMS over HTTP: the request, and the meaning of a gateway's answers."""
 
 from typing import Final
 
@@ -9,11 +9,11 @@ from rim_ledger.delivery.port import UNKNOWN, Message, Outcome, Verdict
 TAKEN: Final = range(200, 300)
 REFUSED: Final = range(400, 500)
 UNSURE: Final = (408, 409)
-"""A request that timed out at the provider, or that it has under this reference already."""
+"""A timeout at the provider, or a reference that it knows already."""
 NOT_FOUND: Final = 404
 BUSY: Final = 429
-ABOUT_US: Final = (401, 402, 403, NOT_FOUND, 405, 408, BUSY)
-"""Not about this message: no other would fare better."""
+NOT_ABOUT_MESSAGE: Final = (401, 402, 403, NOT_FOUND, 405, 408, BUSY)
+"""Not about this message: any other would fail as well."""
 NOT_TAKEN: Final = "The SMS provider did not take the message."
 DECLINED: Final = "The provider says that it failed."
 WORDS: Final = {
@@ -25,7 +25,7 @@ WORDS: Final = {
 
 
 class SmsGateway(HttpProvider):
-    """A gateway that is told a message once under its reference."""
+    """A gateway that accepts a message once per reference."""
 
     PATH = "/messages"
     BLOCKED = UNREACHED = NOT_TAKEN
@@ -39,18 +39,18 @@ class SmsGateway(HttpProvider):
         }
 
     def read(self, method: str, reference: str, answer: Answer) -> tuple[Outcome | None, bool]:
-        status, well = answer.status, _is_well(answer.status)
+        status, healthy = answer.status, _is_healthy(answer.status)
         if method == "GET":
             if status == NOT_FOUND:
                 return Outcome(Verdict.ABSENT), True
             word = str(object_in(answer.body).get("status"))
-            return (WORDS.get(word, UNKNOWN) if status in TAKEN else None), well
+            return (WORDS.get(word, UNKNOWN) if status in TAKEN else None), healthy
         if status == BUSY:
             raise Unreachable
         if status in REFUSED and status not in UNSURE:
-            return Outcome(Verdict.FAILED, NOT_TAKEN), well
-        return (Outcome(Verdict.ACCEPTED) if status in TAKEN else None), well
+            return Outcome(Verdict.FAILED, NOT_TAKEN), healthy
+        return (Outcome(Verdict.ACCEPTED) if status in TAKEN else None), healthy
 
 
-def _is_well(status: int) -> bool:
-    return status in (*TAKEN, *REFUSED) and status not in ABOUT_US
+def _is_healthy(status: int) -> bool:
+    return status in (*TAKEN, *REFUSED) and status not in NOT_ABOUT_MESSAGE

@@ -1,4 +1,4 @@
-"""E-mails over SMTP. What was handed over cannot be asked about afterwards: SMTP knows no such."""
+"""E-mails over SMTP, which cannot be queried afterwards."""
 
 import asyncio
 import ssl
@@ -31,22 +31,21 @@ from rim_ledger.engine.environment import Environment
 from rim_ledger.notifications.sms_text import on_one_line
 
 STEP_TIMEOUT_SECONDS: Final = 9.0
-"""Each may take as long: to be let in, to name both sides, and to hand over the message."""
+"""Limit of each step: connecting and logging in, the envelope, and the message."""
 QUIT_TIMEOUT_SECONDS: Final = 1.0
-"""For the good-bye: by then the server has the message."""
+"""Limit of QUIT: the server has the message by then."""
 AT_ONCE: Final = 8
-"""Conversations with a server at once in this process; it has only so many lines."""
+"""Sessions per server and process, since a server limits its connections."""
 LATER: Final = range(400, 500)
-"""What a server says that may say otherwise in a moment."""
+"""Replies of temporary failures."""
 CLOSING: Final = 421
-"""What a server says that goes away, whatever it was asked."""
+"""The reply of a server that shuts down."""
 REFUSED: Final = range(400, 600)
 NOT_TAKEN: Final = Outcome(Verdict.FAILED, "The mail server did not take the message.")
 
 
 class SmtpServer:
-    """Speaks for one integration. On its way to the server a message is encrypted, but to this
-    machine itself."""
+    """Client of one integration. Messages are encrypted on the way, except to this machine."""
 
     def __init__(
         self,
@@ -61,25 +60,25 @@ class SmtpServer:
         self._environment, self._conversations = environment, conversations
 
     async def send(self, order: Message) -> Outcome:
-        """Failed when the server says no, or was not reached or said "not now" three times; unknown
-        when it falls silent once the message itself was begun."""
+        """Failed if the server refuses, or is unreachable or temporarily failing three times;
+        unknown if the connection breaks after the message itself was begun."""
         try:
-            to = _told(order.to)
+            to = _ascii_address(order.to)
             mail = self._mail(order, to).as_bytes(policy=WIRE)
-        except ValueError:  # It is no address that a server could be told.
+        except ValueError:  # No valid address for a server.
             return NOT_TAKEN
         with suppress(Unreachable):
             return await retried(partial(self._converse, to, mail), self._environment)
         return NOT_TAKEN
 
     async def query(self, reference: str) -> Outcome:
-        """Nobody tells."""
+        """SMTP has no queries."""
         return UNKNOWN
 
     async def _converse(self, to: str, mail: bytes) -> Outcome:
-        """One conversation, which the circuit breaker hears of; but a server that does not want
-        this one message is well. Raises Unreachable when the server certainly has nothing and may
-        be tried again."""
+        """Run one SMTP session, and report it to the circuit breaker; a refusal of this one message
+        is not a failure of the server. Raises Unreachable if the server certainly has nothing and
+        may be tried again."""
         try:
             async with (
                 self._conversations,
@@ -87,8 +86,8 @@ class SmtpServer:
             ):
                 outcome = await self._hand_over(server, to, mail)
         except (Blocked, Unreachable, NoAnswer, SMTPException, OSError) as refusal:
-            await self._breaker.note(self._endpoint.id, failed=not _is_about_one(refusal))
-            if _passes(refusal):
+            await self._breaker.note(self._endpoint.id, failed=not _is_about_message(refusal))
+            if _is_temporary(refusal):
                 raise Unreachable from None
             return NOT_TAKEN
         await self._breaker.note(self._endpoint.id, failed=outcome == UNKNOWN)
@@ -114,11 +113,11 @@ class SmtpServer:
         mail["From"], mail["To"] = sender, to
         mail["Subject"] = on_one_line(message.subject or "")
         mail["Date"] = format_datetime(self._environment.now())
-        # A server that gets the same reference again may know it by this.
+        # A server can recognise a repeated reference by this.
         mail["Message-ID"] = f"<{message.reference}@{sender.rpartition('@')[2]}>"
         mail["Auto-Submitted"] = "auto-generated"
         kind = "html" if message.html else "plain"
-        # Not every server on the way takes eight bits.
+        # Not every relay accepts eight bits.
         mail.set_content(message.body, subtype=kind, cte="quoted-printable")
         return mail
 
@@ -127,10 +126,9 @@ class SmtpServer:
 async def conversation(
     way: Egress, endpoint: Endpoint, timeout_seconds: float
 ) -> AsyncIterator[SMTP]:
-    """A conversation with a server that has let us in, within so many seconds; each later step
-    may take as long again.
+    """Open an SMTP session and log in within so many seconds; each later step may take as long.
 
-    Raises Blocked or Unreachable without a connection, and NoAnswer when it did not let us in.
+    Raises Blocked or Unreachable without a connection, and NoAnswer if the log-in failed.
     """
     url, parts = endpoint.base_url, urlsplit(endpoint.base_url)
     client: SMTP | None = None
@@ -138,7 +136,7 @@ async def conversation(
         try:
             async with asyncio.timeout(timeout_seconds):
                 client = SMTP(
-                    # The certificate must be that of the name, though an address is called.
+                    # The certificate is that of the name, though an address is called.
                     hostname=parts.hostname,
                     sock=await way.connect(url),
                     use_tls=parts.scheme == "smtps",
@@ -163,7 +161,7 @@ async def conversation(
 
 
 async def _encrypt(client: SMTP) -> None:
-    """Go on encrypted. Nobody is told anything by a server that cannot."""
+    """Start TLS. Raises NoAnswer if the server has none."""
     await client.ehlo()
     if not client.supports_extension("starttls"):
         raise NoAnswer("no-tls")
@@ -171,7 +169,7 @@ async def _encrypt(client: SMTP) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """One word of ours for what went wrong; the server's own may tell who we are."""
+    """Return our one-word reason; the server's text may reveal who we are."""
     match error:
         case SMTPAuthenticationError() if error.code not in LATER:
             return "log-in-refused"
@@ -182,16 +180,16 @@ def _reason(error: Exception) -> str:
     return "tls" if isinstance(error.__cause__ or error, ssl.SSLError) else "broken"
 
 
-def _told(address: str) -> str:
-    """An address as every server understands it. Raises ValueError if there is no such."""
+def _ascii_address(address: str) -> str:
+    """Return the ASCII form of an address. Raises ValueError if there is none."""
     known = email_validator.validate_email(address, check_deliverability=False).ascii_email
     if known is None:
         raise ValueError("no server without SMTPUTF8 can be told this address")
     return known
 
 
-def _passes(refusal: Exception) -> bool:
-    """Whether it may be otherwise in a moment."""
+def _is_temporary(refusal: Exception) -> bool:
+    """Return whether a later attempt may succeed."""
     match refusal:
         case Unreachable():
             return True
@@ -202,8 +200,8 @@ def _passes(refusal: Exception) -> bool:
     return False
 
 
-def _is_about_one(refusal: Exception) -> bool:
-    """Whether the server would take another message."""
+def _is_about_message(refusal: Exception) -> bool:
+    """Return whether the server would accept another message."""
     match refusal:
         case SMTPRecipientRefused() | SMTPDataError():
             return refusal.code != CLOSING

@@ -1,7 +1,7 @@
-"""The one worker: what a decision took in hand goes to its provider, outside of any decision.
+"""The delivery worker: sends what a decision has taken, outside of any decision.
 
-It is in hand before the provider hears of it, and what became of it is recorded by one decision. So
-a process that dies leaves no doubt about what is in doubt: that is asked about, and never sent.
+An order is marked as taken before its provider is called, and one decision records its outcome. So
+after a crash it is known what is in doubt: that is queried, and never sent blindly.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 from rim_ledger.delivery.port import Lane, Outcome
 from rim_ledger.engine.environment import Environment
 
-# The next time is taken by whoever asks first, so nobody waits for anybody but for the rate.
+# Each call reserves the next slot, so senders wait for the rate only.
 PACE: Final = """
 INSERT INTO ledger.paces AS p VALUES (%(provider)s, clock_timestamp() + %(takes)s * interval '1 s')
 ON CONFLICT (provider) DO UPDATE
@@ -25,24 +25,24 @@ RETURNING extract(epoch FROM free_at - clock_timestamp())::float8 - %(takes)s"""
 
 T = TypeVar("T")
 Outcomes = dict[UUID, Outcome]
-"""What became of what was in hand, where that is clear."""
+"""Outcomes by id, where they are clear."""
 
 
-class InHand(Struct, frozen=True, kw_only=True):
-    """Something in hand, and the lane that it takes."""
+class Delivery(Struct, frozen=True, kw_only=True):
+    """An order that was taken, and its lane."""
 
     id: UUID
-    """Whose stream is told what became of it."""
+    """The stream that records the outcome."""
     reference: str
     lane: Lane
     taken_at: datetime
     order: Any = None
-    """What there is to send; without it, somebody may have sent it, and the provider is asked."""
+    """What to send; None if it may have been sent already: then the provider is queried."""
     withheld: Outcome | None = None
-    """What becomes of it without any provider, if so."""
+    """The outcome if it is not to be sent."""
 
     async def outcome(self, now: datetime) -> Outcome | None:
-        """What becomes of it; None while an answer may come."""
+        """Send or query; return the outcome, None while an answer may come."""
         if self.withheld:
             return self.withheld
         if self.order is not None:
@@ -50,41 +50,40 @@ class InHand(Struct, frozen=True, kw_only=True):
         return await self.lane.query(self.reference, self.taken_at, now)
 
 
-async def deliver(url: str, items: Sequence[InHand], environment: Environment) -> Outcomes:
-    """Send or ask about what is in hand, in batches, each lane at its rate and beside the others:
-    all processes keep to the rate of a lane together."""
+async def deliver(url: str, items: Sequence[Delivery], environment: Environment) -> Outcomes:
+    """Send or query orders in batches, the lanes concurrently; all processes share the rate of a
+    lane."""
     keys = {each.lane.key for each in items}
     lanes = [[each for each in items if each.lane.key == key] for key in keys]
-    done = await all_of(_along(url, own, environment) for own in lanes)
+    done = await all_of(_deliver_lane(url, own, environment) for own in lanes)
     return {id_: outcome for each in done for id_, outcome in each.items()}
 
 
-async def outcomes_of(items: Sequence[InHand], environment: Environment) -> list[Outcome | None]:
-    """What becomes of what is in hand, all at once."""
+async def outcomes_of(items: Sequence[Delivery], environment: Environment) -> list[Outcome | None]:
+    """Return the outcomes of orders, sent or queried concurrently."""
     return await all_of(each.outcome(environment.now()) for each in items)
 
 
 async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of works that go on side by side. Whatever goes wrong with one, nothing is let
-    go while another is still being done."""
+    """Return the results of concurrent works. All are awaited before an error is raised."""
     done = await asyncio.gather(*works, return_exceptions=True)
     if errors := [each for each in done if isinstance(each, BaseException)]:
         raise errors[0]
     return [each for each in done if not isinstance(each, BaseException)]
 
 
-async def _along(url: str, items: Sequence[InHand], environment: Environment) -> Outcomes:
+async def _deliver_lane(url: str, items: Sequence[Delivery], environment: Environment) -> Outcomes:
     lane, done = items[0].lane, Outcomes()
     for begin in range(0, len(items), lane.batch):
         batch = items[begin : begin + lane.batch]
-        await _pace(url, lane, len(batch))
+        await _wait_for_rate(url, lane, len(batch))
         found = zip(batch, await outcomes_of(batch, environment), strict=True)
         done |= {each.id: outcome for each, outcome in found if outcome}
     return done
 
 
-async def _pace(url: str, lane: Lane, count: int) -> None:
-    """Wait until so many messages may go out; until then no other process sends any."""
+async def _wait_for_rate(url: str, lane: Lane, count: int) -> None:
+    """Reserve slots for so many messages, and wait for them."""
     values = {"provider": lane.key, "takes": count / lane.rate}
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         row = await (await connection.execute(PACE, values)).fetchone()

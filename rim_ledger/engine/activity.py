@@ -1,4 +1,4 @@
-"""What admins did or tried. It is no event: nothing of the ledger's state follows from it."""
+"""The activity log: what admins did or tried. Not events: no state depends on it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -17,24 +17,24 @@ FAILED: Final = "failed"
 
 
 class Activity(Struct, frozen=True, kw_only=True):
-    """What was asked for. Names and ids only: no word that a person or a client wrote."""
+    """What was requested. Names and ids only: no text that a person or client wrote."""
 
     action: str
     resource: str
     resource_id: str | None = None
     details: dict[str, Any] = {}
     persons: tuple[UUID, ...] = ()
-    """Whose words were shown."""
+    """The persons whose data was shown."""
 
 
 def note_made(activities: list[Activity], id: UUID) -> None:
-    """Say which id the last of these activities made, if there is one: borrowers leave none."""
+    """Set the id that the last of these activities created, if any: borrowers leave none."""
     activities[-1:] = [replace(each, resource_id=str(id)) for each in activities[-1:]]
 
 
 def with_uuids(activity: Activity, holder: Callable[[str, str], UUID | None]) -> Activity:
-    """The activity with each id that it names as a UUID in lower case; `holder` finds the stream
-    that holds a business id. One that no stream holds stays."""
+    """Return the activity with each id as a UUID in lower case; `holder` returns the stream of a
+    business id. An unknown business id stays."""
 
     def uuid(word: str) -> str:
         if UUID_TEXT.fullmatch(word):
@@ -48,8 +48,8 @@ def with_uuids(activity: Activity, holder: Callable[[str, str], UUID | None]) ->
 
 
 class AdminActivityLog(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was asked for, by whom (the API key as well, if a machine asked), from where, and how it
-    ended. Its JSON is the one of `sealed_row.entry`: null is left out, and the code is to come."""
+    """What was requested, by whom (and by which API key), from where, and the outcome. Its JSON is
+    that of `sealed_row.entry`: null is omitted, and the MAC is added later."""
 
     id: UUID
     admin_id: UUID | None = None
@@ -66,14 +66,14 @@ class AdminActivityLog(Struct, frozen=True, kw_only=True, omit_defaults=True):
     api_key_name: str | None = None
     persons: tuple[UUID, ...]
     mac: str = ""
-    """The code of the line, in the way of PostgreSQL."""
+    """The MAC of the line, in PostgreSQL's hex format."""
 
 
 def logged(
     activity: Activity, stamp: Stamp, answer: object, *, id: UUID, at: datetime
 ) -> AdminActivityLog:
-    """The line for an activity that was logged at a time (UTC): `details.outcome` is done, or the
-    code of the refusal."""
+    """Return the line of an activity logged at a time (UTC): `details.outcome` is done, or the code
+    of the refusal."""
     refused = answer.code if isinstance(answer, Refused) else FAILED
     outcome = refused if isinstance(answer, Exception) else DONE
     said = shared(AdminActivityLog, activity) | {"details": {"outcome": outcome} | activity.details}

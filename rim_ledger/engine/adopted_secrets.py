@@ -1,4 +1,4 @@
-"""Takes over secrets, names and outcomes of which the events of an earlier release do not tell."""
+"""Adopts secrets, names and outcomes that the events of an earlier release do not mention."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, Self
@@ -17,7 +17,7 @@ from rim_ledger.values import derived_id
 from rim_ledger.vault.personal_keys import Vault
 
 NAMES: Final = derived_id("adopted-names")
-"""The stream whose event says that all names were taken over."""
+"""The stream whose event marks that all names were adopted."""
 BATCH: Final = 1000
 SECRETS: Final = """
 SELECT owner, purpose, secret FROM ledger.secrets
@@ -36,17 +36,17 @@ SELECT caller, key FROM ledger.outcomes
 
 
 class SecretsAdopted(Event):
-    """The secrets that there were are believed from now on, and no others that no event tells of.
-    Which they are is said beside this, by fingerprints."""
+    """The secrets that existed then are trusted from now on, and no others without an event. They
+    are listed beside this, by fingerprint."""
 
 
 class NamesAdopted(Event):
-    """These names and idempotency keys are taken, though no other event says so. Which they are is
-    said beside this, by fingerprints."""
+    """These names and idempotency keys are taken, without another event that says so. They are
+    listed beside this, by fingerprint."""
 
 
 class AdoptedSecrets(Aggregate):
-    """That this was done, once."""
+    """Marks that the adoption was done."""
 
     @classmethod
     def begin(cls, id: Any, event: SecretsAdopted | NamesAdopted, stamp: Stamp) -> Self:
@@ -57,8 +57,8 @@ class AdoptedSecrets(Aggregate):
 
 
 async def adopt(url: str, ledger: Ledger, vault: Vault, environment: Environment) -> bool:
-    """Take over what is there, once, in a ledger that has rows of which no event tells; whether
-    there was anything to do. Raises Forged where the log since its codes began is not whole."""
+    """Adopt the existing secrets, once, in a ledger with rows that no event mentions; return False
+    if there was nothing to do. Raises Forged if the log with MACs is not intact."""
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         if not await _lacks_marks(Store(connection), ledger):
             return False
@@ -78,8 +78,8 @@ async def adopt(url: str, ledger: Ledger, vault: Vault, environment: Environment
 
 
 async def adopt_names(url: str, ledger: Ledger, vault: Vault, environment: Environment) -> None:
-    """Take over which names and idempotency keys are taken, once, in a ledger whose events did not
-    tell of names when it began."""
+    """Adopt the names and idempotency keys that are taken, once, in a ledger whose first events did
+    not mention names."""
 
     async def take(stream: UUID, told: list[str]) -> None:
         def work(uow: UnitOfWork) -> UUID:
@@ -109,7 +109,7 @@ async def _pages(
 
 
 async def _lacks_names(store: Store, ledger: Ledger) -> bool:
-    """Whether this was not done yet, and the first events do not tell of names by themselves."""
+    """Return whether names were not adopted yet, and the first events do not mention any."""
     if await store.streams([NAMES]):
         return False
     lines = await store.after(0)
@@ -120,7 +120,7 @@ async def _lacks_names(store: Store, ledger: Ledger) -> bool:
 
 
 async def _lacks_marks(store: Store, ledger: Ledger) -> bool:
-    """Whether there are events, and none that tells of a row, from where they carry codes."""
+    """Return whether there are events, and none with a MAC that mentions a row."""
     position = ledger.known.event_mac.since
     while lines := await store.after(position):
         for line in lines:

@@ -1,4 +1,4 @@
-"""What the ledger remembers: events with their stamps, and the aggregates that they add up to."""
+"""Events with their stamps, and the aggregates that are folded from them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from rim_ledger.engine.frozen import FrozenMeta
 from rim_ledger.engine.holding import Holding
 
 Personal = Annotated[str | None, msgspec.Meta(extra={"personal": True})]
-"""Words about a person. Sealed under the person's key before they are stored, null once erased."""
+"""Personal data. Sealed under the person's key before it is stored, null once erased."""
 
 PersonalMap = Annotated[dict[str, Any], msgspec.Meta(extra={"personal": True})]
 """Free fields about a person: the names stay readable, each value is sealed."""
 
 
 class Actor(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
-    """Who acted, with name and role as they were then. A machine acts as the admin who made its
-    API key, and the key is named as well, by id and by the name it had."""
+    """Who acted, with name and role at that time. A machine acts as the owner of its API key, and
+    the key is recorded by id and name."""
 
     type: Literal["admin", "user", "system", "integration"]
     id: UUID | None = None
@@ -39,10 +39,10 @@ SYSTEM = Actor(type="system", name="system")
 
 
 class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
-    """Who did it, when and from where. Kept beside every event, so that payloads stay small.
+    """Who did it, when and from where. Stored with every event, so that payloads stay small.
 
-    `at` is the business time (UTC); the time of recording belongs to the log. `said_at` is when a
-    provider says that it happened: kept as its word, and decided by nowhere.
+    `at` is the business time (UTC); the time of recording belongs to the log. `said_at` is the
+    provider's own time: stored, and not used by any decision.
     """
 
     at: datetime
@@ -54,16 +54,15 @@ class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     causation: UUID | None = None
     said_at: datetime | None = None
     recorded_at: datetime | None = None
-    """When the log took it in (UTC). That stands beside the event and is no part of its body."""
+    """When the log recorded it (UTC); stored beside the event, not in its body."""
 
     def taken_in(self, at: datetime) -> Self:
-        """The stamp of an event that the log takes in at a time."""
+        """Return the stamp of an event that is recorded at a time."""
         return replace(self, recorded_at=at)
 
     @property
     def noted_at(self) -> datetime:
-        """When it was recorded, which no command can choose; the business time where only that is
-        known."""
+        """When it was recorded, which no command can choose; the business time if unknown."""
         return self.recorded_at or self.at
 
     @property
@@ -73,23 +72,24 @@ class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
 
     @property
     def customer(self) -> UUID | None:
-        """The borrower who acted by themselves, if it was one."""
+        """The borrower who acted, if it was one."""
         return self.actor.id if self.actor.type == "user" else None
 
 
 class Event(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
-    """A fact, in the past tense. The class name is the name kept in the log, for ever."""
+    """A fact, in the past tense. The class name is the stored name, forever."""
 
     SCHEMA: ClassVar[int] = 1
 
     @classmethod
     def upcast(cls, schema: int, data: dict[str, Any]) -> dict[str, Any]:
-        """The payload of an older schema in today's shape. A class that changes overrides this."""
+        """Return the payload of an older schema in today's shape. A class that changes overrides
+        this."""
         raise LookupError(f"{cls.__name__} was never written with schema {schema}: {sorted(data)}")
 
     @classmethod
     def of(cls, source: Struct | BaseModel, **more: Any) -> Self:
-        """The event with the fields that a source has under the same names, and with more."""
+        """Return the event with the fields that a source has under the same names, and more."""
         return cls(**shared(cls, source) | more)
 
     @property
@@ -101,7 +101,7 @@ class Event(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
 
 
 def shared(kind: type[Struct], source: Struct | BaseModel) -> dict[str, Any]:
-    """Those fields of a kind that a source has under the same names."""
+    """Return the fields of a kind that a source has under the same names."""
     return {name: getattr(source, name) for name in _shared_names(kind, type(source))}
 
 
@@ -115,7 +115,7 @@ A = TypeVar("A", bound="Aggregate")
 
 
 class Reader(Protocol):
-    """Who asks, and what they may do: the part of a unit of work that visibility depends on."""
+    """The part of a unit of work that visibility depends on: who reads, with which rights."""
 
     stamp: Stamp
 
@@ -124,44 +124,51 @@ class Reader(Protocol):
 
 
 class Aggregate(Holding, metaclass=FrozenMeta):
-    """What the events of one stream add up to. Never stored, always replayed.
+    """What the events of one stream add up to. Never the truth: that is replayed, though a state of
+    a long stream is kept to save the work.
 
-    Its `id` is that of its stream, but where one thing is a profile of another and shares its id.
+    Its `id` is that of its stream, unless it is a profile of another aggregate and shares its id.
     """
 
     id: UUID
 
     @classmethod
     def begin(cls, id: UUID, event: Any, stamp: Stamp) -> Self:
-        """The aggregate after its first event."""
+        """Return the aggregate after its first event."""
         return cls.made(id, event, created_at=stamp.at)
 
     @classmethod
     def made(cls, id: UUID, event: Event, **more: Any) -> Self:
-        """An aggregate with the fields that an event has under the same names, and with more."""
+        """Return an aggregate with the fields that an event has under the same names, and with
+        more."""
         return cls(**shared(cls, event) | {"id": id} | more)
 
     @abstractmethod
     def evolve(self, event: Any, stamp: Stamp) -> Self:
-        """The aggregate after one more event. Total: no rule is checked here."""
+        """Return the aggregate after one more event. Total: no rule is checked here."""
 
     @classmethod
     def stream_of(cls, id: UUID) -> UUID:
-        """The stream of the one with this id: the id itself, unless another kind shares it."""
+        """Return the stream of an id: the id itself, unless another kind shares it."""
         return id
 
     @property
     def person(self) -> UUID:
-        """Whose personal words this stream's events carry: they are sealed under that key."""
+        """The person whose data this stream's events hold, sealed under that person's key."""
         return self.id
 
+    @property
+    def ended(self) -> bool:
+        """Whether hardly anything is still to happen to it: it is not kept in memory."""
+        return False
+
     def known_to(self, reader: Reader) -> bool:
-        """Whether the caller may know of it; for others it is as if it were not there. Borrowers
-        know of what is about them."""
+        """Return whether the caller may see it; for others it does not exist. Borrowers see what is
+        about themselves."""
         return reader.stamp.customer in (None, self.person)
 
     def require_present(self) -> None:
-        """Refuse where it was deleted, archived or revoked: it is kept for the record only."""
+        """Raise Refused if it was deleted, archived or revoked, and is kept for the record only."""
 
     def but(self, **changes: Any) -> Self:
         return replace(self, **changes)

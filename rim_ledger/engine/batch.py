@@ -1,4 +1,4 @@
-"""What is known while a group of commands is decided."""
+"""The view of a batch of commands that is being decided."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -18,7 +18,7 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 
 
 class Batch:
-    """What is known while a group is decided: the cache, under the group's own writes."""
+    """The view of a batch: the cache, overlaid with the batch's own writes."""
 
     def __init__(self, known: Cache) -> None:
         self._known = known
@@ -29,13 +29,13 @@ class Batch:
         self.numbers: dict[tuple[str, int], int] = {}
         self.secrets: dict[Secret, str | None] = {}
         self.lists: dict[str, tuple[int, dict[str, UUID]]] = {}
-        """Of each list that was asked for: how many names at most, and these."""
+        """For each list that was read: the limit, and the entries."""
         self.outcomes: dict[tuple[str, str], Outcome | None] = {}
         """By caller and idempotency key."""
         self.counts: dict[Count, int] = {}
 
     def copy(self) -> "Batch":
-        """The same knowledge, for trials whose writes do not count."""
+        """Return a copy, for trials whose writes do not count."""
         other = Batch(self._known)
         other.streams, other.claims = dict(self.streams), dict(self.claims)
         other.keys, other.numbers = dict(self.keys), dict(self.numbers)
@@ -51,15 +51,17 @@ class Batch:
         return entry
 
     def claim(self, claim: Claim) -> UUID | None:
-        for known in (self.claims, self._known.claims):
-            if claim in known:
-                return known[claim]
+        if claim in self.claims:
+            return self.claims[claim]
+        if claim in self._known.claims:
+            return self._known.claims[claim]
         raise Missing(claim=claim)
 
     def key(self, person: UUID) -> AESGCM | None:
-        for known in (self.keys, self._known.keys):
-            if person in known:
-                return known[person]
+        if person in self.keys:
+            return self.keys[person]
+        if person in self._known.keys:
+            return self._known.keys[person]
         raise Missing(person=person)
 
     def number(self, prefix: str, year: int) -> int:
@@ -93,8 +95,8 @@ class Batch:
         return names
 
     def take(self, uow: UnitOfWork, moved: Mapping[Claim, UUID | None]) -> None:
-        """Let the rest of the group see what this decision wrote, once its events tell of it, and
-        what it `moved` on the lists."""
+        """Make a decision's writes visible to the rest of the batch, including the list entries
+        that it `moved`; mark its events with them."""
         mark(uow, self._known.vault)
         self.streams |= uow.streams
         self.claims |= uow.claims
@@ -106,7 +108,7 @@ class Batch:
         self.counts |= uow.counts
 
     async def load(self, missing: Sequence[Missing], store: Store) -> None:
-        """Learn what is missing."""
+        """Load what is missing."""
         known = self._known
         if ids := {each.stream for each in missing if each.stream}:
             await known.load_streams(store, ids)
@@ -133,15 +135,15 @@ class Batch:
             await known.load_numbers(store, numbers)
 
     async def load_outcomes(self, scopes: Sequence[tuple[str, str]], store: Store) -> None:
-        """Learn what became of requests under these keys."""
+        """Load the outcomes of these keys."""
         self.outcomes |= dict.fromkeys(scopes) | await self._known.load_outcomes(store, scopes)
 
     def accept(self, draft: Draft) -> None:
-        """The draft is durable: what the group knows is now what is known."""
+        """Apply a committed draft to the cache."""
         known = self._known
         if known.head == draft.head and draft.streams:
             known.head, known.recorded_at = draft.head + len(draft.streams), draft.at
-        known.streams |= self.streams
-        known.claims |= self.claims
-        known.keys |= self.keys
+        known.keep(self.streams)
+        known.claims.update(self.claims)
+        known.keys.update(self.keys)
         known.numbers |= self.numbers

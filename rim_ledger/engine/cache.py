@@ -1,10 +1,10 @@
-"""What a process knows of the log: streams, claims, keys and numbers, as they were committed."""
+"""The process's cache of the log: streams, claims, keys and numbers, as committed."""
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hmac import compare_digest
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -13,9 +13,10 @@ from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.codec import Codec, Recorded
 from rim_ledger.engine.draft import Outcome
-from rim_ledger.engine.entry import Entry
+from rim_ledger.engine.entry import Entry, weight
 from rim_ledger.engine.event_mac import Forged, RowForged, leaf
 from rim_ledger.engine.missing import Secret
+from rim_ledger.engine.recent import Recent
 from rim_ledger.engine.rows import (
     ADOPTED,
     is_held,
@@ -25,11 +26,16 @@ from rim_ledger.engine.rows import (
     name_print,
     secret_fits,
 )
-from rim_ledger.engine.store import Line, Moved, Store
+from rim_ledger.engine.snapshots import Snapshots
+from rim_ledger.engine.store import Line, Loaded, Moved, Store
 from rim_ledger.values import numbered
 from rim_ledger.vault.personal_keys import Vault
 
-CACHE_MAX: Final = 20_000
+STREAMS_BYTES_MAX: Final = 48 * 1024 * 1024
+NAMES_BYTES_MAX: Final = 6 * 1024 * 1024
+KEYS_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Memory that each part of the cache may take, about: some 20,000 of each kind."""
+NAME_BYTES, KEY_BYTES = 300, 400
 
 log = logging.getLogger("rim_ledger")
 
@@ -37,28 +43,30 @@ EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
 class Cache:
-    """A cache, true up to `head`. What is not in it is loaded when somebody asks."""
+    """A cache, valid at `head`. What is not in it is loaded on demand."""
 
     def __init__(self, entities: dict[type[Event], type[Aggregate]], vault: Vault) -> None:
         assert vault.event_mac, "a ledger is opened when its events carry codes"
         self._entities, self.vault, self.event_mac = entities, vault, vault.event_mac
         self.codec = Codec({event.__name__: event for event in entities})
+        self.snapshots = Snapshots(entities, vault.event_mac)
         self.head, self.recorded_at = 0, EPOCH
-        self.streams: dict[UUID, Entry] = {}
-        self.claims: dict[Claim, UUID | None] = {}
-        self.keys: dict[UUID, AESGCM | None] = {}
+        self.streams = Recent[UUID, Entry](STREAMS_BYTES_MAX, weight)
+        self.claims = Recent[Claim, UUID | None](NAMES_BYTES_MAX, lambda _: NAME_BYTES)
+        self.keys = Recent[UUID, AESGCM | None](KEYS_BYTES_MAX, lambda _: KEY_BYTES)
         self.numbers: dict[tuple[str, int], int] = {}
-        """The last number taken of each prefix and year. It moves with the head only, and a group
-        is written only at the head it was decided on: so no two processes take the same one."""
+        """The last number taken per prefix and year. It changes with the head only, and a batch is
+        written only at the head it was decided on: so no two processes take the same one."""
 
     async def begin(self, store: Store) -> None:
-        """Learn where the log ends."""
+        """Read the end of the log."""
         if last := await store.last():
             self._require_own(last)
             self.head, self.recorded_at = last.notification.id, last.recorded_at
 
     def follow(self, lines: Iterable[Line]) -> None:
-        """Go on to what was written since. Others may have changed what is no stream."""
+        """Fold what was written since. Cached rows that are no streams may be outdated, and are
+        dropped."""
         for line in lines:
             self._fold(line)
             self.head, self.recorded_at = line.notification.id, line.recorded_at
@@ -70,34 +78,52 @@ class Cache:
         """That something is not there is believed of an answer only, here as in all that is
         loaded, and not of a question that went unanswered. Raises Forged, also where a version is
         missing."""
-        lines = await store.streams(ids)
-        loaded = dict.fromkeys(ids, Entry())
-        for line in lines:
-            recorded = self.read(line)
-            before = loaded[recorded.originator_id]
-            if recorded.originator_version != before.version + 1:
-                raise Forged(line.notification.id)
-            loaded[recorded.originator_id] = self._folded(before, recorded)
-        self.streams |= loaded
+        loaded = await self._load(store, ids, self.snapshots.fingerprints)
+        if whole := [stream for stream, found in loaded.items() if found is None]:
+            loaded |= await self._load(store, whole, ())
+        self.streams.update({stream: found for stream, found in loaded.items() if found})
+
+    async def _load(
+        self, store: Store, ids: Collection[UUID], fingerprints: Collection[str]
+    ) -> dict[UUID, Entry | None]:
+        """These streams, by the snapshots with these fingerprints; None where one cannot be used.
+        Raises Forged."""
+        loaded: dict[UUID, Entry | None] = dict.fromkeys(ids, Entry())
+        for each in await store.streams(ids, fingerprints):
+            if before := loaded[each.stream]:
+                loaded[each.stream] = self._joined(before, each)
+        return loaded
+
+    def _joined(self, before: Entry, loaded: Loaded) -> Entry | None:
+        """A stream with what was loaded next. Raises Forged."""
+        if loaded.snapshot and not before.version:
+            last = self.read(loaded.line).id if loaded.line else None
+            found = self.snapshots.opened(loaded.snapshot, last)
+            return found[0] if found else None
+        assert loaded.line, "only a snapshot stands alone"
+        recorded = self.read(loaded.line)
+        if recorded.originator_version != before.version + 1:
+            raise Forged(loaded.line.notification.id)
+        return self._folded(before, recorded)
 
     def coded(self, entry: bytes) -> bytes:
-        """The JSON of a line for a table that is sealed, of its entry, with its code."""
+        """Return the JSON of an authenticated table's line, given its entry, with its MAC."""
         _, _, said = entry.partition(b"\n")
         return said[:-1] + b',"mac":"\\\\x%s"}' % self.event_mac.code(entry).hex().encode()
 
     async def load_claims(self, store: Store, claims: Collection[Claim]) -> None:
-        """Raises RowForged where a stream does not have the name that is said to be its own, and
-        where the row of a name that was taken is gone."""
+        """Load claims. Raises RowForged if a stream does not hold a name that its row says it does,
+        or if the row of a taken name is missing."""
         prints = {each: name_print(self.vault, each) for each in claims}
         held, told = await store.claims(prints)
         await self.require_held(store, held)
         for claim, line in told.items():
             if is_taken(self.read(line), prints[claim]):
                 await self._refuse(store, "claims", f"the kind {claim[0]}")
-        self.claims |= dict.fromkeys(claims) | held
+        self.claims.update(dict.fromkeys(claims) | held)
 
     async def load_keys(self, store: Store, persons: Collection[UUID]) -> None:
-        """Raises RowForged for a key that was destroyed and is there again, or that is gone."""
+        """Load personal keys. Raises RowForged for a missing, or a restored destroyed key."""
         rows = await store.keys(persons)
         await self._load_unknown(store, persons)
         for person in persons:
@@ -108,7 +134,7 @@ class Cache:
     async def load_secrets(
         self, store: Store, secrets: Collection[Secret]
     ) -> dict[Secret, str | None]:
-        """Raises RowForged where one is not what its owner's events say."""
+        """Return secrets. Raises RowForged for one that differs from its owner's events."""
         rows = await store.secrets(list(secrets))
         await self._load_unknown(store, [ADOPTED, *(owner for owner, _ in secrets)])
         for secret in secrets:
@@ -118,23 +144,23 @@ class Cache:
         return dict.fromkeys(secrets) | rows
 
     async def require_held(self, store: Store, held: Mapping[Claim, UUID]) -> None:
-        """Raise RowForged unless each of these streams has the name. Moved where that was said of
-        another log than the one that is known."""
+        """Raise RowForged unless each of these streams holds the name; Moved if the log has moved
+        on."""
         await self._load_unknown(store, held.values())
         for claim, stream in held.items():
             if not is_held(self.vault, self.streams[stream], claim):
                 await self._refuse(store, "claims", stream)
 
     def outcome(self, caller: str, key: str, request_hash: str, text: str) -> Outcome:
-        """What became of a request, with its code."""
+        """Return the outcome of a request, with its MAC."""
         mac = self.event_mac.row_code("outcomes", caller, key, request_hash, text)
         return Outcome(caller, key, request_hash, text, mac)
 
     async def load_outcomes(
         self, store: Store, wanted: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], Outcome]:
-        """Raises RowForged where one was not stored by this ledger, or is gone though the command
-        was carried out."""
+        """Return stored outcomes. Raises RowForged for one that this ledger did not store, or that
+        is missing although the command was committed."""
         prints = {each: key_print(self.vault, *each) for each in wanted}
         outcomes, told = await store.outcomes(prints)
         for (_, key), line in told.items():
@@ -147,7 +173,7 @@ class Cache:
         return {(each.caller, each.key): each for each in outcomes}
 
     async def load_numbers(self, store: Store, wanted: Collection[tuple[str, int]]) -> None:
-        """Raises RowForged where the next number is borne already: it would be handed out again."""
+        """Load numbers. Raises RowForged if the next number is in use already."""
         taken = dict.fromkeys(wanted, 0) | await store.numbers(list(wanted))
         following = {
             ("business-id", numbered(*each, last + 1)): each for each, last in taken.items()
@@ -163,35 +189,43 @@ class Cache:
             await self.load_streams(store, unknown)
 
     async def _refuse(self, store: Store, table: str, of: object) -> NoReturn:
-        """Raise RowForged, or Moved where the row may follow from what is not known yet."""
+        """Raise RowForged, or Moved if the row may depend on events that are not loaded yet."""
         if await store.head() != self.head:
             raise Moved
         log.error("a row of ledger.%s for %s does not follow from the log", table, of)
         raise RowForged(table, of)
 
-    def bound(self) -> None:
-        """Stay small: the oldest entries go first, and are loaded again when needed."""
-        for cache in (self.streams, self.claims, self.keys):
-            _forget_oldest(cache)
+    def keep(self, streams: Mapping[UUID, Entry]) -> None:
+        """Take in what streams have come to, but for those that have come to their end."""
+        for stream, known in streams.items():
+            if known.aggregate and known.aggregate.ended:
+                self.streams.forget(stream)
+            else:
+                self.streams[stream] = known
+
+    def shrink(self) -> None:
+        """Stay small: what was not used for longest goes first, and is loaded again when needed."""
+        for part in (self.streams, self.claims, self.keys):
+            part.shrink()
 
     def _fold(self, line: Line) -> None:
-        """Bring a cached stream forward by one event, if it is the next one. Raises Forged."""
+        """Fold one event into a cached stream, if it is its next one. Raises Forged."""
         recorded = self.read(line)
         entry = self.streams.get(recorded.originator_id)
         if entry is not None and entry.version == recorded.originator_version - 1:
             self.streams[recorded.originator_id] = self._folded(entry, recorded)
 
     def _folded(self, entry: Entry, recorded: Recorded) -> Entry:
-        """A stream and one more event."""
+        """Return a stream after one more event."""
         return entry.after(self._entities[type(recorded.event)], recorded)
 
     def read(self, line: Line) -> Recorded:
-        """An event that this ledger wrote. Raises Forged."""
+        """Decode an event that this ledger wrote. Raises Forged."""
         self._require_own(line)
         return self.codec.recorded(line.notification, line.recorded_at)
 
     def _require_own(self, line: Line) -> None:
-        """Raise Forged unless a ledger with this key wrote the event, as it is and where it is."""
+        """Raise Forged unless the event's MAC is right for its content and position."""
         event = line.notification
         assert isinstance(event.originator_id, UUID), "streams are named by UUIDs"
         written = leaf(
@@ -205,8 +239,3 @@ class Cache:
         if not self.event_mac.is_right(event.id, written, line.mac):
             log.error("position %d of the log is forged", event.id)
             raise Forged(event.id)
-
-
-def _forget_oldest(cache: dict[Any, Any]) -> None:
-    while len(cache) > CACHE_MAX:
-        del cache[next(iter(cache))]

@@ -1,4 +1,4 @@
-"""Lists on the writing side: claimed names of one kind, which follow from the streams' states."""
+"""Lists on the write side: claims of one kind, which follow from the streams' states."""
 
 from collections.abc import Callable, Mapping
 from uuid import UUID
@@ -7,13 +7,13 @@ from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.holding import NOWHERE
 
 Claim = tuple[str, str]
-"""A kind and a name that one stream holds. All names of a kind together are a list."""
+"""A kind and a name that one stream holds. All names of a kind form a list."""
 
 
 def moves(
     before: Aggregate | None, after: Aggregate | None, stream: UUID
 ) -> dict[Claim, UUID | None]:
-    """What an event changes on the lists: where the stream stands from now on, and no more."""
+    """Return how an event changes the lists: entries added (stream) and removed (None)."""
     left, there = before.lists if before else NOWHERE, after.lists if after else NOWHERE
     if left == there:
         return {}
@@ -26,7 +26,7 @@ def amended(
     kind: str,
     count: int,
 ) -> dict[str, UUID]:
-    """The first names of a list, as moves above what is known will have left it."""
+    """Return the first entries of a list, with pending moves applied to the committed ones."""
     own = {name: stream for (each, name), stream in places.items() if each == kind}
     gone = sum(stream is None for stream in own.values())
     names = {**below(kind, count + gone), **own}

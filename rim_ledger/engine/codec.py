@@ -1,4 +1,4 @@
-"""How an event is written: plain JSON, so that an analyst can read the log with psql."""
+"""Encoding of events: plain JSON, so that an analyst can read the log with psql."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,14 +13,14 @@ from msgspec.structs import force_setattr, replace
 from rim_ledger.engine.aggregate import Event, Stamp
 
 Kept = Mapping[str, str | None]
-"""What rows beside the log a stream has: secrets by their fingerprints, and names (as "") that do
-not follow from its state. None for what it has no more."""
+"""Rows beside the log that a stream has: secrets by fingerprint, and names (as "") that do not
+follow from its state. None for those removed."""
 NOTHING_KEPT: Final[Kept] = {}
 
 
 class Recorded(Struct, frozen=True, kw_only=True, gc=False):
-    """An event in its place in its stream, under the stamp it was made with, and which rows of
-    the stream were written with it."""
+    """An event at its place in its stream, with its stamp, and the rows of the stream that were
+    written with it."""
 
     originator_id: UUID
     originator_version: int
@@ -29,12 +29,12 @@ class Recorded(Struct, frozen=True, kw_only=True, gc=False):
     stamp: Stamp
     kept: Kept = NOTHING_KEPT
     claims: str = ""
-    """Which names its decision took and gave back: see `rim_ledger.engine.rows.mark`."""
+    """The names that its decision claimed and released: see `rim_ledger.engine.rows.mark`."""
 
 
 class _Written(Struct, omit_defaults=True, kw_only=True):
     claims: str = ""
-    """The first field, so that an index of the database finds it without reading the rest."""
+    """The first field, so that a database index finds it without reading the rest."""
     id: UUID
     stamp: Stamp
     data: Any
@@ -99,9 +99,11 @@ class Codec(Mapper[UUID]):
         )
 
     def recorded(self, stored_event: StoredEvent, at: datetime) -> Recorded:
-        """A stored event whose stamp also says when the log took it in (UTC)."""
+        """Decode a stored event; its stamp gets the time of recording (UTC)."""
         recorded: Recorded = self.to_domain_event(stored_event)
-        force_setattr(recorded.stamp, "recorded_at", at)  # It was made here, for nobody else yet.
+        force_setattr(
+            recorded.stamp, "recorded_at", at
+        )  # The stamp was created here, and is not shared yet.
         return recorded
 
     def _event(self, name: str, body: _Read) -> Event:

@@ -1,4 +1,4 @@
-"""Commands: what a client asks for, in the imperative, with the rule that decides on it."""
+"""Commands: requests of clients, in the imperative, each with its rule."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from rim_ledger.values import NewId, Time
 
 
 class Form(BaseModel):
-    """What a client fills in: camelCase outside, snake_case inside, nothing unknown."""
+    """A request body: camelCase outside, snake_case inside, unknown fields forbidden."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -28,12 +28,12 @@ class Form(BaseModel):
 
     @classmethod
     def filled_in(cls, said: Any) -> Self:
-        """The form that a client sent, under the names outside alone. Raises ValidationError."""
+        """Return the form of a client's body, by external names only. Raises ValidationError."""
         return cls.model_validate(said, by_name=False)
 
 
 class Timed(Form):
-    """A form that may say when the thing happened, if that was not now."""
+    """A form with an optional business time."""
 
     occurred_at: Annotated[
         Time | None,
@@ -46,44 +46,44 @@ class Timed(Form):
 
 
 class Command(Timed, Generic[A]):
-    """A wish, in the imperative, with the rule it must meet."""
+    """A request to change an aggregate, with the rule that decides on it."""
 
     WHEN_GONE: ClassVar[bool] = False
-    """Whether it may be asked of what was deleted, archived or revoked as well."""
+    """Whether it may target a deleted, archived or revoked aggregate as well."""
 
     def reaches(self, aggregate: A, uow: UnitOfWork) -> bool:
-        """Whether the caller may ask it of this; to others it is as if it were not there."""
+        """Return whether the caller may target this aggregate; for others it does not exist."""
         return aggregate.known_to(uow)
 
     def decided(self, aggregate: A, uow: UnitOfWork) -> Iterable[Event]:
-        """The same as `decide`, for what is still there."""
+        """Decide, after checking that the aggregate is present."""
         if not self.WHEN_GONE:
             aggregate.require_present()
         return self.decide(aggregate, uow)
 
     @abstractmethod
     def decide(self, aggregate: A, uow: UnitOfWork) -> Iterable[Event]:
-        """The events to add to the aggregate's stream, or Refused. It reads the unit of work before
-        the first event: none of them is in it before the last is decided."""
+        """Return the events to append, or raise Refused. Reads the unit of work before the first
+        event, as events are appended only after the last is decided."""
 
     def follow(self, before: A, uow: UnitOfWork) -> None:
-        """Write what follows in other streams, and the reminders: the events are in the unit of
-        work by now; `before` is the aggregate as it was."""
+        """Write to other streams and reminders, once the events are in the unit of work; `before`
+        is the aggregate before them."""
 
 
 class Creation(Timed, Generic[A]):
-    """A wish for something new. A client may name it before it is made."""
+    """A request to create an aggregate. The client may choose the id."""
 
     id: NewId | None = None
 
     @property
     def stream(self) -> UUID | None:
-        """The stream that it begins, where the wish says which."""
+        """The stream to create, if the command determines it."""
         return self.id
 
     @abstractmethod
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
-        """The first events of stream `id`, or Refused; see `Command.decide`."""
+        """Return the first events of stream `id`, or raise Refused; see `Command.decide`."""
 
     def follow(self, id: UUID, uow: UnitOfWork) -> None:
         """Write what follows, once these events are in the unit of work."""
@@ -92,7 +92,7 @@ class Creation(Timed, Generic[A]):
 def perform(
     uow: UnitOfWork, kind: type[Aggregate], id: UUID | None, command: Command[Any] | Creation[Any]
 ) -> UUID:
-    """Write what a command decides into the book; the id of the stream it is about."""
+    """Apply a command to the unit of work; return the id of its stream."""
     if isinstance(command, Creation):
         stream = command.stream or id or uow.new_id()
         uow.open_stream(kind, stream, command.begin(stream, uow))

@@ -1,4 +1,4 @@
-"""The one connection that a ledger writes by. It comes back after the database was away."""
+"""The ledger's single write connection, which reconnects after an outage."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,14 +13,14 @@ from rim_ledger.postgres.outage import OUTAGE
 from rim_ledger.postgres.pool import NETWORK
 
 RECONNECT_TIMEOUT_SECONDS: Final = 10.0
-"""So long a command waits for a lost database to come back."""
+"""How long a command waits for a lost database."""
 END: Final = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
  WHERE pid = %s AND pid <> pg_backend_pid() AND usename = session_user"""
 
 
 class WriteConnection:
-    """Holds the store at the other end of the connection."""
+    """Holds the store on the connection."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -33,8 +33,8 @@ class WriteConnection:
         return self._store
 
     async def connect(self) -> None:
-        """Begin a session, once the one before it has ended: what that may still have been
-        committing is then known for good."""
+        """Begin a session, once the former one has ended: the outcome of its last commit is final
+        then."""
         connection = await AsyncConnection.connect(self._url, autocommit=True, **NETWORK)
         try:
             store = Store(connection)
@@ -47,7 +47,7 @@ class WriteConnection:
         self._store, self._backend = store, connection.info.backend_pid
 
     async def reconnect(self) -> None:
-        """Come back to the database. Raises Unavailable."""
+        """Reconnect to the database. Raises Unavailable."""
         await self.close()
         deadline = asyncio.get_running_loop().time() + RECONNECT_TIMEOUT_SECONDS
         while True:
@@ -63,7 +63,7 @@ class WriteConnection:
 
     @asynccontextmanager
     async def closing_on_error(self) -> AsyncIterator[None]:
-        """Leave no session open when the block fails."""
+        """Close the session if the block fails."""
         try:
             yield
         except BaseException:

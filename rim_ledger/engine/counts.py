@@ -1,4 +1,4 @@
-"""How much each did on a day, of what has a quota: kept beside the log, and not for long."""
+"""Daily counts per person for quotas: stored beside the log, for a short time."""
 
 from collections.abc import Collection, Mapping
 from datetime import date, timedelta
@@ -11,7 +11,7 @@ from rim_ledger.engine.refusals import Refused
 
 KEPT: Final = timedelta(days=2)
 Count = tuple[date, UUID, str]
-"""The day in Lagos, who, and what is counted: "files"."""
+"""The day (Lagos), the person, and what is counted: "files"."""
 
 KEEP: Final = """
 counted AS (
@@ -20,7 +20,7 @@ counted AS (
                                  %(counted_what)b::text[], %(totals)b::int8[]) c
      WHERE head.position = %(head)s
     ON CONFLICT (day, who, what) DO UPDATE SET total = excluded.total)"""
-"""A part of the statement that writes what a group decided."""
+"""A part of the statement that writes a batch."""
 
 LOAD: Final = """
 WITH past AS (DELETE FROM ledger.counts WHERE day < %(first)s)
@@ -30,14 +30,14 @@ SELECT day, who, what, total FROM ledger.counts
 
 
 class QuotaExceeded(Refused):
-    """The caller has had as much as they may today; `retryAfter` is in whole seconds."""
+    """The caller's quota of today is used up; `retryAfter` is in seconds."""
 
     def __init__(self, detail: str, retry_after: int) -> None:
         super().__init__("quota-exceeded", detail, retryAfter=retry_after)
 
 
 def columns(counts: Mapping[Count, int] | Collection[Count]) -> dict[str, list[Any]]:
-    """The parameters of these counts."""
+    """Return the SQL parameters of these counts."""
     return {
         "count_days": [day for day, _, _ in counts],
         "counted_who": [who for _, who, _ in counts],
@@ -47,8 +47,8 @@ def columns(counts: Mapping[Count, int] | Collection[Count]) -> dict[str, list[A
 
 
 async def load(connection: AsyncConnection[Any], wanted: Collection[Count]) -> dict[Count, int]:
-    """These counts as they were committed, 0 where there is none. Those of earlier days are of no
-    more use, and are deleted after a while: clocks differ."""
+    """Return these counts as committed, 0 if missing. Counts of past days are deleted after KEPT,
+    which allows for clock differences."""
     first = min(day for day, _, _ in wanted) - KEPT
     cursor = await connection.execute(LOAD, columns(wanted) | {"first": first})
     found = {(day, who, what): total async for day, who, what, total in cursor}

@@ -1,4 +1,4 @@
-"""Decides a group of commands in their order, into one draft."""
+"""Decides a batch of commands in order, into one draft."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,12 +30,12 @@ from rim_ledger.vault.personal_keys import Vault
 
 LOADS_MAX: Final = 10_000
 SECONDS_MAX: Final = 0.25
-"""Seconds of deciding after which a group takes no more in: other callers have their turn."""
+"""Seconds of deciding after which a batch takes no more items, so that other callers get a turn."""
 
 UNDECIDED: Final = AssertionError("no answer was decided")
 
 Admit = Callable[[UnitOfWork], None]
-"""Sees to it that the caller may ask at all: sets actor and rights, or refuses."""
+"""Authenticates and authorises the caller: sets actor and rights, or refuses."""
 
 
 def _future() -> "asyncio.Future[tuple[Any, Any]]":
@@ -46,24 +46,24 @@ class Item(Struct):
     """A decision that a caller waits for."""
 
     work: Callable[[UnitOfWork], tuple[UUID | None, Any]]
-    """Gives the stream that the receipt is about, None for a read, and the decision's value."""
+    """Returns the stream of the receipt, None for a read, and the decision's value."""
     stamp: Stamp
     idempotency: Idempotency | None
     admit: Admit
     reading: bool = False
-    """Whether it is decided while the store takes no writes."""
+    """Whether it is decided even while the store accepts no writes."""
     writes: bool = True
-    """Whether what it writes is committed; what is logged of it always is."""
+    """Whether its writes are committed; its log lines always are."""
     keeps_value: bool = False
-    """Whether its value is stored under the idempotency key; JSON must have it."""
+    """Whether its value is stored under the idempotency key, as JSON."""
     future: "asyncio.Future[tuple[Any, Any]]" = field(default_factory=_future)
-    """Its receipt, None for a read, and its value."""
+    """Its receipt (None for a read) and its value."""
     answer: Receipt | Exception | None = UNDECIDED
     value: Any = None
 
 
 class Deciding:
-    """What decisions of one process need besides the store."""
+    """Decides batches for one process."""
 
     def __init__(self, known: Cache, vault: Vault, environment: Environment) -> None:
         self._known, self._vault, self._environment = known, vault, environment
@@ -71,9 +71,10 @@ class Deciding:
     async def decide(
         self, group: list[Item], store: Store, outage: Unavailable | None = None
     ) -> tuple[Draft, Batch]:
-        """Decide in order. From the first decision that misses something on, the rest is tried only
-        to learn what else is missing; then all that is loaded and they start over. What there is no
-        time for, but for the first, is taken out of the group, unless there is an outage."""
+        """Decide in order. After the first decision that misses something, the rest is only tried
+        in order to find what else is missing; then all that is loaded, and deciding resumes. Items
+        beyond the time limit, except the first, are removed from the batch, unless there is an
+        outage."""
         draft, whole = self._empty_draft(), await self._open_group(group, store)
         done, loads = 0, 0
         while done < len(group):
@@ -97,7 +98,7 @@ class Deciding:
     def _decide_one(
         self, item: Item, view: Batch, draft: Draft, outage: Unavailable | None
     ) -> None:
-        """The answer to one item, and what it leaves in the draft. Raises Missing."""
+        """Decide one item: set its answer, and add its writes to the draft. Raises Missing."""
         key = item.idempotency
         uow = UnitOfWork(view, self._vault, self._environment, item.stamp.taken_in(draft.at))
         uow.outage = outage
@@ -139,7 +140,7 @@ class Deciding:
 
     def _take(self, uow: UnitOfWork, view: Batch, draft: Draft) -> None:
         if not uow.events:
-            uow.numbers.clear()  # A number is taken by what bears it.
+            uow.numbers.clear()  # A number is taken only by an event that has it.
         moved = uow.moves()
         view.take(uow, moved)
         for position, recorded in enumerate(uow.events, draft.head + len(draft.streams) + 1):

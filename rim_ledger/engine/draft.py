@@ -1,4 +1,4 @@
-"""What a group of decisions wants to write: the parameters of the one statement that does it."""
+"""The writes of a batch: the parameters of the one statement that commits it."""
 
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from rim_ledger.engine.unit_of_work import Reminder
 
 
 class Outcome(Struct, frozen=True):
-    """What an idempotency key stands for: the request it came with, and how that ended."""
+    """The stored outcome of an idempotency key: the request it came with, and its answer."""
 
     caller: str
     key: str
@@ -23,7 +23,7 @@ class Outcome(Struct, frozen=True):
 
 
 class Draft(Struct):
-    """What a group of decisions wants to write, all of it or nothing."""
+    """The writes of a batch, committed as a whole."""
 
     head: int
     at: datetime
@@ -46,14 +46,14 @@ class Draft(Struct):
 
     @property
     def leaves_nothing(self) -> bool:
-        """Whether the group only looked, as those do who are admitted to read."""
+        """Whether the batch only reads."""
         written = (self.streams, self.claims, self.keys, self.erased, self.secrets)
         logged = (self.outcomes, self.activities, self.refused_requests)
         return not any((*written, self.reminders, *logged))
 
     @property
     def writes_seldom(self) -> bool:
-        """Whether there is anything of what few decisions write."""
+        """Whether it has writes of the kinds that few decisions have."""
         gone = (self.erased, not all(self.claims.values()), not all(self.reminders.values()))
         return any((*gone, self.secrets, self.counts, self.refused_requests))
 
@@ -76,7 +76,8 @@ class Draft(Struct):
             "free_kinds": [kind for kind, _ in free],
             "free_names": [name for _, name in free],
             "persons": list(self.keys),
-            # No statement sees its own rows: a key made and destroyed in one group is not written.
+            # No statement sees its own rows: a key created and destroyed in one batch is not
+            # written.
             "wrapped": [None if each in self.erased else key for each, key in self.keys.items()],
             "erased": list(self.erased),
             "owners": [owner for owner, _ in self.secrets],

@@ -1,4 +1,4 @@
-"""The world outside: time, ids and randomness come in here and nowhere else."""
+"""The environment: the only source of time, ids and randomness."""
 
 import os
 import time
@@ -8,21 +8,21 @@ from uuid import UUID
 
 
 class Environment(Protocol):
-    """What a decision may not make up by itself. Tests bring a world of their own."""
+    """What a decision may not determine by itself. Tests bring their own environment."""
 
     def now(self) -> datetime:
-        """The time, UTC, in microseconds."""
+        """Return the time, UTC, in microseconds."""
 
     def new_id(self) -> UUID:
-        """A fresh UUID of version 7 (RFC 9562)."""
+        """Return a new UUID of version 7 (RFC 9562)."""
 
     def random(self, size: int) -> bytes:
-        """`size` bytes that nobody can guess."""
+        """Return `size` random bytes."""
 
 
 class SystemEnvironment:
-    """The clock and the randomness of this machine. Each id is greater than the one before, so
-    that what was made together stays in its order."""
+    """The clock and the randomness of this machine. Each id is greater than the one before, so that
+    what was created together stays in order."""
 
     def __init__(self) -> None:
         self._moment, self._last = 0, 0
@@ -42,7 +42,7 @@ class SystemEnvironment:
 
 
 def uuid7(milliseconds: int, randomness: bytes) -> UUID:
-    """The layout of RFC 9562 §5.7: 48 bits of time, then 74 random bits."""
+    """Return a UUID by RFC 9562 §5.7: 48 bits of time, then 74 random bits."""
     tail = int.from_bytes(randomness, "big")
     number = (milliseconds & 0xFFFF_FFFF_FFFF) << 80
     number |= 0x7 << 76 | (tail >> 62 & 0xFFF) << 64

@@ -1,4 +1,4 @@
-"""Authenticates stored events: a code over each, by a key that the database never has."""
+"""Authenticates stored events: a MAC for each, with a key that the database never has."""
 
 import hmac
 from datetime import UTC, datetime
@@ -12,11 +12,11 @@ from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.keyed_hash import KeyedHash
 
 POSITION: Final = 8
-"""Bytes of a position, where it is kept with the key."""
+"""Bytes of a position, as stored with the key."""
 
 
 class Forged(Unavailable):
-    """An event in the database is not one that this service wrote."""
+    """An event in the database was not written by this ledger."""
 
     def __init__(self, position: int) -> None:
         words = f"The event at position {position} was not written by this ledger, or was changed"
@@ -32,7 +32,7 @@ class RowForged(Unavailable):
 
 
 class EventMac:
-    """Makes and checks the codes (HMAC-SHA-256) of all events after the position `since`."""
+    """Creates and checks the MACs (HMAC-SHA-256) of all events after the position `since`."""
 
     def __init__(self, key: bytes, since: int = 0) -> None:
         self._key, self.since = key, since
@@ -40,39 +40,40 @@ class EventMac:
 
     @classmethod
     def of(cls, kept: bytes) -> Self:
-        """The one that was kept as bytes."""
+        """Return the instance that was stored as bytes."""
         return cls(kept[:-POSITION], int.from_bytes(kept[-POSITION:], "big"))
 
     def __bytes__(self) -> bytes:
         return self._key + self.since.to_bytes(POSITION, "big")
 
     def code(self, leaf: bytes) -> bytes:
-        """The 32 bytes of code for the leaf of an event."""
+        """Return the 32-byte MAC of an event's leaf."""
         return self._hash.digest(leaf)
 
-    def row_code(self, table: str, *columns: str) -> bytes:
-        """The 32 bytes of code for a row beside the log; no leaf of an event begins like it."""
-        return self.code(msgspec.json.encode([table, *columns]))
+    def row_code(self, table: str, *columns: str, body: bytes = b"") -> bytes:
+        """The 32 bytes of code for a row beside the log, of which one column may be bytes; no leaf
+        of an event begins like it."""
+        return self.code(msgspec.json.encode([table, *columns]) + body)
 
     def is_right(self, position: int, leaf: bytes, code: bytes | None) -> bool:
-        """Whether the code is the one of the event; before `since` there need be none."""
+        """Return whether an event's MAC is right; none is needed up to `since`."""
         return position <= self.since or self.is_own(leaf, code)
 
     def is_own(self, entry: bytes, code: bytes | None) -> bool:
-        """Whether the code is the one of these bytes."""
+        """Return whether the MAC is that of these bytes."""
         return code is not None and hmac.compare_digest(code, self.code(entry))
 
 
 def leaf(
     position: int, stream: UUID, version: int, name: str, *, recorded_at: datetime, body: bytes
 ) -> bytes:
-    """The bytes that stand for an event in the Merkle tree, and under its code;
-    docs/reference/verifiable-log.md says so."""
+    """Return the bytes of an event in the Merkle tree, and under its MAC;
+    docs/reference/verifiable-log.md defines them."""
     at = _written(recorded_at)
     return f"{position}\n{stream}\n{version}\n{name}\n{at}\n".encode() + body
 
 
 @lru_cache(1)
 def _written(at: datetime) -> str:
-    """A time in UTC, to the microsecond. A group of events has one."""
+    """Return a UTC time, to the microsecond. A batch has only one."""
     return f"{at.astimezone(UTC).isoformat(timespec='microseconds')[:26]}Z"

@@ -1,4 +1,4 @@
-"""What never changes: stamps, events, and the states that events add up to."""
+"""The metaclass of immutable structs: stamps, events and aggregates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import StructMeta
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class FrozenMeta(StructMeta):
-    """Makes every class of a family frozen, named by keyword, and cheap to keep in a cache."""
+    """Makes every class of a family frozen, keyword-only, and cheap to cache."""
 
     def __new__(
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any

@@ -1,4 +1,4 @@
-"""What became of a wish, and how the answer is kept for whoever asks again under the same key."""
+"""Outcomes of commands, stored under idempotency keys and replayed."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -14,7 +14,7 @@ from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Refused, St
 REFUSALS: Final = {kind.__name__: kind for kind in (Refused, NotFound, Invalid, Stale)}
 
 NOT_KEPT: Final = (Unauthenticated, Forbidden, QuotaExceeded)
-"""Refusals that are asked for anew: nothing was decided."""
+"""Refusals that are not stored, because nothing was decided."""
 
 
 class Receipt(Struct, frozen=True):
@@ -28,14 +28,14 @@ class Receipt(Struct, frozen=True):
 
 
 class Idempotency(Struct, frozen=True):
-    """The key a caller gave a request, and a hash of what the request was understood as."""
+    """The key of a request, and a hash of its meaning."""
 
     caller: str
-    """Whose key it is: an id, or empty for whoever the decision admits."""
+    """The owner of the key: an id, or empty for the admitted caller."""
     key: str
     request_hash: str
     former_hash: Callable[[], str] = str
-    """Gives the hash of how it was spelled, under which outcomes were stored before."""
+    """Returns the hash of its spelling, under which outcomes were stored before."""
 
 
 class _Kept(Struct, omit_defaults=True):
@@ -47,8 +47,8 @@ class _Kept(Struct, omit_defaults=True):
 
 
 def kept(answer: Receipt | Exception | None, value: Any) -> str | None:
-    """An answer as it is stored, with the value that goes with a receipt; None where nothing was
-    decided, as for a caller kept out."""
+    """Return an answer as it is stored, with a receipt's value; None if nothing was decided, as for
+    a caller who was not admitted."""
     if isinstance(answer, Receipt):
         return msgspec.json.encode(_Kept(receipt=answer, value=value)).decode()
     if not isinstance(answer, Refused) or isinstance(answer, NOT_KEPT):
@@ -59,8 +59,8 @@ def kept(answer: Receipt | Exception | None, value: Any) -> str | None:
 
 
 def replayed(before: Outcome, key: Idempotency) -> tuple[Receipt | Refused, Any]:
-    """The first answer again, and the value that was stored with it, else None; for another request
-    under the same key, a refusal."""
+    """Return the first answer, and the value stored with it or None; for another request under the
+    same key, a refusal."""
     known = before.request_hash
     if known != key.request_hash and known != key.former_hash():
         reused = f"The key {key.key} was used for another request; take a new key."

@@ -1,4 +1,4 @@
-"""The ledger: commands are decided in groups, and a group is committed in one statement."""
+"""The ledger: commands are decided in batches, and a batch is committed in one statement."""
 
 import asyncio
 import contextlib
@@ -37,13 +37,13 @@ log = logging.getLogger("rim_ledger")
 
 
 def admit_all(uow: UnitOfWork) -> None:
-    """Nobody is kept out: the stamp already says who asks."""
+    """Admit the caller that the stamp names."""
 
 
 class Ledger:
     """Every stream in the system, in one ordered log.
 
-    One task decides and writes; a group is decided on committed state only, so a lost race means
+    One task decides and writes; a batch is decided on committed state only, so a lost race means
     deciding again and nothing else. Answers, refusals included, go out after the commit.
     """
 
@@ -55,7 +55,8 @@ class Ledger:
         environment: Environment,
         erased: Callable[[Collection[UUID]], None] = lambda _: None,
     ) -> None:
-        """`erased` is told whose keys were destroyed, after the commit and before the answers."""
+        """`erased` is called with the persons whose keys were destroyed, after the commit and
+        before the answers."""
         self._tell_erased = erased
         self.known, self.link = Cache(entities, vault), WriteConnection(url)
         self._waiting = Turns[Item]()
@@ -67,7 +68,7 @@ class Ledger:
         self._draft: Draft | None = None
         self._landed = False
         self.outage: Unavailable | None = None
-        """Why the store takes no writes, until `recovered` is called."""
+        """Why the store accepts no writes, until `recovered` is called."""
         self._outages = Outages(log.warning, "the ledger")
 
     async def __aenter__(self) -> Self:
@@ -88,7 +89,7 @@ class Ledger:
 
     @property
     def head(self) -> int:
-        """The last position this process knows of."""
+        """The last position that this process has read."""
         return self.known.head
 
     async def submit(
@@ -98,9 +99,9 @@ class Ledger:
         idempotency: Idempotency | None = None,
         admit: Admit = admit_all,
     ) -> Receipt:
-        """Decide and commit; the receipt of the stream that the decision names.
+        """Decide and commit; return the receipt of the stream that the decision returns.
 
-        Raises Refused, or Unavailable when the store cannot be reached.
+        Raises Refused, or Unavailable if the store cannot be reached.
         """
         receipt, _ = await self.decide(lambda uow: (work(uow), None), stamp, idempotency, admit)
         return receipt
@@ -134,11 +135,11 @@ class Ledger:
         *,
         keeps_value: bool = False,
     ) -> tuple[Receipt | None, T]:
-        """Decide and commit; the receipt of the stream that the decision names, if it names one,
+        """Decide and commit; return the receipt of the stream that the decision returns, if any,
         and its value.
 
-        With `keeps_value` the value is stored under the idempotency key, as JSON, and is answered
-        again under it; without, the value of a replayed receipt is None. Raises as `submit` does.
+        With `keeps_value` the value is stored under the idempotency key, as JSON, and replayed;
+        without, the value of a replayed receipt is None. Raises as `submit` does.
         """
         return await self._add(Item(work, stamp, idempotency, admit, keeps_value=keeps_value))
 
@@ -151,18 +152,18 @@ class Ledger:
         in_outage: bool = False,
         writes: bool = True,
     ) -> T:
-        """What a look at the ledger as it is finds. Raises as `submit` does.
+        """Return what a function reads in the ledger as it is. Raises as `submit` does.
 
-        What the admission `writes` is committed first, or not at all. A look `in_outage` is taken
-        also while the store takes no writes: `Book.outage` says so then, and nothing of that is
-        kept.
+        What the admission `writes` is committed first, or not at all. A read `in_outage` is decided
+        also while the store accepts no writes: `UnitOfWork.outage` is set then, and nothing is
+        stored.
         """
         item = Item(partial(_seen, look), stamp, None, admit, reading=in_outage, writes=writes)
         found: tuple[None, T] = await self._add(item)
         return found[1]
 
     def _add(self, item: Item) -> "asyncio.Future[tuple[Any, Any]]":
-        """Let an item wait for the next group. Raises Unavailable when there will be none."""
+        """Queue an item for the next batch. Raises Unavailable if there will be none."""
         if self._ended:
             raise _ended()
         self._waiting.add(item)
@@ -177,11 +178,11 @@ class Ledger:
         stamp: Stamp,
         idempotency: Idempotency | None = None,
     ) -> Receipt:
-        """Run one command on a stream; a creation names its own, or is given a fresh id."""
+        """Run one command on a stream; a creation determines its own, or gets a new id."""
         return await self.submit(lambda uow: perform(uow, kind, id, command), stamp, idempotency)
 
     async def _run(self) -> None:
-        """Commit group after group. Should that ever end, nobody is left waiting for it."""
+        """Commit batch after batch. If that ever ends, waiting callers get an error."""
         try:
             await self._write_groups()
         finally:
@@ -193,7 +194,9 @@ class Ledger:
     async def _write_groups(self) -> None:
         while True:
             await self._wake.wait()
-            group = self._waiting.take(GROUP_MAX)  # What is decided in time is left in it.
+            group = self._waiting.take(
+                GROUP_MAX
+            )  # Deciding may leave some of it for the next batch.
             try:
                 await self._commit(group)
             except (psycopg.DataError, Forged, RowForged) as error:
@@ -205,7 +208,7 @@ class Ledger:
             if not self._waiting:
                 self._wake.clear()
             self._release(group)
-            self.known.bound()
+            self.known.shrink()
 
     @staticmethod
     def _release(group: list[Item]) -> None:
@@ -222,7 +225,7 @@ class Ledger:
                 await self._try(group)
             except OUTAGE as error:
                 reason = unwritable(error)
-                # A session stays as read-only as it began, so a new one is asked first.
+                # A session that began read-only stays so, so a new one is tried first.
                 stale = not renewed and isinstance(error, ReadOnlySqlTransaction)
                 if not stale:
                     self._outages.begin(error)
@@ -237,7 +240,7 @@ class Ledger:
         raise _busy()
 
     async def _only_look(self, group: list[Item], reason: Unavailable) -> None:
-        """Decide what is only reading, and refuse the rest: nothing can be written."""
+        """Decide only reads, and refuse the rest: nothing can be written."""
         self.outage = reason
         for item in group:
             item.answer = reason
@@ -254,7 +257,7 @@ class Ledger:
         raise _busy()
 
     def recovered(self) -> None:
-        """The store takes writes."""
+        """Resume: the store accepts writes again."""
         self.outage = None
         self._outages.end()
 
@@ -267,11 +270,12 @@ class Ledger:
             with contextlib.suppress(Moved):
                 await self._decide_and_write(group)
                 return
+        await self._catch_up()  # Most of it while others write; little is left for the lock.
         async with self.link.store.connection.transaction():
             await self.link.store.lock()
             await self._catch_up()
             if self._landed:
-                return  # the fold has told the cache, and maybe of what came after it
+                return  # the fold updated the cache, perhaps beyond this draft
             await self._decide_and_write(group, accept=False)
         self._accept()
 
@@ -285,11 +289,11 @@ class Ledger:
     def _accept(self) -> None:
         assert self._draft is not None, "what was written was decided"
         self._group.accept(self._draft)
-        if not self.outage:  # A full disk takes what is small: see `outage.probe`.
+        if not self.outage:  # A full disk accepts small writes: see `outage.probe`.
             self._outages.end()
 
     async def _commit_one_by_one(self, group: list[Item], error: Exception) -> None:
-        """Something in the group cannot be stored, or asks for what is forged: it alone fails."""
+        """One item cannot be stored, or reads something forged: only that one fails."""
         if len(group) == 1:
             group[0].answer = error
             return
@@ -300,11 +304,12 @@ class Ledger:
                 item.answer = failure
 
     async def _catch_up(self) -> None:
-        """Fold what was written since, and notice the draft if its commit went unanswered.
+        """Fold what was written since, and detect whether an unanswered commit of the draft
+        succeeded.
 
-        A draft lies in the log whole or not at all, and only directly after the head it was
-        decided on, so its first event tells. That is kept, as this way is not gone twice: the
-        connection may break again further on.
+        A draft is in the log as a whole or not at all, and only directly after the head it was
+        decided on, so its first event tells. The result is remembered, since the connection may
+        break again while reading further.
         """
         draft = self._draft
         while lines := await self.link.store.after(self.known.head):
@@ -315,7 +320,7 @@ class Ledger:
 
 
 def _seen(look: Callable[[UnitOfWork], T], uow: UnitOfWork) -> tuple[None, T]:
-    """A look as work that names no stream."""
+    """Return a read as work without a stream."""
     return None, look(uow)
 
 

@@ -1,4 +1,4 @@
-"""What a decision asked for that is not in memory."""
+"""What a decision needs that is not in memory."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -7,11 +7,11 @@ from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.counts import Count
 
 Secret = tuple[UUID, str]
-"""Whose secret it is, and what for: (admin id, "password")."""
+"""The owner of a secret, and its purpose: (admin id, "password")."""
 
 
 class Missing(Exception):
-    """A decision looked at something that is not loaded. Load it and decide again."""
+    """A decision read something that is not loaded. Load it and decide again."""
 
     def __init__(
         self,

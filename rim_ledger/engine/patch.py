@@ -1,4 +1,4 @@
-"""Commands that change some fields: what is given, what is left out, and what is cleared."""
+"""Commands that change some fields: given, omitted or cleared."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -13,8 +13,8 @@ from rim_ledger.engine.command import Command, Timed
 
 
 class Patch(Command[A]):
-    """Changes what is given; what is left out stays. `null` clears a field, if it is one of those
-    that may be empty."""
+    """Changes the given fields; omitted fields stay as they are. `null` clears a field that may be
+    empty."""
 
     CLEARS: ClassVar[frozenset[str]] = frozenset()
     """The fields that may be empty."""
@@ -35,7 +35,7 @@ class Patch(Command[A]):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The schema of the form, in which null stands only where it is taken."""
+        """Return the form's schema, with null only for fields that accept it."""
         found = handler(schema)
         for name in cls._required():
             field = handler.resolve_ref_schema(found)["properties"][to_camel(name)]
@@ -45,14 +45,14 @@ class Patch(Command[A]):
         return found
 
     def clears(self, field: str) -> bool:
-        """Whether a field is given as null."""
+        """Return whether a field is given as null."""
         return field in self.model_fields_set and getattr(self, field) is None
 
     def changes(
         self, aggregate: A, reveal: Callable[[Any], Any] = lambda known: known
     ) -> dict[str, Any]:
-        """Those fields of the aggregate that are given, and are not so already; None clears one.
-        `reveal` gives a value of the aggregate in the clear."""
+        """Return the given fields that differ from the aggregate; None clears one. `reveal` returns
+        a value of the aggregate in the clear."""
         given = self.model_fields_set & {*aggregate.__struct_fields__}
         wishes = {field: getattr(self, field) for field in given}
         return {

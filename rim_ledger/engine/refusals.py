@@ -1,11 +1,11 @@
-"""Refusals: a rule said no, or the store cannot answer now."""
+"""Refusals: a rule forbids the command, or the store cannot answer now."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 class Refused(Exception):
-    """A rule said no. `code` is for programs, `detail` for people; nothing was changed."""
+    """A rule forbids it. `code` is for programs, `detail` for people; nothing was changed."""
 
     replayed = False
     """Whether this is the stored answer to an earlier request with the same key."""
@@ -16,14 +16,14 @@ class Refused(Exception):
 
 
 class NotFound(Refused):
-    """There is no such thing, or none that the caller may know of."""
+    """It does not exist, or is not visible to the caller."""
 
     def __init__(self, kind: str, id: object) -> None:
         super().__init__("not-found", f"There is no {kind} {id}.")
 
 
 class Invalid(Refused):
-    """The wish is well-formed and still cannot be meant."""
+    """The request is well-formed, but its content is invalid."""
 
     def __init__(self, code: str, detail: str, pointer: str) -> None:
         super().__init__(code, detail, pointer=pointer)
@@ -38,11 +38,11 @@ class Forbidden(Refused):
 
 
 class Unauthenticated(Refused):
-    """Nobody vouches for the caller."""
+    """The caller is not authenticated."""
 
 
 class Unavailable(Exception):
-    """The store cannot be reached or is too busy. What was asked may be asked again."""
+    """The store cannot be reached or is too busy. The request may be repeated."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -50,13 +50,13 @@ class Unavailable(Exception):
 
 
 def require(condition: bool, code: str, otherwise: str) -> None:
-    """Refuse unless the condition holds."""
+    """Raise Refused unless the condition holds."""
     if not condition:
         raise Refused(code, otherwise)
 
 
 def require_legal(status: str, command: str, legal: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a command that is not among those legal in this status, and say which are."""
+    """Refuse a command that is not legal in this status, and list the legal ones."""
     allowed = sorted(legal[status])
     if command not in allowed:
         may = ", ".join(allowed) if allowed else "nothing"

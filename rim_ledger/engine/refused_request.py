@@ -1,4 +1,4 @@
-"""A loan request that was refused: no event, and kept as evidence of how requests are decided."""
+"""A refused loan request: no event, but stored as evidence of how requests are decided."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -12,10 +12,10 @@ from rim_ledger.engine.refusals import Refused
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """What was asked for (naira, days, percent), for whom, how they stood, and why it was refused.
+    """What was requested (naira, days, percent), the user's state, and why it was refused.
 
-    `policy` is the version of the policy that refused it, None where another rule did. There is
-    no word about a person in it.
+    `policy` is the version of the policy that refused it, None if another rule did. It holds no
+    personal data.
     """
 
     user_id: UUID
@@ -31,12 +31,12 @@ class Asked(Struct, frozen=True, kw_only=True):
     policy: str | None = None
 
     def refused(self, refusal: Refused, policy: str | None) -> "Asked":
-        """The same with why it was refused."""
+        """Return a copy with the reason of the refusal."""
         return replace(self, code=refusal.code, reason=refusal.detail, policy=policy)
 
 
 class RefusedRequest(Asked, frozen=True, kw_only=True):
-    """The line about it: after which position it was decided, by whom it was asked, and when."""
+    """The stored line: the position it was decided after, who requested it, and when."""
 
     id: UUID
     position: int
@@ -49,14 +49,14 @@ class RefusedRequest(Asked, frozen=True, kw_only=True):
     occurred_at: datetime
     timestamp: datetime
     mac: str = ""
-    """The code of the line, in the way of PostgreSQL."""
+    """The MAC of the line, in PostgreSQL's hex format."""
 
 
 def refused_request(
     asked: Asked, stamp: Stamp, *, id: UUID, position: int, at: datetime
 ) -> RefusedRequest:
-    """The line for what was asked under a stamp, decided after a position and recorded at a
-    time (UTC)."""
+    """Return the line of a request under a stamp, decided after a position and recorded at a time
+    (UTC)."""
     actor = stamp.actor
     return RefusedRequest(
         **shared(RefusedRequest, asked),

@@ -1,4 +1,4 @@
-"""How much the rights of a role reach, in naira."""
+"""Limits of a role, in naira."""
 
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ from rim_ledger.engine.refusals import Forbidden
 
 class RoleLimits(Struct, frozen=True):
     """The largest loan that a role approves or disburses, and the largest credit limit that it
-    gives, in naira. None is any."""
+    grants, in naira. None is unlimited."""
 
     max_amount: Decimal | None = None
     max_limit: Decimal | None = None
@@ -24,7 +24,7 @@ class RoleLimits(Struct, frozen=True):
 
 
 def reaches(most: Decimal | None, other: Decimal | None) -> bool:
-    """Whether one bound, in naira, allows all that another one does; None allows anything."""
+    """Return whether one limit, in naira, is at least another; None is unlimited."""
     return most is None or (other is not None and other <= most)
 
 

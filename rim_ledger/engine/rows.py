@@ -1,8 +1,8 @@
 """Rows beside the log, and whether they follow from it: claimed names, secrets, personal keys.
 
-Names mostly follow from the state of their stream. Of what does not, the last event that a decision
-adds to the stream says what is kept from then on, by fingerprints. That a name is free follows from
-no stream, so the last event of each decision says which names it takes and gives back.
+Most names follow from their stream's state. Other rows are listed, by fingerprint, in the last
+event that a decision adds to the stream. That a name is free follows from no stream, so the last
+event of each decision lists the names that it claims and releases.
 """
 
 from collections.abc import Mapping
@@ -21,17 +21,16 @@ from rim_ledger.values import derived_id
 from rim_ledger.vault.personal_keys import Vault
 
 ADOPTED: Final = derived_id("adopted-secrets")
-"""The stream whose event says which secrets there were before events did."""
+"""The stream whose event lists the secrets that existed before events did."""
 PRINT: Final = 32
 """Hexadecimal digits of a fingerprint in an event."""
 TAKEN, FREE, DONE = "+", "-", "="
-"""What stands before a fingerprint in an event: of a name that it takes or gives back, of the
-idempotency key that its command came with."""
+"""Prefix of a fingerprint in an event: of a name that it claims or releases, or of the command's
+idempotency key."""
 
 
 def mark(uow: UnitOfWork, vault: Vault) -> None:
-    """Have the events of a decision say what it keeps beside them, and which names it takes and
-    gives back."""
+    """Record in a decision's events the rows beside them, and the names claimed and released."""
     marks = uow.marks
     for (owner, purpose), text in uow.secrets.items():
         marks.setdefault(owner, {})[_secret(purpose)] = _print(vault, (owner, purpose), text)
@@ -52,23 +51,23 @@ def mark(uow: UnitOfWork, vault: Vault) -> None:
 
 
 def name_print(vault: Vault, claim: Claim) -> str:
-    """The fingerprint of a name in the events that take it and give it back."""
+    """Return the fingerprint of a name, as in the events that claim and release it."""
     return vault.short_print("claim " + claim[0], claim[1])
 
 
 def key_print(vault: Vault, caller: str, key: str) -> str:
-    """The fingerprint of an idempotency key in the event of the command that came with it."""
+    """Return the fingerprint of an idempotency key, as in the event of its command."""
     return vault.short_print("outcome", f"{caller} {key}")
 
 
 def is_taken(recorded: Recorded, name: str) -> bool:
-    """Whether an event that tells of a name, by its fingerprint, takes it."""
+    """Return whether an event that mentions a name, by fingerprint, claims it."""
     return TAKEN + name in recorded.claims.split()
 
 
 def adopted(vault: Vault, secrets: Mapping[Secret, str]) -> dict[str, str | None]:
-    """What the event says that takes over secrets of which no event tells. Raises ValueError for
-    one that was not wrapped by this ledger."""
+    """Return what the event of an adoption lists: secrets that no event mentions. Raises ValueError
+    for one that was not wrapped by this ledger."""
     try:
         return {_adopted(each): _print(vault, each, text) for each, text in secrets.items()}
     except (InvalidTag, OverflowError) as error:
@@ -76,15 +75,16 @@ def adopted(vault: Vault, secrets: Mapping[Secret, str]) -> dict[str, str | None
 
 
 def is_held(vault: Vault, entry: Entry, claim: Claim) -> bool:
-    """Whether a stream holds a name. One without events has nothing: its names are only taken."""
+    """Return whether a stream holds a name. A stream without events holds any: its names are only
+    reserved."""
     return entry.aggregate is None or _follows(entry, claim) or _claim(vault, claim) in entry.kept
 
 
 def secret_fits(
     vault: Vault, entry: Entry, before: Entry, secret: Secret, stored: str | None
 ) -> bool:
-    """Whether a secret, or that there is none, is what the newest event of its owner says; of
-    `before`, where none says anything."""
+    """Return whether a secret, or its absence, matches the owner's newest event, or `before` if no
+    event mentions it."""
     said = entry.kept.get(_secret(secret[1])) or before.kept.get(_adopted(secret))
     if stored is None or said is None:
         return stored is said
@@ -95,8 +95,8 @@ def secret_fits(
 
 
 def key_fits(entry: Entry, person: UUID, wrapped: Mapping[UUID, bytes | None]) -> bool:
-    """Whether a person's key is there, or was destroyed, as their stream says. What it is need not
-    be asked: nobody else could have wrapped it for this person."""
+    """Return whether the presence of a person's key matches their stream. Its value need not be
+    checked: only this ledger could have wrapped it for this person."""
     if entry.aggregate is None:
         return True
     if entry.aggregate.key_destroyed:

@@ -1,4 +1,4 @@
-"""The SQL of the ledger: load what a group of decisions reads, write what it decided."""
+"""The SQL of the ledger: load what a batch of decisions reads, write what it decided."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -11,6 +11,7 @@ from psycopg import AsyncConnection, errors
 from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.draft import Draft, Outcome
 from rim_ledger.engine.missing import Secret
+from rim_ledger.engine.snapshots import LOAD, Snapshot
 from rim_ledger.engine.unit_of_work import Reminder
 from rim_ledger.writing import WRITE, WRITE_OFTEN
 
@@ -18,12 +19,11 @@ CHANNEL: Final = "ledger"
 PAGE: Final = 1000
 
 INDEXES_ONLY: Final = "SET enable_seqscan = off"
-"""Plans are kept, those of foreign keys too, and one that was made while a table was empty would
-read the whole of it long after it has grown."""
+"""Plans are cached, also those of foreign keys; one made while a table was empty would scan it long
+after it has grown."""
 
 IMPATIENT: Final = "SET lock_timeout = '2s'"
-"""A lock that somebody holds for longer is said, and asked for again, rather than waited for in
-silence."""
+"""A lock held for longer is reported and retried, instead of waited for silently."""
 
 EVENTS: Final = """
 SELECT position, stream_id, version, name, convert_to(body, 'UTF8') AS body, recorded_at, mac
@@ -33,16 +33,16 @@ SELECT position, stream_id, version, name, convert_to(body, 'UTF8') AS body, rec
 HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
 
 TELLS: Final = b'{"claims":"'
-"""How the body of an event begins that tells of names or idempotency keys."""
+"""Prefix of the body of an event that mentions names or idempotency keys."""
 TELLING: Final = f"""
  WHERE starts_with(body, '{TELLS.decode()}') AND string_to_array(split_part(body, '"', 4), ' ')"""
-"""Which events tell of names and idempotency keys, by an index (migration 0037); what they tell is
-to follow."""
+"""Finds the events that mention names or idempotency keys, by an index (migration 0037); the values
+follow."""
 
 
 def _missed(what: str) -> str:
-    """Of a row that is missing, the newest event that tells of it; what an update took over comes
-    last, as that was read a moment before."""
+    """Return the join that finds, for a missing row, the newest event that mentions it; adoptions
+    come last, as they were read just before."""
     return f"""LEFT JOIN LATERAL ({EVENTS}{TELLING} && {what} AND found IS NULL
  ORDER BY name = 'NamesAdopted', position DESC LIMIT 1) e ON true
  WHERE found IS NOT NULL OR e.position IS NOT NULL"""
@@ -84,21 +84,29 @@ class Moved(Exception):
 
 
 class Line(NamedTuple):
-    """A stored event with the time of its recording, and its code."""
+    """A stored event with the time of its recording, and its MAC."""
 
     notification: Notification
     recorded_at: datetime
     mac: bytes | None
 
 
+class Loaded(NamedTuple):
+    """The next event of a stream, and its snapshot if it has one; see LOAD."""
+
+    stream: UUID
+    snapshot: Snapshot | None
+    line: Line | None
+
+
 class Store:
-    """One connection to the ledger's tables; the queries of the writing side."""
+    """One connection to the ledger's tables, with the queries of the write side."""
 
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self.connection = connection
 
     async def prepare(self) -> None:
-        """Act as the role that may only add to the log, where there is one."""
+        """Act as the role that may only append to the log, if there is one."""
         await self.connection.execute(INDEXES_ONLY)
         await self.connection.execute(IMPATIENT)
         await self.connection.execute(
@@ -107,7 +115,7 @@ class Store:
         )
 
     async def write(self, draft: Draft) -> None:
-        """Commit the draft, or raise Moved when the head is not where it was."""
+        """Commit the draft, or raise Moved if the head has changed."""
         try:
             if draft.leaves_nothing:
                 cursor = await self.connection.execute(HEAD)
@@ -121,34 +129,35 @@ class Store:
             raise Moved
 
     async def head(self) -> int:
-        """The position of the last event; 0 when there is none."""
+        """Return the position of the last event; 0 if there is none."""
         ((position,),) = await (await self.connection.execute(HEAD)).fetchall()
         return int(position)
 
     async def last(self) -> Line | None:
-        """The last event, if there is one."""
+        """Return the last event, if there is one."""
         lines = await self._lines(EVENTS + " ORDER BY position DESC LIMIT 1", [])
         return lines[0] if lines else None
 
     async def lock(self) -> None:
-        """Keep every other writer out until the transaction ends. Readers are not kept out."""
+        """Block every other writer until the transaction ends. Readers are not blocked."""
         await self.connection.execute("SELECT ledger.keep_writers_out()")
 
     async def after(self, position: int) -> list[Line]:
-        """The next page of the log."""
+        """Return the next page of the log."""
         query = EVENTS + " WHERE position > %s ORDER BY position LIMIT %s"
         return await self._lines(query, [position, PAGE])
 
-    async def streams(self, ids: Iterable[UUID]) -> list[Line]:
-        """Every event of these streams, in order."""
-        query = EVENTS + " WHERE stream_id = ANY (%b::uuid[]) ORDER BY stream_id, version"
-        return await self._lines(query, [list(ids)])
+    async def streams(self, ids: Iterable[UUID], fingerprints: Iterable[str] = ()) -> list[Loaded]:
+        """The events of these streams, in order: of a stream that has a snapshot with one of these
+        fingerprints, from the last one on that it includes."""
+        cursor = await self.connection.execute(LOAD, [list(ids), list(fingerprints), None])
+        return [_loaded(row) async for row in cursor]
 
     async def claims(
         self, wanted: Mapping[Claim, str]
     ) -> tuple[dict[Claim, UUID], dict[Claim, Line]]:
-        """Who holds these names, each with its fingerprint; of others the newest event that tells
-        of them, if one does."""
+        """Return the holders of these names (each with its fingerprint); for free ones, the newest
+        event that mentions them, if any."""
         columns = [[kind for kind, _ in wanted], [name for _, name in wanted]]
         held, told = dict[Claim, UUID](), dict[Claim, Line]()
         cursor = await self.connection.execute(CLAIMS, [*columns, list(wanted.values())])
@@ -162,8 +171,8 @@ class Store:
     async def listed(
         self, wanted: Mapping[str, int], after: Mapping[str, str] | None = None
     ) -> dict[str, tuple[int, dict[str, UUID]]]:
-        """The first names of some lists, or the first after a name; `wanted` says how many of
-        each."""
+        """Return the first entries of some lists, or the first after an entry; `wanted` is the
+        limit per list."""
         found: dict[str, tuple[int, dict[str, UUID]]] = {
             kind: (count, {}) for kind, count in wanted.items()
         }
@@ -191,12 +200,12 @@ class Store:
         await self.connection.execute(HASTEN, [at, what, at])
 
     async def due(self, at: datetime, count: int) -> list[Reminder]:
-        """The oldest reminders whose time has come."""
+        """Return the oldest reminders that are due."""
         cursor = await self.connection.execute(DUE, [at, count])
         return [(what, stream) async for what, stream in cursor]
 
     async def numbers(self, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """The last number taken of each prefix and year, where there is one."""
+        """Return the last number taken per prefix and year, if there is one."""
         columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
         cursor = await self.connection.execute(NUMBERS, columns)
         return {(prefix, year): last async for prefix, year, last in cursor}
@@ -204,8 +213,8 @@ class Store:
     async def outcomes(
         self, wanted: Mapping[tuple[str, str], str]
     ) -> tuple[list[Outcome], dict[tuple[str, str], Line]]:
-        """What is stored under these keys of callers, each with its fingerprint; of others the
-        newest event that tells of them, if one does."""
+        """Return the outcomes stored under these keys of callers (each with its fingerprint); for
+        missing ones, the newest event that mentions them, if any."""
         columns = [[caller for caller, _ in wanted], [key for _, key in wanted]]
         stored, told = list[Outcome](), dict[tuple[str, str], Line]()
         cursor = await self.connection.execute(OUTCOMES, [*columns, list(wanted.values())])
@@ -224,3 +233,10 @@ class Store:
 def _line(row: Sequence[Any]) -> Line:
     position, stream, version, name, body, recorded_at, mac = row
     return Line(Notification(stream, version, name, bytes(body), position), recorded_at, mac)
+
+
+def _loaded(row: Sequence[Any]) -> Loaded:
+    stream, version, fold, state, code, position, *event = row
+    snapshot = None if version is None else Snapshot.found(stream, version, fold, state, code)
+    line = None if position is None else _line([position, stream, *event])
+    return Loaded(stream, snapshot, line)

@@ -1,4 +1,4 @@
-"""Who waits for a decision, and whose turn it is: one caller does not keep the others waiting."""
+"""A fair queue of decisions: one caller does not keep the others waiting."""
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterator
@@ -13,8 +13,8 @@ CALLER: Final = ContextVar[Hashable]("caller", default="")
 
 
 class Turns(Generic[T]):
-    """What waits, in order of arrival for each caller. Callers take turns, one thing at a time. A
-    caller whose work took all the time of a group has the next one to themselves, or comes last."""
+    """A queue in order of arrival per caller. Callers take turns, one item at a time. A caller
+    whose items took all the time of a batch gets the next batch alone, or comes last."""
 
     def __init__(self) -> None:
         self._lanes: OrderedDict[Hashable, deque[T]] = OrderedDict()
@@ -22,7 +22,7 @@ class Turns(Generic[T]):
         self._slow = set[Hashable]()
 
     def __iter__(self) -> Iterator[T]:
-        """All that has no answer yet, what was taken first."""
+        """Yield all unanswered items, those taken first."""
         yield from (each for _, each in self._taken)
         yield from chain.from_iterable(self._lanes.values())
 
@@ -37,7 +37,7 @@ class Turns(Generic[T]):
         lane.append(each)
 
     def take(self, most: int) -> list[T]:
-        """What comes next, at most so much of it. It counts as waiting until `leave`."""
+        """Return the next items, at most `most`. They count as waiting until `leave`."""
         while self._lanes and len(self._taken) < most:
             caller = next(iter(self._lanes))
             if caller in self._slow and self._taken:
@@ -49,8 +49,8 @@ class Turns(Generic[T]):
         return [each for _, each in self._taken]
 
     def leave(self, done: int) -> None:
-        """The first of what was taken are done, at least one. The others come next, in their order,
-        behind callers who wait longer."""
+        """Mark the first of the taken items as done, at least one. The others come next, in order,
+        after callers who wait longer."""
         served, left = self._taken[:done], self._taken[done:]
         self._taken = []
         for caller, each in reversed(left):

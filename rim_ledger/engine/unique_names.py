@@ -1,4 +1,4 @@
-"""Names that only one thing of a kind may have: taken, changed and given back."""
+"""Names that are unique within a kind: claimed, changed and released."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -14,47 +14,47 @@ from rim_ledger.text import folded
 
 
 class UniqueNames(Struct, frozen=True):
-    """The names of one kind of thing, such as departments. Two spellings of one name are one.
+    """The names of one kind, such as departments. Two spellings of one name are equal.
 
-    They are claims of the book. A name that an earlier release took is held as it was spelled
-    then as well.
+    They are claims in the unit of work. A name from an earlier release may be held in its spelling
+    of that time.
     """
 
     claim: str
     """The kind of claim."""
     code: str
-    """What a name that is taken is refused with."""
+    """The code of the refusal for a taken name."""
     thing: str
 
     def holder(self, uow: UnitOfWork, name: str) -> UUID | None:
-        """The stream that has a name, however it is spelled."""
+        """Return the stream that holds a name, in any spelling."""
         return uow.holder(self.claim, name.casefold()) or uow.holder(self.claim, folded(name))
 
     def take(self, uow: UnitOfWork, name: str, stream: UUID) -> None:
-        """Take a name for a stream; Refused when another stream has it."""
+        """Claim a name for a stream. Raises Refused if another stream holds it."""
         taken = Refused(self.code, f"Another {self.thing} is named {name}.")
         if self.holder(uow, name) not in (None, stream):
             raise taken
         uow.claim(self.claim, folded(name), stream, taken)
 
     def change(self, uow: UnitOfWork, before: str, name: str, stream: UUID) -> None:
-        """Take a name in place of another, unless both are spellings of one."""
+        """Claim a name in place of another, unless both are spellings of one."""
         if folded(before) != folded(name):
             self.take(uow, name, stream)
             self.release(uow, before, stream)
 
     def release(self, uow: UnitOfWork, name: str, stream: UUID) -> None:
-        """Give a name back that a stream has."""
+        """Release a name that a stream holds."""
         for spelling in (name.casefold(), folded(name)):
             if uow.holder(self.claim, spelling) == stream:
                 uow.release(self.claim, spelling)
 
 
 class Named(Aggregate, kw_only=True):
-    """What has a name of its own until it is archived."""
+    """An aggregate with a unique name until it is archived."""
 
     UNIQUE: ClassVar[UniqueNames]
-    """Among which its name is one."""
+    """The set in which its name is unique."""
 
     name: str
     created_at: datetime

@@ -1,4 +1,4 @@
-"""Airtime that the telco took back: its reference of the return counts once, and who may say so."""
+"""Airtime taken back by the telco: its return reference counts once, and who may report it."""
 
 import msgspec
 
@@ -13,10 +13,10 @@ from rim_ledger.text import folded, folded_source
 
 
 def claim_return(uow: UnitOfWork, loan: Loan, attempt: Attempt, reference: str) -> None:
-    """Take the telco's reference of a return for this top-up, however it is written.
+    """Claim the telco's reference of this top-up's return, in any spelling.
 
-    Raises Refused (`reference-taken`) when it is one of the loan's top-ups or deliveries, or the
-    return of another top-up.
+    Raises Refused (`reference-taken`) if it is the reference of a top-up or delivery of the loan,
+    or of another top-up's return.
     """
     name = folded(reference)
     others = [each for each in loan.attempts if each.reference != attempt.reference]
@@ -32,8 +32,8 @@ def claim_return(uow: UnitOfWork, loan: Loan, attempt: Attempt, reference: str) 
 
 
 def require_another_than_sender(uow: UnitOfWork, loan: Loan, attempt: Attempt, words: str) -> None:
-    """Refuse who had this airtime sent, or made it a debt, unless the telco itself has said that
-    it failed.
+    """Refuse who had this airtime sent, or made it a debt, unless the telco itself has reported its
+    failure.
 
     Raises Forbidden (`separation-of-duties`, with these words).
     """

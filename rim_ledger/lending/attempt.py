@@ -1,4 +1,4 @@
-"""One top-up of a loan, and what became of its airtime."""
+"""One top-up of a loan, and the state of its airtime."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class Disbursement(StrEnum):
-    """How far the airtime got. Unknown is neither delivered nor failed, and is asked about."""
+    """Progress of the airtime. Unknown is neither delivered nor failed, and is queried."""
 
     NONE = "none"
     REQUESTED = "requested"
@@ -22,12 +22,12 @@ IN_FLIGHT: Final = (Disbursement.REQUESTED, Disbursement.UNKNOWN)
 
 
 class Airtime(StrEnum):
-    """Where the airtime of a top-up is. Lost is what the lender bears."""
+    """The state of a top-up's airtime. The lender bears what is lost."""
 
     NOT_COME = "not-come"
     OWED = "owed"
     DISPUTED = "disputed"
-    """It came when nobody expected it any more, and nobody owes it."""
+    """Delivered unexpectedly, and owed by no one."""
     RETURNED = "returned"
     LOST = "lost"
 
@@ -41,29 +41,31 @@ class DisputeOutcome(StrEnum):
 
 
 class Attempt(Struct, frozen=True, gc=False):
-    """One top-up, asked for under a reference of its own."""
+    """One top-up, requested under a reference of its own."""
 
     reference: str
     transaction_id: UUID
     asked_at: datetime
     integration: UUID | None
-    """Whom it was asked of, and who may speak of it; None for the telco of this installation."""
+    """The integration it was requested from, which may report on it; None for the installation's
+    telco."""
     airtime: Airtime = Airtime.NOT_COME
     telco_reference: str | None = None
     """The telco's own reference of the delivery."""
     return_reference: str | None = None
-    """The telco's own reference of the return, as staff named it."""
+    """The telco's own reference of the return, as entered by staff."""
     requested_by: UUID | None = None
-    """The admin who had it sent: who disbursed or, where the clock did, who approved the loan or,
-    where the policy did, who requested it; None when no admin did any of that."""
+    """The admin who had it sent: who disbursed; else, for an automatic disbursement, who approved
+    the loan; else, for an automatic approval, who requested it. None if no admin did any of that.
+    """
     taken_up_by: UUID | None = None
     """The admin who made it a debt after it was in dispute."""
     given_up_by: UUID | None = None
-    """The admin who last said that it failed, came back or is lost."""
+    """The admin who last recorded that it failed, was returned or is lost."""
     unconfirmed: bool = False
-    """Whether staff settled or reversed it, and the telco has given no definite answer since."""
+    """Whether staff settled or reversed it without a definite answer of the telco since."""
 
     @property
     def delivered(self) -> bool:
-        """Whether its airtime came, whatever became of it since."""
+        """Whether its airtime was delivered, whatever happened to it since."""
         return self.airtime is not Airtime.NOT_COME

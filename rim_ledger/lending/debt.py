@@ -1,6 +1,6 @@
-"""What a user owes: incurring it, sharing out payments, charges, falling late.
+"""A user's debts: incurred, repaid, charged, overdue, defaulted.
 
-Each function writes the user's side and the loan's side into the same book, so that the two
+Each function writes the user's side and the loan's side into the same unit of work, so that both
 always agree.
 """
 
@@ -51,9 +51,9 @@ from rim_ledger.values import ZERO, day_after
 
 
 def allocate(user: User, amount: Decimal, named: UUID | None) -> tuple[tuple[Part, ...], Decimal]:
-    """Share a payment out (domain §3): what goes to which loan, and what becomes credit.
+    """Allocate a payment (domain §3): return the part of each loan, and the remaining credit.
 
-    Credit below zero is filled first; then the named loan, then the others by due date, time of
+    Negative credit is filled first; then the named loan, then the others by due date, time of
     disbursement and id.
     """
     rest = amount - (filled := min(amount, max(ZERO, -user.credit_balance)))
@@ -74,8 +74,8 @@ def repay(
     transaction: UUID,
     paid_at: datetime,
 ) -> RepaymentAllocated:
-    """Let a payment, whose money came in at `paid_at`, reach the user's loans; what it was shared
-    out into."""
+    """Allocate a payment, whose money came in at `paid_at`, to the user's loans; return the
+    allocation."""
     parts, credit = allocate(uow.read(User, user), amount, named)
     allocated = RepaymentAllocated(
         transaction_id=transaction,
@@ -91,7 +91,7 @@ def repay(
 
 
 def incur(uow: UnitOfWork, loan: Loan, due_at: datetime) -> None:
-    """Turn what was reserved into a debt, and pay it from the user's credit as far as that goes."""
+    """Turn a reservation into a debt, and pay it from the user's credit as far as possible."""
     debt = DebtIncurred(
         loan_id=loan.id, principal=loan.amount, interest=loan.interest, due_at=due_at
     )
@@ -100,11 +100,11 @@ def incur(uow: UnitOfWork, loan: Loan, due_at: datetime) -> None:
 
 
 def take_back(uow: UnitOfWork, payment: Transaction) -> None:
-    """Undo a completed payment: its parts are owed again, on loans that it had repaid as well.
+    """Undo a completed payment: its parts are owed again, also on loans that it had completed.
 
-    Credit that the payment had left and that has paid for loans since is taken back from them,
-    as far as there is any; what was refunded meanwhile stays as credit below zero, which is owed at
-    once and looked at again when a loan would default.
+    Credit that came from the payment and has paid for loans since is taken back from them. If part
+    of it was refunded, the credit becomes negative: that is owed at once, and may default as a loan
+    does.
     """
     user, parts = payment.user_id, payment.parts
     before = uow.read(User, user)
@@ -129,7 +129,7 @@ def take_back(uow: UnitOfWork, payment: Transaction) -> None:
 
 
 def cancel(uow: UnitOfWork, loan: Loan) -> None:
-    """Undo a disbursement; credit that had paid for it is credit again, or pays for others."""
+    """Undo a disbursement; credit that had paid for it is credit again, or pays for other loans."""
     if applied := uow.read(User, loan.user_id).applied.get(loan.id):
         _take_credit_back(uow, loan.user_id, applied)
     uow.append(User, loan.user_id, [DebtCancelled(loan_id=loan.id, principal=loan.amount)])
@@ -138,8 +138,8 @@ def cancel(uow: UnitOfWork, loan: Loan) -> None:
 
 
 def fall_overdue(uow: UnitOfWork, loan: Loan, late_fee_at: datetime | None) -> None:
-    """Past due with something outstanding: once a loan. The clock charges a late fee at a time, if
-    one is set."""
+    """Mark a loan as overdue, once per loan. The clock charges a late fee at a time, if one is
+    set."""
     uow.append(Loan, loan.id, [LoanBecameOverdue(late_fee_at=late_fee_at)])
     uow.append(User, loan.user_id, [DebtBecameOverdue(loan_id=loan.id)])
     assert loan.due_date, "it was lent"
@@ -165,7 +165,7 @@ def waive(uow: UnitOfWork, loan: Loan, event: LoanChargesWaived) -> None:
 
 
 def default(uow: UnitOfWork, loan: Loan, event: LoanDefaulted) -> None:
-    """The lender no longer expects the money; the limit falls to zero while it is automatic."""
+    """Default a loan; an automatic limit falls to zero."""
     uow.append(Loan, loan.id, [event])
     uow.append(User, loan.user_id, [DebtDefaulted(loan_id=loan.id)])
     judge_again(uow, loan.user_id, uow.stamp.at, defaulted=True)
@@ -187,7 +187,7 @@ def undo_write_off(uow: UnitOfWork, loan: Loan, reason: str | None) -> None:
 
 
 def reverse_default(uow: UnitOfWork, loan: Loan, event: LoanDefaultReversed) -> None:
-    """The default was a mistake: score and limit are computed without it."""
+    """Undo a default: score and limit are computed without it."""
     uow.forget("write-off", loan.id)
     uow.append(Loan, loan.id, [event])
     uow.append(User, loan.user_id, [DebtDefaultReversed(loan_id=loan.id)])
@@ -195,7 +195,7 @@ def reverse_default(uow: UnitOfWork, loan: Loan, event: LoanDefaultReversed) -> 
 
 
 def patience(uow: UnitOfWork) -> timedelta:
-    """How long something may be past due before it is a default."""
+    """Return how long a debt may be past due before it defaults."""
     return timedelta(days=setting(uow, "lending", "defaultAfterDays"))
 
 
@@ -208,7 +208,7 @@ def _in_order(user: User, named: UUID | None) -> Iterator[UUID]:
 
 
 def _spend_credit(uow: UnitOfWork, user_id: UUID) -> None:
-    """Credit never stands beside open debt."""
+    """Pay open debts from credit, so that a user never has both."""
     while (user := uow.read(User, user_id)).credit_balance > ZERO and user.debts:
         loan = next(_in_order(user, None))
         part, paid_at = user.debts[loan].covered(loan, user.credit_balance), user.credit_at
@@ -227,8 +227,8 @@ def _take_credit_back(uow: UnitOfWork, user: UUID, part: Part) -> None:
 
 
 def _reopen(uow: UnitOfWork, id: UUID, paid_at: datetime) -> None:
-    """Let a repaid loan be owed again, and the clock look at it again, as money that came in at a
-    time does not count."""
+    """Reopen a repaid loan, without money that came in at `paid_at`, and schedule its deadlines
+    again."""
     loan = uow.read(Loan, id)
     if loan.status is not LoanStatus.COMPLETED:
         return
@@ -268,7 +268,7 @@ def _owe_again(uow: UnitOfWork, part: Part, transaction: UUID | None) -> None:
 def _completed(
     uow: UnitOfWork, user: UUID, parts: Iterable[Part], paid_at: datetime
 ) -> tuple[Completion, ...]:
-    """Which loans money of a time completes, and since when they are."""
+    """Return the loans that a payment completes, with the time of completion."""
     debts = uow.read(User, user).debts
     return tuple(
         Completion(loan_id=loan, paid_at=uow.read(Loan, loan).paid_up(paid_at))

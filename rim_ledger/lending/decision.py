@@ -1,4 +1,4 @@
-"""The rule on a loan request, as one pure function: the ledger decides by it, a back-test again."""
+"""The rule for loan requests, as one pure function that the ledger and back-tests share."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -13,7 +13,7 @@ from rim_ledger.values import is_past
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """The settings that a request is decided by."""
+    """The settings by which a request is decided."""
 
     auto_approve: bool
     auto_approve_min_score: int
@@ -22,7 +22,7 @@ class Terms(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, setting: Callable[[str], Any]) -> Self:
-        """The terms, each by the key of its setting."""
+        """Return the terms, from a function that returns a setting by its key."""
         return cls(
             auto_approve=setting("autoApprove"),
             auto_approve_min_score=setting("autoApproveMinScore"),
@@ -32,9 +32,9 @@ class Terms(Struct, frozen=True, kw_only=True):
 
 
 def decide_request(user: User, amount: Decimal, terms: Terms, now: datetime) -> tuple[str, ...]:
-    """Every reason why a person has to look at a request; without one, it is approved at once.
+    """Return the reasons why staff must decide a request; without any, it is approved at once.
 
-    Raises Refused when it cannot be (domain §2).
+    Raises Refused if it cannot be approved (domain §2).
     """
     require_active(user)
     room = f"{amount} naira is more than the {user.available} naira that the limit leaves."
@@ -54,15 +54,14 @@ def decide_request(user: User, amount: Decimal, terms: Terms, now: datetime) -> 
 
 
 def require_active(user: User) -> None:
-    """Only an active user borrows; one who is gone never again does."""
+    """Refuse a user who is gone or not active."""
     user.require_present()
     status = f"The user is {user.status}; only an active user borrows."
     require(user.status is UserStatus.ACTIVE, "user-not-active", status)
 
 
 def require_no_late_debt(user: User, now: datetime) -> None:
-    """Nobody borrows while a loan is past due or defaulted, by the actual time, not the stated; nor
-    while credit is below zero, which is owed at once."""
+    """Refuse a user with a loan past due or defaulted by now, or with negative credit."""
     late = any(debt.defaulted or is_past(debt.due_at, now) for debt in user.debts.values())
     require(not late, "outstanding-debt", "The user has a loan that is past due or defaulted.")
     owed = f"The user's credit is {user.credit_balance} naira: that must be repaid first."

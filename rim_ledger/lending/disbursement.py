@@ -1,7 +1,7 @@
-"""Sending a loan's airtime: requested first, then asked of the telco, then recorded.
+"""Disbursement of a loan's airtime: recorded first, then requested from the telco, then settled.
 
-The reference is durable before the telco hears of it. What the telco left open is asked about
-again under the same reference, and never sent again.
+The reference is durable before the telco is called. An open outcome is queried under the same
+reference, and the top-up is never sent again.
 """
 
 from collections.abc import Iterable
@@ -49,18 +49,18 @@ from rim_ledger.system.integration import SERVES, ApiIntegration
 from rim_ledger.values import Note, Reference, day_after, due_date
 
 PREFIX: Final = "DSB-"
-"""What a reference begins with; the loan's own id follows, and the number of the attempt."""
+"""Prefix of a reference; the loan's business id and the number of the attempt follow."""
 FAILED: Final = "top-up.failed"
-"""A telco's word that a top-up failed."""
+"""A telco's report that a top-up failed."""
 NEVER_CAME: Final = "The telco never received this top-up."
 FIRST_QUERY: Final = timedelta(seconds=5)
 LAST_WAIT: Final = timedelta(hours=1)
 
 
 class DisburseLoan(Command[Loan]):
-    """Send the airtime of an approved loan. After a definite failure it may be tried again; after
-    one that staff found, or a reversal, by somebody else than who found that. If airtime of the
-    loan is in dispute, nothing is sent: the oldest of it is owed from now on."""
+    """Disburse the airtime of an approved loan. After a definite failure it may be repeated; after
+    a failure or return that staff recorded, by another person. If airtime of the loan is in
+    dispute, nothing is sent: the oldest of it is owed from now on."""
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "disburse", LEGAL)
@@ -93,8 +93,8 @@ class DisburseLoan(Command[Loan]):
 
 
 class SettleDisbursement(Command[Loan]):
-    """Say what became of a top-up that the telco leaves open, on evidence from elsewhere, such as
-    the telco's portal. Somebody else than who disbursed says that it failed. The telco is asked on
+    """Settle a top-up whose outcome the telco left open, on evidence from elsewhere, such as the
+    telco's portal. A failure takes another person than the one who disbursed. The telco is queried
     until its answer is definite, and may still contradict it."""
 
     outcome: Literal["delivered", "failed"]
@@ -123,7 +123,8 @@ class SettleDisbursement(Command[Loan]):
 
 
 def record_outcome(id: UUID, reference: str, outcome: Outcome) -> Work:
-    """What the telco said of a reference of a loan. Said twice, it changes nothing."""
+    """Return the decision that records a telco's answer about a reference. Repeated, it has no
+    effect."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
@@ -135,21 +136,21 @@ def record_outcome(id: UUID, reference: str, outcome: Outcome) -> Work:
 
 
 def find_attempt(uow: UnitOfWork, reference: str) -> tuple[Loan, Attempt] | None:
-    """The loan that a reference was made for, and the attempt that it stands for."""
+    """Return the loan and the attempt of a reference; None if there are none."""
     loan = uow.find(Loan, reference.removeprefix(PREFIX).rpartition("-")[0])
     attempt = loan.attempt(reference) if loan else None
     return (loan, attempt) if loan and attempt else None
 
 
 def provider_of(uow: UnitOfWork, attempt: Attempt) -> str | None:
-    """The provider that a top-up was asked of; None for the telco of this installation."""
+    """Return the provider of a top-up; None for the installation's telco."""
     return uow.read(ApiIntegration, attempt.integration).provider if attempt.integration else None
 
 
 def contradict(
     loan: Loan, attempt: Attempt, claim: TransactionQuarantined, uow: UnitOfWork
 ) -> None:
-    """Keep a telco's word against airtime that came and stayed: nothing moves, staff look at it."""
+    """Record a telco's report against delivered airtime: nothing changes, staff must check it."""
     keep_claim(attempt, claim, uow)
     if attempt.unconfirmed:
         with uow.dated(loan.id):
@@ -157,14 +158,14 @@ def contradict(
 
 
 def keep_claim(attempt: Attempt, claim: TransactionQuarantined, uow: UnitOfWork) -> None:
-    """Put what a telco said beside the transaction of an attempt, into quarantine."""
+    """Record a telco's report in quarantine, with the transaction of an attempt."""
     transaction = uow.read(Transaction, attempt.transaction_id)
     with uow.dated(transaction.id):
         uow.append(Transaction, transaction.id, quarantine(transaction, claim))
 
 
 def _take(loan: Loan, reference: str, outcome: Outcome, uow: UnitOfWork) -> None:
-    """Record what follows from an outcome, be it the telco's word or what staff found."""
+    """Record what follows from an outcome, be it the telco's answer or staff's finding."""
     attempt = loan.attempt(reference)
     assert attempt, "a telco tells of what it was asked for"
     match outcome.verdict:
@@ -214,7 +215,7 @@ def _answered(
 
 
 def _ask_on(loan: Loan, answered: Attempt | None, uow: UnitOfWork) -> None:
-    """Have the telco asked again about what is still open beside the attempt that is answered."""
+    """Schedule the next query for attempts that are open, other than the answered one."""
     waits = [_next_wait(uow.now - each.asked_at) for each in loan.to_ask if each != answered]
     if waits:
         uow.remind("query-top-up", loan.id, uow.now + min(waits))
@@ -223,7 +224,7 @@ def _ask_on(loan: Loan, answered: Attempt | None, uow: UnitOfWork) -> None:
 
 
 def _next_wait(waited: timedelta) -> timedelta:
-    """As long again as was waited so far: 5 seconds at first, an hour at most."""
+    """Return the wait before the next query: as long as so far, from 5 seconds to an hour."""
     return min(max(FIRST_QUERY, waited), LAST_WAIT)
 
 

@@ -1,4 +1,4 @@
-"""Carrying top-ups to the telco: one process at a time for each loan, and never twice."""
+"""Delivers top-ups to the telco: one process at a time for each loan, and never twice."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from rim_ledger.delivery.airtime import TopUp
 from rim_ledger.delivery.kill_switch import LATER, is_open
 from rim_ledger.delivery.port import UNKNOWN, Outcome, Verdict
 from rim_ledger.delivery.providers import Providers
-from rim_ledger.delivery.worker import InHand, outcomes_of
+from rim_ledger.delivery.worker import Delivery, outcomes_of
 from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.idempotency import Receipt
@@ -25,9 +25,9 @@ from rim_ledger.lending.user import User
 from rim_ledger.postgres.advisory_lock import lease
 
 ANSWER_TIMEOUT_SECONDS: Final = 5.0
-"""For so long a caller waits for the telco; after that the answer comes with the clock."""
+"""How long a caller waits for the telco; a later answer is queried by the scheduler."""
 AT_ONCE: Final = 16
-"""Top-ups and queries under way at once in this process; each holds a session as its lease."""
+"""Concurrent top-ups and queries of this process; each holds a session for its lock."""
 
 DISPUTED: Final = "An earlier top-up of this loan came meanwhile."
 
@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 
 
 class Dispatch:
-    """Sends what was requested and asks about what stayed open: through the integration that it
-    was requested through, or else the telco of this installation."""
+    """Sends requested top-ups, and queries open ones: through the integration they were requested
+    from, or else the installation's telco."""
 
     def __init__(
         self, url: str, ledger: Ledger, providers: Providers, environment: Environment
@@ -51,27 +51,27 @@ class Dispatch:
         self._under_way: set[asyncio.Task[Receipt | None]] = set()
 
     async def disburse(self, receipt: Receipt) -> Receipt:
-        """Send what was requested, and committed with this receipt; the last receipt known after
+        """Send a committed request; return the last receipt known after
         `ANSWER_TIMEOUT_SECONDS`."""
         task = asyncio.create_task(self._send(receipt.id))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         await asyncio.wait([task], timeout=ANSWER_TIMEOUT_SECONDS)
         if task.done() and (error := task.exception()):
-            # What was acknowledged stays so: the request is durable, and the clock asks about it.
+            # The acknowledged request is durable, and the scheduler queries its outcome.
             log.warning("a top-up was left to the clock: %s", type(error).__name__)
             return receipt
         return (task.result() if task.done() else None) or receipt
 
     async def query(self, loan: UUID) -> None:
-        """Ask about every top-up of a loan whose outcome is open, or told by staff only, unless
-        somebody has the loan in hand."""
+        """Query every top-up of a loan whose outcome is open, or known from staff only, unless
+        another worker has the loan."""
         async with self._at_once, lease(self.url, f"top-up {loan}") as free:
             if free:
                 await self._carry(await self._look(loan))
 
     async def drain(self) -> None:
-        """Wait for what is under way."""
+        """Wait for what is in progress."""
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _send(self, loan: UUID) -> Receipt | None:
@@ -80,14 +80,14 @@ class Dispatch:
         async with self._at_once, lease(self.url, f"top-up {loan}") as free:
             return await self._carry(await self._look(loan, unsent=True)) if free else None
 
-    async def _carry(self, top_ups: Sequence[InHand]) -> Receipt | None:
+    async def _carry(self, top_ups: Sequence[Delivery]) -> Receipt | None:
         receipt = None
         outcomes = await outcomes_of(top_ups, self.environment)
         for each, outcome in zip(top_ups, outcomes, strict=True):
             receipt = await self._record(each, outcome or UNKNOWN)
         return receipt
 
-    async def _record(self, top_up: InHand, outcome: Outcome) -> Receipt:
+    async def _record(self, top_up: Delivery, outcome: Outcome) -> Receipt:
         lane = top_up.lane
         actor = Actor(type="integration", id=lane.integration, name=lane.name)
         stamp = Stamp(at=self.environment.now(), actor=actor)
@@ -96,10 +96,10 @@ class Dispatch:
             receipt = await self.ledger.submit(work, stamp)
         return receipt
 
-    async def _look(self, id: UUID, *, unsent: bool = False) -> list[InHand]:
-        """What there is to ask about, or the one top-up to send that was requested last."""
+    async def _look(self, id: UUID, *, unsent: bool = False) -> list[Delivery]:
+        """Return the top-ups to query or, if `unsent`, the last requested one to send."""
 
-        def work(uow: UnitOfWork) -> tuple[UUID, list[InHand]]:
+        def work(uow: UnitOfWork) -> tuple[UUID, list[Delivery]]:
             loan = uow.read(Loan, id)
             if loan.to_ask and is_open(uow):
                 found = [self._in_hand(uow, loan, each) for each in loan.to_ask]
@@ -113,8 +113,8 @@ class Dispatch:
         _, found = await self.ledger.decide(work, Stamp(at=self.environment.now(), actor=SYSTEM))
         return found
 
-    def _in_hand(self, uow: UnitOfWork, loan: Loan, attempt: Attempt) -> InHand:
-        return InHand(
+    def _in_hand(self, uow: UnitOfWork, loan: Loan, attempt: Attempt) -> Delivery:
+        return Delivery(
             id=loan.id,
             reference=attempt.reference,
             lane=self.providers.airtime(attempt.integration, uow),
@@ -122,8 +122,8 @@ class Dispatch:
         )
 
 
-def _to_send(uow: UnitOfWork, loan: Loan, open_: Sequence[InHand]) -> list[InHand]:
-    """The top-up that was requested last, if it was not sent, with the phone in the clear."""
+def _to_send(uow: UnitOfWork, loan: Loan, open_: Sequence[Delivery]) -> list[Delivery]:
+    """Return the top-up that was requested last with the phone in the clear, unless it was sent."""
     phone = uow.reveal(loan.user_id, uow.read(User, loan.user_id).phone)
     if phone is None or loan.disbursement is not Disbursement.REQUESTED:
         return []

@@ -1,4 +1,4 @@
-"""Airtime that came when nobody expected it any more: what became of it, where it is no debt."""
+"""Resolving airtime that was delivered unexpectedly, and is owed by no one."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -19,11 +19,11 @@ from rim_ledger.values import Note, Reference
 
 
 class ResolveDispute(Command[Loan]):
-    """Say that airtime in dispute is not to be owed: the telco took it back (`returned`, under the
-    telco's own reference of the return, which counts once), or the lender bears it (`lost`).
-    Somebody else does it than who disbursed that airtime or said before that it is gone. After that
-    the loan, if it is approved, may be sent anew. Airtime that is to be owed needs none of this:
-    approve the loan and disburse it."""
+    """Resolve airtime in dispute that is not to be owed: the telco took it back (`returned`, under
+    the telco's own reference of the return, which counts once), or the lender bears it (`lost`). It
+    takes another person than those who disbursed that airtime or gave it up before. An approved
+    loan may then be disbursed again. For airtime that is to be owed, approve the loan and disburse
+    it instead."""
 
     reference: Reference
     outcome: Annotated[DisputeOutcome, Field(strict=False)]
@@ -46,4 +46,5 @@ class ResolveDispute(Command[Loan]):
                 words = "Airtime that was returned has the telco's own reference of the return."
                 raise Invalid("missing", words, "/telcoReference")
             claim_return(uow, aggregate, attempt, self.telco_reference)
+        # Figures of an erased user are still recorded, words are not.
         yield LoanDisputeResolved.of(self, reason=user.words(self.reason))

@@ -1,4 +1,4 @@
-"""Falling overdue and defaulting: by the clock, or by hand with a reason."""
+"""Overdue loans and defaults: automatic, or by hand with a reason."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -17,13 +17,13 @@ from rim_ledger.lending.user import CreditDefaulted, User
 from rim_ledger.system.config import setting
 from rim_ledger.values import Note, day_after
 
-PATIENCE_MAX: Final = timedelta(days=3650)
-"""As long as `lending.defaultAfterDays` and `lending.writeOffAfterDays` can say at most."""
+AFTER_MAX: Final = timedelta(days=3650)
+"""The maximum of `lending.defaultAfterDays` and `lending.writeOffAfterDays`."""
 PAYING: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING)
 
 
 class MarkDefaulted(Command[Loan]):
-    """Give a loan up before the clock does, for a reason."""
+    """Default a loan before it does automatically, for a reason."""
 
     reason: Note
 
@@ -36,7 +36,7 @@ class MarkDefaulted(Command[Loan]):
 
 
 class ReverseDefault(Command[Loan]):
-    """The default was a mistake. From now on the clock leaves this loan alone."""
+    """Reverse a default made by mistake. The loan no longer defaults automatically."""
 
     reason: Note
 
@@ -49,7 +49,8 @@ class ReverseDefault(Command[Loan]):
 
 
 def check_overdue(id: UUID) -> Work:
-    """The clock's decision at the due date. A loan that was repaid in time is let go."""
+    """Return the decision of the reminder at the due date. A loan that was repaid in time is
+    skipped."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
@@ -71,7 +72,7 @@ def check_overdue(id: UUID) -> Work:
 
 
 def check_default(id: UUID) -> Work:
-    """The clock's decision some days after the due date, as many as are configured by then."""
+    """Return the decision of the reminder for the configured number of days after the due date."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
@@ -93,12 +94,12 @@ def plan_write_off(uow: UnitOfWork, loan: Loan) -> None:
     While that is never, the reminder waits for another setting."""
     if not loan.historical and not loan.write_off_undone:
         days = setting(uow, "lending", "writeOffAfterDays")
-        at = over(loan) + timedelta(days=days) if days else uow.now + PATIENCE_MAX
+        at = over(loan) + timedelta(days=days) if days else uow.now + AFTER_MAX
         uow.remind("write-off", loan.id, at)
 
 
 def check_credit_default(id: UUID) -> Work:
-    """The clock's decision on a user whose credit fell below zero as long ago as that."""
+    """Return the decision of the reminder for negative credit, after the same number of days."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
@@ -122,6 +123,6 @@ def _late_fee_at(uow: UnitOfWork, loan: Loan, end: datetime) -> datetime | None:
 
 
 def over(loan: Loan) -> datetime:
-    """When the day is over on which a loan is due."""
+    """Return the end of the due day."""
     assert loan.due_date is not None, "a loan that was disbursed is due some day"
     return day_after(loan.due_date)

@@ -1,4 +1,4 @@
-"""A loan: requested, approved, disbursed, repaid. Its user's side moves in the same commit."""
+"""A loan: requested, approved, disbursed, repaid. Its user's side changes in the same commit."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -28,16 +28,13 @@ POLICY_VERSION: Final = "decision-v1"
 
 
 class Decision(Struct, frozen=True, rename="camel", gc=False):
-    """What a request was decided on, by which version of the policy, and why so."""
+    """The figures, the policy version and the reasons of a decision on a request."""
 
     credit_score: int
     previous_loans: int
     available: Decimal
     reasons: tuple[str, ...] = ()
     policy: str = POLICY_VERSION
-
-
-# Events: what can happen to a loan.
 
 
 class LoanRequested(Event):
@@ -70,7 +67,7 @@ class LoanMetadataSet(Event):
 
 
 class LoanDisbursementRequested(Event):
-    """The telco is about to be asked, under this reference; through which integration, if any."""
+    """The telco is about to be called, under this reference; through which integration, if any."""
 
     transaction_id: UUID
     reference: str
@@ -80,7 +77,7 @@ class LoanDisbursementRequested(Event):
 
 
 class LoanDisbursementUnknown(Event):
-    """The telco gave no usable answer: it is asked about the same reference until it does."""
+    """The telco gave no usable answer: it is queried about the same reference until it does."""
 
     reference: str
 
@@ -93,8 +90,8 @@ class LoanDisbursementSettled(Event):
 
 
 class LoanDisbursementAnswered(Event):
-    """The telco, asked on about what staff had settled or reversed, gave a definite answer that
-    moves nothing: it agrees, or says that airtime which is owed never came."""
+    """The telco, queried about what staff had settled or reversed, gave a definite answer that
+    changes nothing: it agrees, or reports that airtime which is owed was never delivered."""
 
     reference: str
     delivered: bool
@@ -106,7 +103,7 @@ class LoanDisbursementFailed(Event):
 
 
 class LoanDisbursed(Event):
-    """The airtime of this top-up is owed: it came just now, or was in dispute until now."""
+    """The airtime of this top-up is owed: it was delivered now, or was in dispute until now."""
 
     reference: str
     transaction_id: UUID
@@ -115,15 +112,15 @@ class LoanDisbursed(Event):
 
 
 class LoanDisbursementDisputed(Event):
-    """A top-up that was thought to have failed was delivered after all, after another attempt or
-    once the loan was not approved any more: airtime that is nobody's debt."""
+    """A top-up that seemed to have failed was delivered after all, after another attempt or once
+    the loan was no longer approved: airtime that is no debt."""
 
     reference: str
     telco_reference: str | None
 
 
 class LoanDisputeResolved(Event):
-    """Airtime in dispute is not to be owed: the telco took it back, or the lender bears it."""
+    """Airtime in dispute is not owed: the telco took it back, or the lender bears it."""
 
     reference: str
     outcome: DisputeOutcome
@@ -132,8 +129,8 @@ class LoanDisputeResolved(Event):
 
 
 class LoanRepaid(Event):
-    """Money reached the loan: from a transaction, or from the user's credit when that is null. It
-    had come in at `paidAt`."""
+    """Money reached the loan: from a transaction, or from the user's credit if that is null. It had
+    come in at `paidAt`."""
 
     amount: Decimal
     principal: Decimal
@@ -144,8 +141,8 @@ class LoanRepaid(Event):
 
 
 class LoanCompleted(Event):
-    """Nothing is owed any more. `paidAt` is the latest time of the money that paid the loan, or
-    that at which it was lent, if that is later."""
+    """Nothing is owed any more since `paidAt`: the latest time of the money that paid the loan, or
+    that of its disbursement, if later."""
 
     paid_at: datetime | None = None
 
@@ -161,7 +158,7 @@ class LoanRepaymentReversed(Event):
 
 
 class LoanDisbursementReversed(Event):
-    """The airtime came back: the loan stands approved again."""
+    """The airtime was returned: the loan is approved again."""
 
     reference: str
     reason: Personal
@@ -175,7 +172,7 @@ class LoanBecameOverdue(Event):
 
 
 class LoanDefaulted(Event):
-    """By the clock, or by hand with a reason."""
+    """Automatically, or by hand with a reason."""
 
     reason: Personal = None
 
@@ -220,11 +217,8 @@ AttemptEvent = (
 )
 
 
-# The aggregate: what those events add up to.
-
-
 class LoanStatus(StrEnum):
-    """Where a loan stands."""
+    """The state of a loan."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -303,7 +297,7 @@ class Loan(Aggregate):
     shares: Shares = {}
     completed_at: datetime | None = None
     late: bool = False
-    """Whether it was repaid after the day on which it was due."""
+    """Whether it was repaid after its due day."""
     defaulted_at: datetime | None = None
     left_alone: bool = False
     notes: dict[str, Any] = {}
@@ -311,6 +305,10 @@ class Loan(Aggregate):
     @property
     def person(self) -> UUID:
         return self.user_id
+
+    @property
+    def ended(self) -> bool:
+        return self.status in (LoanStatus.REJECTED, LoanStatus.COMPLETED)
 
     @property
     def last(self) -> Attempt | None:
@@ -334,17 +332,17 @@ class Loan(Aggregate):
         return self.last.integration if self.last else None
 
     def attempt(self, reference: str) -> Attempt | None:
-        """The attempt that a reference stands for."""
+        """Return the attempt with a reference."""
         return next((each for each in self.attempts if each.reference == reference), None)
 
     @property
     def owed(self) -> Attempt | None:
-        """The attempt whose airtime the loan stands for."""
+        """The attempt whose airtime is owed."""
         return next((each for each in self.attempts if each.airtime is Airtime.OWED), None)
 
     @property
     def in_dispute(self) -> tuple[Attempt, ...]:
-        """The attempts whose airtime came and is nobody's debt, the oldest first."""
+        """The attempts whose airtime was delivered and is no debt, the oldest first."""
         return tuple(each for each in self.attempts if each.airtime is Airtime.DISPUTED)
 
     @property
@@ -353,18 +351,18 @@ class Loan(Aggregate):
 
     @property
     def disputes(self) -> list[str]:
-        """The references of what is in dispute."""
+        """The references in dispute."""
         return [each.reference for each in self.in_dispute]
 
     @property
     def in_flight(self) -> bool:
-        """Whether nobody knows yet what became of the last attempt."""
+        """Whether the outcome of the last attempt is open."""
         return self.disbursement in IN_FLIGHT
 
     @property
     def to_ask(self) -> tuple[Attempt, ...]:
-        """The attempts that the telco is asked about until its answer is definite: the one in
-        flight, and what staff settled or reversed."""
+        """The attempts that the telco is queried about until its answer is definite: the one in
+        flight, and those that staff settled or reversed."""
         if self.historical:
             return ()
         flying = self.last if self.in_flight else None
@@ -393,14 +391,14 @@ class Loan(Aggregate):
         return self.waived.amount
 
     def paid_up(self, *more: datetime) -> datetime:
-        """When the loan counts as repaid, with money that came in at some more times: with the
-        latest of its money, whichever was recorded last, but not before it was lent."""
-        assert self.disbursed_at, "it was lent"
+        """Return when the loan counts as repaid, with money that came in at some more times: the
+        latest time of its money, whichever was recorded last, but not before the disbursement."""
+        assert self.disbursed_at, "it was disbursed"
         return max([self.disbursed_at, *more, *(each.at for each in self.shares.values())])
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What the decision was made on, beside the free fields (whose values are sealed)."""
+        """The figures of the decision, beside the free fields (whose values are sealed)."""
         return self.notes | {
             "creditScore": self.decision.credit_score,
             "previousLoans": self.decision.previous_loans,
@@ -467,7 +465,7 @@ class Loan(Aggregate):
                 return self.but(attempts=_after(self.attempts, event, stamp))
             case LoanRepaid():
                 defaulted = self.status is LoanStatus.DEFAULTED
-                at = event.paid_at or stamp.at  # Events of score-v1 name no time of their own.
+                at = event.paid_at or stamp.at  # Events of score-v1 have no time of their own.
                 money = event.transaction_id, event.amount, at
                 lost, recovered = self.written_off_at, self.recovered
                 return self.but(
@@ -558,8 +556,8 @@ class Loan(Aggregate):
 
 
 def _after(attempts: tuple[Attempt, ...], event: AttemptEvent, stamp: Stamp) -> tuple[Attempt, ...]:
-    """The attempts of a loan after one more event. An event with no admin in its stamp is the
-    telco's word, or the clock's."""
+    """Return the attempts after one more event. An event without an admin in its stamp is the
+    telco's answer, or automatic."""
     return tuple(
         replace(each, **_news(each, event, stamp)) if each.reference == event.reference else each
         for each in attempts

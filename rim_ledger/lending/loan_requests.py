@@ -1,4 +1,4 @@
-"""Asking for a loan and deciding on it, within the user's limit."""
+"""Commands that request a loan and decide on the request, within the user's limit."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -33,8 +33,8 @@ from rim_ledger.values import AnyId, Metadata, Money, Network, Note, Rate, deriv
 
 
 class RequestLoan(Creation[Loan]):
-    """Ask for airtime on credit. Terms that are left out are the configured ones; borrowers, who
-    ask for themselves, name none."""
+    """Request airtime on credit. Omitted terms are the configured ones; borrowers, who request for
+    themselves, set none."""
 
     user_id: AnyId
     amount: Money
@@ -70,7 +70,7 @@ class RequestLoan(Creation[Loan]):
             yield LoanApproved(automatic=True)
 
     def _decided(self, user: User, uow: UnitOfWork) -> tuple[str, ...]:
-        """Why a person has to look at it. What is refused is kept as evidence."""
+        """Return why staff must decide it. A refused request is kept as evidence."""
         said = shared(Asked, user) | shared(Asked, self)
         asked = Asked(**said | {"user_id": user.id}, available=user.available)
         policy: str | None = None
@@ -89,7 +89,7 @@ class RequestLoan(Creation[Loan]):
 
 
 class ApproveLoan(Command[Loan]):
-    """Approve a pending loan that somebody else requested."""
+    """Approve a pending loan that another person requested."""
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "approve", LEGAL)
@@ -99,14 +99,16 @@ class ApproveLoan(Command[Loan]):
         require_no_conflict(uow, user)
         require_may_lend(uow, aggregate, user)
         require_active(user)
-        if not any(each.given_up_by for each in aggregate.attempts):  # Else a person sends it.
+        if not any(
+            each.given_up_by for each in aggregate.attempts
+        ):  # Otherwise an admin must send it.
             _remind_to_disburse(uow, aggregate.id)
         yield LoanApproved()
 
 
 class RejectLoan(Command[Loan]):
-    """Turn a pending loan down, for a reason. Who said that airtime of it is gone does not: then
-    one person alone would end a debt."""
+    """Reject a pending loan, for a reason. It takes another person than those who gave up airtime
+    of the loan, so that no one ends a debt alone."""
 
     reason: Note
 
@@ -120,7 +122,7 @@ class RejectLoan(Command[Loan]):
 
 
 class RevokeApproval(Command[Loan]):
-    """Take an approval back, for a reason; the loan is pending again."""
+    """Revoke an approval, for a reason; the loan is pending again."""
 
     reason: Note
 
@@ -146,20 +148,20 @@ class SetLoanMetadata(Patch[Loan]):
 
 
 def terms_of(uow: UnitOfWork) -> Terms:
-    """The terms that are configured as of this decision."""
+    """Return the configured terms as of this decision."""
     return Terms.of(lambda key: setting(uow, "lending", key))
 
 
 def require_no_conflict(uow: UnitOfWork, user: User) -> None:
-    """Nobody decides about their own money: a caller with a phone or an e-mail that the borrower
-    has or had."""
+    """Refuse a decision about one's own money: the caller has or had the borrower's phone or
+    e-mail. Raises Forbidden (`conflict-of-interest`)."""
     if user.contacts & uow.contacts:
         words = "This borrower has your own phone or e-mail, or once had it."
         raise Forbidden("conflict-of-interest", words)
 
 
 def require_grounded(loan: Loan) -> None:
-    """No airtime is on its way: what is not known to have failed may still arrive."""
+    """Refuse while a disbursement is in flight, which may still be delivered."""
     if loan.in_flight:
         raise Refused(
             "disbursement-in-flight",
@@ -174,7 +176,7 @@ def require_not_written_off(loan: Loan) -> None:
 
 
 def _alert_to_import(uow: UnitOfWork) -> None:
-    """Alert super-admins to who imports history, once in an hour of somebody's importing."""
+    """Alert super-admins of an import of history, once per hour and importing admin."""
     hour = f"{uow.now:%Y-%m-%dT%H}"
     cause = derived_id("history-imported", uow.stamp.admin or "", hour)
     words = f"imports loans of the past, which are lent without airtime (since {hour}:00 UTC)."

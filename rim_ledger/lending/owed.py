@@ -1,4 +1,4 @@
-"""What a user owes on one loan, and the parts of payments that it gets."""
+"""The debt of one loan, and the parts of payments allocated to it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -28,12 +28,12 @@ class Charges(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="cam
         return self.fee + self.interest
 
     def plus(self, other: "Charges") -> "Charges":
-        """Both together."""
+        """Return the sum of both."""
         return Charges(fee=self.fee + other.fee, interest=self.interest + other.interest)
 
 
 class Part(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", gc=False):
-    """What one loan gets of a payment, in naira."""
+    """The part of a payment allocated to one loan, in naira."""
 
     loan_id: UUID
     principal: Decimal
@@ -53,7 +53,7 @@ class Part(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"
         return replace(self, **covered)
 
     def plus(self, other: "Part") -> "Part":
-        """Both parts of the same loan together."""
+        """Return the sum of two parts of the same loan."""
         return replace(
             self,
             principal=self.principal + other.principal,
@@ -62,7 +62,7 @@ class Part(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"
         )
 
     def minus(self, other: "Part") -> "Part":
-        """What is left of this part without the other."""
+        """Return the difference of two parts of the same loan."""
         return replace(
             self,
             principal=self.principal - other.principal,
@@ -112,7 +112,7 @@ class Debt(Struct, frozen=True, kw_only=True, gc=False):
         return Part(loan_id=loan, principal=self.principal, interest=self.interest, fee=self.fee)
 
     def after(self, part: Part, sign: int) -> "Debt":
-        """The debt once a part was paid (1) or taken back (-1)."""
+        """Return the debt after a part was paid (1) or taken back (-1)."""
         return replace(
             self,
             principal=self.principal - sign * part.principal,

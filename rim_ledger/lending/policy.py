@@ -1,4 +1,4 @@
-"""The policies that score a borrower and set the credit limit. Versioned: their inputs are kept."""
+"""The policies for score and credit limit. Versioned; their inputs are stored."""
 
 from decimal import Decimal
 from typing import Final
@@ -8,12 +8,13 @@ from msgspec import Struct
 from rim_ledger.values import ZERO
 
 SCORE_VERSION: Final = "score-v2"
-"""Weighs as score-v1 did. A loan is late by the time of its money, not by that of settling it."""
+"""The weights of score-v1. A loan is late by when its money came in, not by when it was settled.
+"""
 LIMIT_VERSION: Final = "limit-v1"
 
 
 class ScoreInputs(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """What the score looks at. Counts are of loans; times are whole days and months."""
+    """The inputs of the score. Counts are of loans; times are whole days and months."""
 
     on_time_completions: int = 0
     late_completions: int = 0
@@ -23,9 +24,10 @@ class ScoreInputs(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
 
 
 class CreditPolicy(Struct, frozen=True, kw_only=True):
-    """The parameters of score-v2 and limit-v1, in points and naira; as given here, those in force.
+    """The parameters of score-v2 and limit-v1, in points and naira; the defaults are those in
+    force.
 
-    `steps` say below which score which limit; `highest` is the limit beyond them.
+    `steps` map scores below a bound to limits; `highest` is the limit beyond them.
     """
 
     at_start: int = 500
@@ -51,7 +53,7 @@ IN_FORCE: Final = CreditPolicy()
 
 
 def score(inputs: ScoreInputs, policy: CreditPolicy = IN_FORCE) -> int:
-    """score-v2 (domain §1): 0 to 1000."""
+    """Return score-v2 (domain §1): 0 to 1000."""
     points = (
         policy.at_start
         + policy.on_time * min(policy.on_time_most, inputs.on_time_completions)
@@ -64,14 +66,14 @@ def score(inputs: ScoreInputs, policy: CreditPolicy = IN_FORCE) -> int:
 
 
 def limit_for(score: int, policy: CreditPolicy = IN_FORCE) -> Decimal:
-    """limit-v1 (domain §1): the limit in naira that a score stands for."""
+    """Return the limit of a score by limit-v1 (domain §1), in naira."""
     return next((limit for below, limit in policy.steps if score < below), policy.highest)
 
 
 def next_limit(
     current: Decimal, score: int, policy: CreditPolicy = IN_FORCE, *, completed: bool
 ) -> Decimal:
-    """limit-v1 from one moment to the next: down at once, up one step for a completed loan."""
+    """Return the next limit by limit-v1: down at once, up one step per completed loan."""
     target = limit_for(score, policy)
     if target <= current:
         return target

@@ -1,4 +1,4 @@
-"""A credit policy that somebody proposes: what it says, put in the place of what is in force."""
+"""A proposed credit policy, applied in place of the one in force."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -55,7 +55,7 @@ def _rising(steps: Sequence[LimitStep]) -> Sequence[LimitStep]:
 
 
 class ProposedLimits(Form):
-    """The steps of limit-v1, from the lowest on, and the limit beyond them."""
+    """The steps of limit-v1 in rising order, and the limit beyond them."""
 
     steps: Annotated[
         list[LimitStep], Field(min_length=1, max_length=STEPS_MAX), AfterValidator(_rising)
@@ -64,19 +64,19 @@ class ProposedLimits(Form):
 
 
 class ProposedPolicy(Form):
-    """A credit policy. What it leaves out stays as it was when each request was decided."""
+    """A credit policy. Omitted fields are as they were when each request was decided."""
 
     lending: ProposedTerms = ProposedTerms()
     score: ProposedScore | None = None
     limits: ProposedLimits | None = None
 
     def terms(self, then: Terms) -> Terms:
-        """The terms of a decision, given those of then."""
+        """Return the terms of a decision, given the former ones."""
         return replace(then, **self.lending.model_dump(by_alias=False, exclude_none=True))
 
     @property
     def credit(self) -> CreditPolicy | None:
-        """How scores and limits are computed; None when that stays as it was."""
+        """The policy for scores and limits; None if it is unchanged."""
         if self.score is None and self.limits is None:
             return None
         weights = self.score.model_dump(by_alias=False, exclude_none=True) if self.score else {}
@@ -88,8 +88,8 @@ class ProposedPolicy(Form):
 
 
 class Simulation(Form):
-    """Decide every request of the past again, by this policy; compare with what was decided, or
-    with what another policy would have."""
+    """Decide every past request again by this policy; compare with the actual decisions, or with
+    those of another policy."""
 
     policy: ProposedPolicy
     against: ProposedPolicy | None = None

@@ -1,4 +1,4 @@
-"""The shares that a loan has of payments, and when their money came in."""
+"""A loan's shares in payments, and when their money came in."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,14 +11,14 @@ from rim_ledger.values import ZERO, is_past
 
 
 class Share(Struct, frozen=True, gc=False):
-    """What a loan has of one payment, in naira, and when that money came in (UTC)."""
+    """A loan's share in one payment, in naira, and when that money came in (UTC)."""
 
     amount: Decimal
     at: datetime
 
 
 Shares = Mapping[UUID | None, Share]
-"""By payment; what credit has paid stands under None."""
+"""By payment; the share of credit is under None."""
 
 
 def share_of(shares: Shares, payment: UUID | None) -> Decimal:
@@ -28,13 +28,13 @@ def share_of(shares: Shares, payment: UUID | None) -> Decimal:
 
 
 def received(shares: Shares, payment: UUID | None, amount: Decimal, at: datetime) -> Shares:
-    """The shares with some more of a payment."""
+    """Return the shares with an amount of a payment added."""
     before = shares.get(payment, Share(ZERO, at))
     return {**shares, payment: Share(before.amount + amount, max(before.at, at))}
 
 
 def taken_back(shares: Shares, payment: UUID | None, amount: Decimal) -> Shares:
-    """The shares with so much less of a payment; what has nothing left in the loan is gone."""
+    """Return the shares with an amount of a payment subtracted; empty shares are dropped."""
     rest = {**shares}
     before = rest.pop(payment, None)
     if before and (left := before.amount - amount):
@@ -43,7 +43,6 @@ def taken_back(shares: Shares, payment: UUID | None, amount: Decimal) -> Shares:
 
 
 def is_late(due_at: datetime, paid_at: datetime | None, settled_at: datetime) -> bool:
-    """Whether a loan was repaid late: the latest of its money came in when the day was over on
-    which the loan was due. Events of score-v1 name no such time; by them it was late if the last of
-    its money was settled after 23:59:59 of that day."""
+    """Return whether a loan was repaid late: the latest of its money came in after the due day.
+    Events of score-v1 lack that time; by them it is late if settled after 23:59:59 of that day."""
     return is_past(due_at, paid_at) if paid_at else settled_at > due_at

@@ -1,4 +1,4 @@
-"""What the credit policy makes of a user: score and limit, whenever something moved them."""
+"""Assessment of a user by the credit policy: score and limit, after each relevant change."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,7 +23,7 @@ YEAR = timedelta(days=365)
 
 
 class Assessment(Struct, frozen=True):
-    """What the policy makes of a user at a moment: score and limit, on what grounds."""
+    """A user's score and limit at a moment, with inputs and reason."""
 
     inputs: ScoreInputs
     score: int
@@ -39,7 +39,7 @@ def judge(
     completed: bool = False,
     defaulted: bool = False,
 ) -> Assessment:
-    """Score, and limit while it is automatic, at a moment of the policy (domain §1)."""
+    """Return the score, and the limit if automatic, at a moment of the policy (domain §1)."""
     inputs = score_inputs(user, at)
     points = score(inputs, policy)
     late = any(debt.overdue or debt.defaulted for debt in user.debts.values())
@@ -60,8 +60,8 @@ def judge_again(
     completed: bool = False,
     defaulted: bool = False,
 ) -> None:
-    """Write down what the policy makes of a user now, as far as that is new; `effective_at` is
-    the business time of what has it asked."""
+    """Record the user's present assessment, as far as it changed; `effective_at` is the business
+    time of its cause."""
     user = uow.read(User, user_id)
     found = judge(user, uow.stamp.at, completed=completed, defaulted=defaulted)
     if found.score != user.credit_score:
@@ -78,7 +78,7 @@ def judge_again(
 
 
 def score_inputs(user: User, at: datetime) -> ScoreInputs:
-    """What the score looks at, as of a business time."""
+    """Return the inputs of the score, as of a business time."""
     late = [(at - debt.due_at).days for debt in user.debts.values() if debt.overdue]
     return ScoreInputs(
         on_time_completions=user.completed_on_time,

@@ -1,4 +1,4 @@
-"""Separation of duties in lending: who made a borrower what they are does not lend to them."""
+"""Separation of duties in lending: who registers or rates a borrower does not lend to them."""
 
 from functools import partial
 
@@ -12,8 +12,9 @@ from rim_ledger.system.config import span
 
 
 def require_may_lend(uow: UnitOfWork, loan: Loan, user: User) -> None:
-    """Refuse to approve or disburse a loan to a caller who lately made this borrower what they
-    are, or whose role lends less. Imported history, which sends no airtime, is exempt.
+    """Refuse to approve or disburse a loan to a caller who recently registered, changed or rated
+    this borrower, or whose role's limit is lower. Imported history, which sends no airtime, is
+    exempt.
 
     Raises Forbidden: `separation-of-duties`, `above-role-limit`.
     """
@@ -33,7 +34,7 @@ def require_may_lend(uow: UnitOfWork, loan: Loan, user: User) -> None:
 
 def require_thawed(uow: UnitOfWork, user: User) -> None:
     """Refuse to change the contact of a borrower while a loan is approved and not delivered: its
-    airtime goes to the phone that the approval was about."""
+    airtime goes to the phone that was approved."""
     uow.look_ahead(partial(uow.find, Loan, loan) for loan in user.reserved)
     loans = (uow.read(Loan, loan) for loan in user.reserved)
     waiting = ", ".join(loan.loan_id for loan in loans if loan.status is LoanStatus.APPROVED)

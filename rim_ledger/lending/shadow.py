@@ -1,4 +1,4 @@
-"""A user as another credit policy would have had them: the same facts, another score and limit."""
+"""A user under another credit policy: the same facts, another score and limit."""
 
 from uuid import UUID
 
@@ -24,17 +24,17 @@ from rim_ledger.lending.user import (
 
 
 class Shadow:
-    """Follows one user's events. Under a policy of its own, it computes score and limit at the
-    moments at which the ledger does, by the ledger's rule, and does not look at what came out
-    then; without one, it takes what came out."""
+    """Follows one user's events. With a policy of its own, it computes score and limit at the same
+    moments as the ledger, by the same rule, and ignores the recorded ones; without one, it takes
+    those."""
 
     def __init__(
         self, id: UUID, event: UserRegistered, stamp: Stamp, policy: CreditPolicy | None
     ) -> None:
-        """What the policy in force gave at the start, the other one gives its own way."""
+        """Initial values of the policy in force are replaced by those of the other policy."""
         self._policy = policy
         self._unjudged: Stamp | None = None
-        """The stamp of a decision that ends with a judgement, while its events still come."""
+        """The stamp of a decision that ends with an assessment, while its events still come."""
         self._user = User.begin(id, event, stamp)
         if policy and event.credit_score == IN_FORCE.at_start:
             self._user = self._user.but(credit_score=policy.at_start)
@@ -42,7 +42,7 @@ class Shadow:
             self._user = self._user.but(credit_limit=limit_for(self._user.credit_score, policy))
 
     def follow(self, event: UserEvent, stamp: Stamp) -> None:
-        """One more event."""
+        """Apply one more event."""
         if self._policy is None:
             self._user = self._user.evolve(event, stamp)
             return
@@ -64,7 +64,7 @@ class Shadow:
 
     @property
     def user(self) -> User:
-        """The user by now, after whole decisions."""
+        """The user after the decisions so far."""
         self._finish()
         return self._user
 

@@ -1,4 +1,4 @@
-"""What a telco tells us by itself: it counts as much as its answer to a question."""
+"""Callbacks of telcos, which count as much as answers to queries."""
 
 from typing import Literal
 from uuid import UUID
@@ -21,12 +21,12 @@ from rim_ledger.system.integration import ApiIntegration
 from rim_ledger.values import Money, Name, Reference
 
 TopUpWord = Literal["top-up.delivered", "top-up.failed"]
-"""What became of a top-up at the telco."""
+"""The telco's outcome of a top-up."""
 
 
 class TopUpClaim(ProviderForm):
-    """What the telco says of one top-up. `telcoReference` and `reason` are kept if they are as in
-    its answers; amount and provider, if they are there, must be those that were asked for."""
+    """The telco's report on one top-up. `telcoReference` and `reason` are stored if they have the
+    form of its answers; amount and provider, if given, must match the request."""
 
     reference: Reference
     provider: Name | None = None
@@ -36,12 +36,11 @@ class TopUpClaim(ProviderForm):
 
 
 class TopUpCallback(Callback):
-    """A telco's word on a top-up that was asked of this very integration: the loan is disbursed, or
-    the attempt has failed, as if the telco had been asked. Airtime that came after the attempt had
-    failed, and another was made or the approval was taken back, is in dispute. Another amount or
-    provider, or a failure after a delivery, moves nothing and puts the transaction into quarantine.
-    What is done already stays as it is. A reference that was not given to this integration is
-    404."""
+    """A telco's report on a top-up that was requested from this integration: the loan is disbursed,
+    or the attempt has failed, as after a query. Airtime that was delivered after the attempt had
+    failed, and another was made or the approval revoked, is in dispute. Another amount or provider,
+    or a failure after a delivery, changes nothing and quarantines the transaction. A repeated
+    report has no effect. A reference that was not given to this integration is 404."""
 
     ABOUT = Loan
 

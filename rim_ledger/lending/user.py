@@ -1,6 +1,6 @@
-"""A user: a borrower, with standing, score and limit, debts and credit.
+"""A user: a borrower, with status, score and limit, debts and credit.
 
-All money of a user meets in this one stream, so that requests at once are decided one by one.
+All money of a user is in this one stream, so that concurrent requests are decided one by one.
 """
 
 from collections.abc import Mapping
@@ -31,12 +31,9 @@ HISTORICAL_AFTER: Final = timedelta(days=7)
 
 
 def is_historical(stamp: Stamp) -> bool:
-    """Whether a request for a loan is imported history, by its business time: it is recorded long
+    """Return whether a loan request is imported history, by its business time: it is recorded long
     after it happened, and sends no airtime."""
     return stamp.at < stamp.noted_at - HISTORICAL_AFTER
-
-
-# Events: what can happen to a user.
 
 
 class UserRegistered(Event):
@@ -52,7 +49,7 @@ class UserRegistered(Event):
 
 
 class UserContactChanged(Event):
-    """Only what changed is set."""
+    """Holds changed fields only."""
 
     phone: Personal = None
     email: Personal = None
@@ -62,7 +59,7 @@ class UserContactChanged(Event):
 
 
 class UserPhoneVerified(Event):
-    """Staff have made sure that the phone is still this user's."""
+    """Staff have verified that the phone is still this user's."""
 
 
 class CreditLimitSet(Event):
@@ -123,7 +120,7 @@ class DebtIncurred(Event):
 
 
 class RepaymentAllocated(Event):
-    """A payment, whose money came in at `paidAt`, was shared out; `credit` is what no loan could
+    """A payment, whose money came in at `paidAt`, was allocated; `credit` is what no loan could
     take."""
 
     transaction_id: UUID
@@ -142,8 +139,8 @@ class CreditApplied(Event):
 
 
 class RepaymentReversed(Event):
-    """A payment, whose money had come in at `paidAt`, turned out not to count: its parts are owed
-    again, its credit is gone."""
+    """A payment, whose money had come in at `paidAt`, does not count: its parts are owed again, and
+    its credit is gone."""
 
     transaction_id: UUID
     parts: tuple[Part, ...]
@@ -167,8 +164,7 @@ class CreditRefunded(Event):
 
 
 class DebtReopened(Event):
-    """A loan that was repaid is about to be owed again, without money that had come in at
-    `paidAt`."""
+    """A repaid loan is about to be owed again, without money that had come in at `paidAt`."""
 
     loan_id: UUID
     paid: Decimal
@@ -201,7 +197,7 @@ class DebtDefaultReversed(Event):
 
 
 class CreditScoreRecomputed(Event):
-    """What the policy makes of the user, as of `effectiveAt`, the time of what had it asked."""
+    """The user's score by the policy, as of `effectiveAt`, the time of its cause."""
 
     score: int
     policy: str
@@ -210,7 +206,7 @@ class CreditScoreRecomputed(Event):
 
 
 class CreditLimitAdjusted(Event):
-    """What the policy allows the user, as of `effectiveAt`, the time of what had it asked."""
+    """The user's limit by the policy, as of `effectiveAt`, the time of its cause."""
 
     limit: Decimal
     policy: str
@@ -220,7 +216,7 @@ class CreditLimitAdjusted(Event):
 
 
 class CreditDefaulted(Event):
-    """Credit stayed below zero for as long as a loan may be past due before it defaults."""
+    """Credit stayed negative for as long as a loan may be past due before it defaults."""
 
 
 class UserOptedOut(Event):
@@ -236,7 +232,7 @@ class UserDeleted(Event):
 
 
 class UserErased(Event):
-    """The key of this person's words was destroyed in the same commit."""
+    """The key of this person's data was destroyed in the same commit."""
 
 
 UserEvent = (
@@ -277,8 +273,6 @@ UserEvent = (
 )
 
 
-# The aggregate: what those events add up to.
-
 V = TypeVar("V")
 
 
@@ -298,7 +292,7 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class RepaymentStatus(StrEnum):
-    """How a user stands with all loans together (domain §1)."""
+    """The status of all loans together (domain §1)."""
 
     OVERDUE = "Overdue"
     PARTIAL = "Partial"
@@ -320,25 +314,25 @@ class User(Aggregate):
     auto_limit_enabled: bool
     created_at: datetime
     heard_at: datetime
-    """When there last was a sign that the phone is this user's: it was put down or verified, or
-    a payment came in."""
+    """When there last was a sign that the phone is this user's: it was entered or verified, or a
+    payment came in."""
     contacts: frozenset[str]
     """Keyed hashes of every phone and e-mail that the user has or had."""
     made_by: dict[UUID, datetime] = {}
-    """Which admins registered the user, changed contact, limit or score, or imported loans, which
-    the policy scores: recorded when, last."""
+    """The admins who registered the user, changed contact, limit or score, or imported loans, which
+    affect the score; each with the time last recorded."""
     status: UserStatus = UserStatus.ACTIVE
     total_loans: int = 0
     reserved: dict[UUID, Decimal] = {}
     debts: dict[UUID, Debt] = {}
     credit_balance: Decimal = ZERO
     credit_at: datetime | None = None
-    """When the latest of the money came in that is credit."""
+    """The latest time of the money that is credit."""
     overdrawn_at: datetime | None = None
-    """When the credit fell below zero, if it is."""
+    """Since when the credit is negative; None if it is not."""
     credit_from: tuple[UUID, ...] = ()
-    """The payments that the credit came from, or came back from where it was applied: none is
-    missing, though the money of some may be spent."""
+    """The payments that the credit came from, also through credit taken back: complete, though the
+    money of some may be spent."""
     applied: dict[UUID, Part] = {}
     total_repaid: Decimal = ZERO
     completed_on_time: int = 0
@@ -360,24 +354,24 @@ class User(Aggregate):
 
     @property
     def gone(self) -> bool:
-        """Whether the user was deleted or erased. Money that comes in is still taken."""
+        """Whether the user was deleted or erased. Money that comes in is still accepted."""
         return self.erased or self.deleted_at is not None
 
     @property
     def exposure(self) -> Decimal:
-        """Naira that count against the limit: principal owed, loans not yet disbursed, and credit
-        below zero."""
+        """Naira that count against the limit: principal owed, loans not yet disbursed, and negative
+        credit."""
         owed = (debt.principal for debt in self.debts.values())
         return sum(self.reserved.values(), ZERO) + sum(owed, ZERO) + self.overdrawn
 
     @property
     def overdrawn(self) -> Decimal:
-        """Naira that the user owes beside all loans: credit below zero."""
+        """Naira that the user owes beside all loans: negative credit."""
         return max(ZERO, -self.credit_balance)
 
     @property
     def may_default_since(self) -> datetime | None:
-        """Since when the credit has been below zero, unless that was a default already."""
+        """Since when the credit has been negative, unless that is a default already."""
         since, defaulted = self.overdrawn_at, self.defaults.get(self.id)
         return None if since and defaulted and defaulted >= since else since
 
@@ -476,7 +470,7 @@ class User(Aggregate):
             case CreditRefunded():
                 return self._credited(-event.amount)
             case DebtReopened() if event.loan_id in self.debts:
-                return self  # By the time that is asked about, it was not repaid yet.
+                return self  # As of the requested time, it was not repaid yet.
             case DebtReopened():
                 return self._reopened(event)
             case DebtCancelled():
@@ -545,8 +539,8 @@ class User(Aggregate):
         return self._unpaid(part).but(applied=applied)._credited(part.amount, paid_at)
 
     def _credited(self, amount: Decimal, paid_at: datetime | None = None) -> Self:
-        """More or less credit. Where it came from is forgotten once none is left, nor applied
-        where it may come back from."""
+        """Return the user with more or less credit. Its origins are cleared once no credit is left,
+        nor applied credit that may come back."""
         balance = self.credit_balance + amount
         latest = max(filter(None, (self.credit_at, paid_at)), default=None)
         left = balance > ZERO

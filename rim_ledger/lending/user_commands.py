@@ -1,4 +1,4 @@
-"""Who may borrow and how much: registering users, their contact, standing, score and limit."""
+"""Commands on users: registration, contact, status, score and limit."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -40,7 +40,7 @@ from rim_ledger.values import ZERO, Email, Limit, Name, Note, Phone
 
 
 def _claim(uow: UnitOfWork, user: UUID, **given: str | None) -> dict[str, str]:
-    """Take what is given of a phone and an e-mail for a user, by their keyed hashes; these."""
+    """Claim the given phone and e-mail for a user by their keyed hashes; return these by kind."""
     prints = {kind: uow.fingerprint(kind, text.casefold()) for kind, text in given.items() if text}
     uow.look_ahead(partial(uow.holder, f"user-{kind}", each) for kind, each in prints.items())
     for kind, each in prints.items():
@@ -50,8 +50,8 @@ def _claim(uow: UnitOfWork, user: UUID, **given: str | None) -> dict[str, str]:
 
 
 class RegisterUser(Creation[User]):
-    """Register a borrower. Score and limit follow the policy unless they are given, which needs
-    the permission users.credit."""
+    """Register a borrower. Score and limit follow the policy unless they are given, which needs the
+    permission users.credit."""
 
     phone: Phone
     email: Email
@@ -80,8 +80,8 @@ class RegisterUser(Creation[User]):
 
 
 class ChangeContact(Patch[User]):
-    """Change name, phone or e-mail; what is left out stays. Not while a loan is approved and not
-    delivered. The former phone is told."""
+    """Change name, phone or e-mail; omitted fields stay as they are. Not while a loan is approved
+    and not delivered. The former phone is notified."""
 
     phone: Phone | None = None
     email: Email | None = None
@@ -112,8 +112,8 @@ class ChangeContact(Patch[User]):
 
 
 class VerifyPhone(Command[User]):
-    """Say that the phone was made sure to be still this user's: numbers that nobody uses are given
-    to others. Who was not heard of for 180 days gets no code to log in with until then."""
+    """Confirm that the phone is still this user's: unused numbers are given to others. A user
+    without a sign of life for 180 days gets no log-in code until then."""
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
         require_no_conflict(uow, aggregate)
@@ -136,7 +136,7 @@ class SetCreditLimit(Command[User]):
 
 
 class SetCreditScore(Command[User]):
-    """Set the score by hand; the policy recomputes it at its next moment."""
+    """Set the score by hand; the policy recomputes it at the next relevant change."""
 
     score: Annotated[int, Field(ge=0, le=1000)]
     reason: Note
@@ -148,7 +148,7 @@ class SetCreditScore(Command[User]):
 
 
 class EnableAutoLimit(Command[User]):
-    """Let the policy move the limit, from its next moment on."""
+    """Let the policy set the limit, from the next relevant change on."""
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
         require_no_conflict(uow, aggregate)
@@ -187,7 +187,7 @@ class ReinstateUser(Command[User]):
 
 
 class DeactivateUser(Command[User]):
-    """Set a user aside without blame."""
+    """Deactivate a user, without a reason."""
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
         require_no_conflict(uow, aggregate)
@@ -196,7 +196,7 @@ class DeactivateUser(Command[User]):
 
 
 class ActivateUser(Command[User]):
-    """Bring an inactive user back."""
+    """Activate an inactive user."""
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
         require_no_conflict(uow, aggregate)
@@ -205,7 +205,7 @@ class ActivateUser(Command[User]):
 
 
 class DeleteUser(Command[User]):
-    """Hide a user who owes nothing, is owed nothing, and has no loan or payment under way. The
+    """Delete a user who owes nothing, is owed nothing, and has no unfinished loan or payment. The
     history stays."""
 
     WHEN_GONE = True
@@ -219,7 +219,8 @@ class DeleteUser(Command[User]):
 
 
 class EraseUser(Command[User]):
-    """Destroy the key of a person's words, everywhere and for ever. Figures and proofs stay."""
+    """Erase a person: the key of their data is destroyed, everywhere and forever. Figures and
+    proofs stay."""
 
     WHEN_GONE = True
 
@@ -231,8 +232,8 @@ class EraseUser(Command[User]):
 
 
 def erase_again(id: UUID) -> Work:
-    """Erase somebody who was erased before the ledger was brought back from an older backup, or
-    whose key was put back. That was decided then, so no rule is asked now."""
+    """Return the decision that erases a person again, who was erased before an older backup was
+    restored, or whose key was put back. No rule is checked, since that was decided then."""
 
     def work(uow: UnitOfWork) -> UUID:
         user = uow.read(User, id)

@@ -1,4 +1,4 @@
-"""The variables that a broadcast may have, which are filled in for each recipient."""
+"""Variables of broadcasts, which are filled in for each recipient."""
 
 from typing import Final
 from uuid import UUID
@@ -8,15 +8,15 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.broadcast import BroadcastMessage
 from rim_ledger.notifications.sms_text import on_one_line
-from rim_ledger.notifications.template_text import put_in, variables_in
+from rim_ledger.notifications.template_text import substitute, variables_in
 
 VARIABLES: Final = ("name",)
-TYPICAL_NAME: Final = "n" * 40
-"""What stands for a name while segments are counted: nobody's is filled in yet."""
+SAMPLE_NAME: Final = "n" * 40
+"""Placeholder for a name of usual length, to estimate SMS segments."""
 
 
 def require_known(title: str, message: str) -> None:
-    """Refuse (422, with the place) a text with a variable that cannot be filled in."""
+    """Refuse (422, with the pointer) a text with a variable that cannot be filled in."""
     for field, text in (("title", title), ("message", message)):
         for found in variables_in(field, text):
             if found[1] not in VARIABLES:
@@ -27,7 +27,7 @@ def require_known(title: str, message: str) -> None:
 
 
 def is_known(broadcast: BroadcastMessage) -> bool:
-    """Whether every variable of a broadcast can be filled in."""
+    """Return whether every variable of a broadcast can be filled in."""
     try:
         require_known(broadcast.title, broadcast.message)
     except Invalid:
@@ -35,13 +35,13 @@ def is_known(broadcast: BroadcastMessage) -> bool:
     return True
 
 
-def typical(text: str) -> str:
-    """A text of a broadcast about as long as recipients get it."""
-    return put_in(text, dict.fromkeys(VARIABLES, TYPICAL_NAME))
+def sample(text: str) -> str:
+    """Return a text of a broadcast at about the length that recipients get."""
+    return substitute(text, dict.fromkeys(VARIABLES, SAMPLE_NAME))
 
 
 def addressed(broadcast: BroadcastMessage, user: UUID, uow: UnitOfWork) -> tuple[str, str]:
-    """Title and message of a broadcast as one user gets them."""
+    """Return title and message of a broadcast for one user."""
     name = uow.reveal(user, uow.read(User, user).name) or ""
     values = {"name": on_one_line(name)}
-    return put_in(broadcast.title, values), put_in(broadcast.message, values)
+    return substitute(broadcast.title, values), substitute(broadcast.message, values)

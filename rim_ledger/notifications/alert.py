@@ -1,4 +1,4 @@
-"""An alert: a value that is watched, and who is told when it reaches a threshold."""
+"""An alert: a watched value, its threshold, and whom to notify."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -14,20 +14,17 @@ from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.values import derived_id
 
 WATCHED: Final = "watched-alerts"
-"""The list of those that are evaluated, by what they watch."""
+"""The list of enabled alerts, by type."""
 
 
 class AlertType(StrEnum):
-    """What is watched."""
+    """The watched value."""
 
     OVERDUE_LOANS = "overdue_loans"
     API_FAILURE = "api_failure"
     PAYMENT_GATEWAY = "payment_gateway"
     USER_ISSUE = "user_issue"
     SYSTEM_ERROR = "system_error"
-
-
-# Events: what can happen to an alert.
 
 
 class AlertCreated(Event):
@@ -40,7 +37,7 @@ class AlertCreated(Event):
 
 
 class AlertChanged(Event):
-    """Only what changed is set."""
+    """Holds changed fields only."""
 
     name: str | None = None
     threshold: Decimal | None = None
@@ -57,24 +54,24 @@ class AlertDisabled(Event):
 
 
 class AlertArchived(Event):
-    """The alert is kept for the record and watches nothing."""
+    """The alert is kept for the record, and disabled."""
 
 
 class AlertTriggered(Event):
-    """An episode has begun. Whoever is told of it has notifications from the same commit."""
+    """An episode has begun. The notifications of its recipients are in the same commit."""
 
     value: Decimal
 
 
 class AlertStateChanged(Event):
-    """It stands otherwise, but has not fired. Without a value there was no data."""
+    """The state changed without firing. A missing value means that there was no data."""
 
     state: AlertState
     value: Decimal | None = None
 
 
 class AlertAcknowledged(Event):
-    """Somebody looks after it."""
+    """An admin takes care of it."""
 
 
 AlertEvent = (
@@ -86,9 +83,6 @@ AlertEvent = (
     | AlertStateChanged
     | AlertAcknowledged
 )
-
-
-# The aggregate: what those events add up to.
 
 
 class SystemAlert(Aggregate):
@@ -110,7 +104,7 @@ class SystemAlert(Aggregate):
 
     @property
     def watch(self) -> AlertWatch:
-        """What was seen of the value so far."""
+        """The state of the evaluation."""
         return AlertWatch(self.state, self.state_since, self.last_triggered)
 
     @property
@@ -119,11 +113,11 @@ class SystemAlert(Aggregate):
 
     @property
     def cause(self) -> UUID:
-        """What the messages on the last episode follow from, each told once because of it."""
+        """The cause of the last episode's messages: each is sent once per cause."""
         return derived_id("episode", self.id, self.trigger_count)
 
     def lasts(self, cause: UUID) -> bool:
-        """Whether the episode that a message follows from still goes on."""
+        """Return whether the episode of a message still goes on."""
         return self.state in EPISODE and self.cause == cause
 
     def require_present(self) -> None:
@@ -161,7 +155,7 @@ class SystemAlert(Aggregate):
                 assert_never(event)
 
     def _unwatched(self, stamp: Stamp) -> Self:
-        """Nobody looks, so nobody knows."""
+        """Without evaluation the state is unknown."""
         return self.but(
             enabled=False, state=AlertState.UNKNOWN, state_since=stamp.at, last_value=None
         )

@@ -1,4 +1,4 @@
-"""What one may ask of an alert, and what a value that was measured leads to."""
+"""Commands on alerts, and the decision on a measured value."""
 
 from collections.abc import Container, Iterable
 from datetime import datetime
@@ -25,7 +25,7 @@ from rim_ledger.notifications.alert import (
     AlertType,
     SystemAlert,
 )
-from rim_ledger.notifications.alert_recipients import find_recipient, tell
+from rim_ledger.notifications.alert_recipients import find_recipient, notify
 from rim_ledger.notifications.alert_state import EPISODE, AlertState
 from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.values import UUID_TEXT, Name, Threshold
@@ -43,12 +43,13 @@ Channels = Annotated[
 Recipients = Annotated[
     tuple[Name, ...], Field(strict=False, min_length=1, max_length=200), AfterValidator(_once)
 ]
-"""Admins by id; roles by id or name, which means whoever has the role when the alert fires."""
+"""Admins by id; roles by id or name, which stand for their members when the alert fires."""
 
 
 class CreateAlert(Creation[SystemAlert]):
-    """Watch a value, and tell people when it reaches the threshold. It fires once an episode: again
-    only after ten minutes below nine tenths of it, and fifteen minutes after it fired last."""
+    """Watch a value, and notify the recipients when it reaches the threshold. An alert fires once
+    per episode: again only after ten minutes below nine tenths of the threshold, and fifteen
+    minutes after it fired last."""
 
     name: Name
     type: Annotated[AlertType, Field(strict=False)]
@@ -63,7 +64,7 @@ class CreateAlert(Creation[SystemAlert]):
 
 
 class UpdateAlert(Patch[SystemAlert]):
-    """Change what is given; what is left out stays, and what is watched never changes."""
+    """Change an alert; omitted fields stay as they are, and its type never changes."""
 
     name: Name | None = None
     threshold: Threshold | None = None
@@ -77,7 +78,7 @@ class UpdateAlert(Patch[SystemAlert]):
 
 
 class EnableAlert(Command[SystemAlert]):
-    """Watch again."""
+    """Enable an alert."""
 
     def decide(self, aggregate: SystemAlert, uow: UnitOfWork) -> Iterable[Event]:
         require(not aggregate.enabled, "already-done", "The alert is enabled.")
@@ -85,7 +86,7 @@ class EnableAlert(Command[SystemAlert]):
 
 
 class DisableAlert(Command[SystemAlert]):
-    """Watch no more; what was seen so far no longer counts."""
+    """Disable an alert, and reset its state."""
 
     def decide(self, aggregate: SystemAlert, uow: UnitOfWork) -> Iterable[Event]:
         require(aggregate.enabled, "already-done", "The alert is disabled.")
@@ -93,14 +94,14 @@ class DisableAlert(Command[SystemAlert]):
 
 
 class ArchiveAlert(Command[SystemAlert]):
-    """Put an alert away. It is kept for the record."""
+    """Archive an alert. It is kept for the record."""
 
     def decide(self, aggregate: SystemAlert, uow: UnitOfWork) -> Iterable[Event]:
         yield AlertArchived()
 
 
 class AcknowledgeAlert(Command[SystemAlert]):
-    """Say that you look after an alert that fires. It fires on until its value has calmed down."""
+    """Acknowledge an alert that fires. It fires until its value is back to normal."""
 
     def decide(self, aggregate: SystemAlert, uow: UnitOfWork) -> Iterable[Event]:
         require(aggregate.state in EPISODE, "not-firing", "The alert does not fire.")
@@ -110,8 +111,8 @@ class AcknowledgeAlert(Command[SystemAlert]):
 
 
 def observe(id: UUID, value: Decimal | None, failing: Container[str]) -> Work:
-    """The clock's decision on a value that was measured, or on there being none. Whoever is told
-    has it from the same commit, so however many look, an episode is told once."""
+    """Return the decision on a measured value, or on missing data. Notifications are in the same
+    commit, so concurrent observers notify once per episode."""
 
     def work(uow: UnitOfWork) -> UUID:
         alert = uow.read(SystemAlert, id)
@@ -121,7 +122,7 @@ def observe(id: UUID, value: Decimal | None, failing: Container[str]) -> Work:
         uow.append(SystemAlert, id, [event])
         if isinstance(event, AlertTriggered):
             uow.act_upon(id)
-            tell(uow.read(SystemAlert, id), event.value, failing, uow)
+            notify(uow.read(SystemAlert, id), event.value, failing, uow)
         return id
 
     return work
@@ -138,8 +139,8 @@ def _observed(
     return AlertStateChanged(state=state, value=value)
 
 
-def _is_spelled(recipient: str) -> bool:
-    """Whether an id is written as ids are everywhere; a role's name is."""
+def _is_canonical(recipient: str) -> bool:
+    """Return whether an id has its one spelling; True for the name of a role."""
     try:
         UUID(recipient)
     except ValueError:
@@ -149,6 +150,6 @@ def _is_spelled(recipient: str) -> bool:
 
 def _require_known(recipients: Iterable[str], uow: UnitOfWork) -> None:
     for place, recipient in enumerate(recipients):
-        if not _is_spelled(recipient) or find_recipient(recipient, uow) is None:
+        if not _is_canonical(recipient) or find_recipient(recipient, uow) is None:
             words = "There is no such admin and no such role."
             raise Invalid("unknown-recipient", words, f"/recipients/{place}")

@@ -1,4 +1,4 @@
-"""Watches over the alerts: measures their values, and has it decided which of them fire."""
+"""Measures the values of alerts, and decides which of them fire."""
 
 import asyncio
 import logging
@@ -19,25 +19,25 @@ from rim_ledger.notifications.alert_commands import observe
 from rim_ledger.postgres.outage import Outages
 
 INTERVAL_SECONDS: Final = 15.0
-"""Between two looks."""
+"""Between two evaluations."""
 ALERTS_MAX: Final = 10_000
 
 log = logging.getLogger(__name__)
 
 
 class Measures(Protocol):
-    """Where the values come from."""
+    """The source of the values."""
 
     async def value(self, type: AlertType, at: datetime) -> Decimal | None:
-        """What is watched, at a time; None when nobody can tell."""
+        """Return the value at a time; None if there is no data."""
 
     async def failing(self, at: datetime) -> Collection[Channel]:
-        """The channels whose own provider fails."""
+        """Return the channels whose own provider fails."""
 
 
-class Alarm:
-    """Evaluates each alert. Several at once do nothing twice: that one fires is a decision at the
-    head of the log, and whoever is told has a notification from the same commit."""
+class AlertMonitor:
+    """Evaluates each alert. Several monitors at once do no harm: firing is a decision at the head
+    of the log, with its notifications in the same commit."""
 
     def __init__(
         self, url: str, ledger: Ledger, measures: Measures, environment: Environment
@@ -45,8 +45,8 @@ class Alarm:
         self._url, self._ledger, self._environment = url, ledger, environment
         self._measures = measures
 
-    async def look(self, at: datetime | None = None) -> None:
-        """Evaluate every alert once, at a business time (UTC, now when left out)."""
+    async def evaluate(self, at: datetime | None = None) -> None:
+        """Evaluate every alert once, at a business time (UTC, default now)."""
         moment = at or self._environment.now()
         async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
             _, watched = (await Store(connection).listed({WATCHED: ALERTS_MAX}))[WATCHED]
@@ -59,12 +59,12 @@ class Alarm:
             await self._ledger.submit(observe(id_, value, failing), stamp)
 
 
-async def run(alarm: Alarm) -> None:
-    """Look for ever. What fails, such as a database that is away, is tried again."""
+async def run(monitor: AlertMonitor) -> None:
+    """Evaluate forever. On failure, such as an unavailable database, try again."""
     outages = Outages(log.warning, "the alerts")
     while True:
         try:
-            await alarm.look()
+            await monitor.evaluate()
             outages.end()
         except Exception as error:
             outages.begin(error)

@@ -1,4 +1,4 @@
-"""Who is told of an alert that fires, on which channels, and in which words."""
+"""Recipients, channels and text of an alert that fires."""
 
 from collections.abc import Container, Iterator
 from decimal import Decimal
@@ -32,9 +32,9 @@ WORDS: Final = {
 }
 
 
-def tell(alert: SystemAlert, value: Decimal, failing: Container[str], uow: UnitOfWork) -> None:
-    """Queue a message for each recipient and channel, however many of the roles they have."""
-    admins = _told(alert, uow)
+def notify(alert: SystemAlert, value: Decimal, failing: Container[str], uow: UnitOfWork) -> None:
+    """Queue a message per recipient and channel, once even for holders of several roles."""
+    admins = _recipients(alert, uow)
     notices = [notice for admin in admins for notice in _notices(alert, admin, failing)]
     uow.look_ahead(partial(uow.version, notification_id(each)) for each in notices)
     uow.look_ahead(partial(uow.reveal, each.id, each.email) for each in admins)
@@ -48,7 +48,7 @@ def tell(alert: SystemAlert, value: Decimal, failing: Container[str], uow: UnitO
 
 
 def find_recipient(text: str, uow: UnitOfWork) -> AdminUser | AdminRole | None:
-    """The admin with an id, or the role with an id or a name."""
+    """Return the admin with an id, or the role with an id or name."""
     try:
         id_: UUID | None = UUID(text)
     except ValueError:
@@ -59,15 +59,16 @@ def find_recipient(text: str, uow: UnitOfWork) -> AdminUser | AdminRole | None:
     return (role if role and not role.archived else None) or uow.find(AdminUser, id_)
 
 
-def is_over(notice: Notice, uow: UnitOfWork) -> bool:
-    """Whether a message tells of an episode that has ended. What a person repeats never does."""
+def episode_ended(notice: Notice, uow: UnitOfWork) -> bool:
+    """Return whether a message is about an episode that has ended. False for one that an admin
+    retried."""
     if notice.alert_id is None or notice.parent_id:
         return False
     return not uow.read(SystemAlert, notice.alert_id).lasts(notice.cause)
 
 
-def _told(alert: SystemAlert, uow: UnitOfWork) -> list[AdminUser]:
-    """The active admins among the recipients, each once."""
+def _recipients(alert: SystemAlert, uow: UnitOfWork) -> list[AdminUser]:
+    """Return the active admins among the recipients, each once."""
     ids = dict.fromkeys(each for text in alert.recipients for each in _admins(text, uow))
     uow.look_ahead(partial(uow.version, each) for each in ids)
     admins = (uow.find(AdminUser, each) for each in ids)
@@ -85,7 +86,7 @@ def _admins(recipient: str, uow: UnitOfWork) -> list[UUID]:
 
 
 def _notices(alert: SystemAlert, admin: AdminUser, failing: Container[str]) -> Iterator[Notice]:
-    for way in dict.fromkeys(_way(admin, wanted, failing) for wanted in alert.channel):
+    for way in dict.fromkeys(_channel(admin, wanted, failing) for wanted in alert.channel):
         other = OTHER.get(way)
         yield Notice(
             type=NotificationType.ALERT,
@@ -98,11 +99,11 @@ def _notices(alert: SystemAlert, admin: AdminUser, failing: Container[str]) -> I
         )
 
 
-def _way(
+def _channel(
     admin: AdminUser, wanted: NotificationChannel, failing: Container[str]
 ) -> NotificationChannel:
-    """The channel that is wanted, or else the other one where that one fails, or where the admin
-    has no phone. A failing one is better than none."""
+    """Return the wanted channel, or the other one if that channel fails or the admin has no phone.
+    A failing channel is better than none."""
     if wanted not in OTHER:
         return wanted
     there = [each for each in (wanted, OTHER[wanted]) if _reaches(each, admin)]

@@ -1,4 +1,4 @@
-"""When an alert fires and when it may again: once an episode, however the value trembles."""
+"""When an alert fires, and when again: once per episode, however the value fluctuates."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,13 +10,13 @@ from msgspec import Struct
 CALM: Final = Decimal("0.9")
 """Below this share of the threshold an episode begins to end…"""
 CALM_FOR: Final = timedelta(minutes=10)
-"""… and when it has stayed there for so long, it is over."""
+"""… and after so long below it, the episode is over."""
 COOLDOWN: Final = timedelta(minutes=15)
-"""From one time that an alert fires to the next, at least."""
+"""Shortest time from one firing to the next."""
 
 
 class AlertState(StrEnum):
-    """How an alert stands. Without data nobody knows, which is not the same as normal."""
+    """State of an alert. Without data it is unknown, which is not the same as normal."""
 
     UNKNOWN = "unknown"
     NORMAL = "normal"
@@ -28,15 +28,15 @@ EPISODE: Final = (AlertState.FIRING, AlertState.EASING)
 
 
 class AlertWatch(Struct, frozen=True):
-    """What was seen of a value so far: how it stands, since when, and when it fired last."""
+    """State of the evaluation: the state, since when, and when it last fired."""
 
     state: AlertState
     since: datetime
     fired_at: datetime | None = None
 
     def next(self, value: Decimal | None, threshold: Decimal, at: datetime) -> AlertState:
-        """How it stands with a value, or without one, at a time. From outside of an episode to
-        firing means that it fires."""
+        """Return the next state, given the value (None without data) at a time. The alert fires if
+        it enters FIRING from outside an episode."""
         calm = value is not None and value < threshold * CALM
         match self.state:
             case AlertState.FIRING:

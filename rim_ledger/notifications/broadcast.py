@@ -1,4 +1,4 @@
-"""A broadcast: one message to many users, from its draft until everybody was written to."""
+"""A broadcast: one message to many users, from its draft until all messages were sent."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,7 +16,7 @@ from rim_ledger.values import derived_id
 
 
 class BroadcastType(StrEnum):
-    """The ways it takes."""
+    """Its channels."""
 
     SMS = "sms"
     EMAIL = "email"
@@ -24,16 +24,13 @@ class BroadcastType(StrEnum):
 
 
 class TargetAudience(StrEnum):
-    """Whom it is for."""
+    """Its audience."""
 
     ALL = "all"
     ACTIVE_USERS = "active_users"
     INACTIVE_USERS = "inactive_users"
     OVERDUE_USERS = "overdue_users"
     CUSTOM = "custom"
-
-
-# Events: what can happen to a broadcast.
 
 
 class BroadcastDrafted(Event):
@@ -46,7 +43,7 @@ class BroadcastDrafted(Event):
 
 
 class BroadcastEdited(Event):
-    """Only what changed is set."""
+    """Holds changed fields only."""
 
     title: str | None = None
     message: str | None = None
@@ -65,7 +62,7 @@ class BroadcastUnscheduled(Event):
 
 
 class BroadcastStarted(Event):
-    """The audience is frozen: so many users, as the log had them at this position."""
+    """The audience is frozen: `size` users, as of this position of the log."""
 
     position: int
     size: int
@@ -73,8 +70,8 @@ class BroadcastStarted(Event):
 
 
 class BroadcastProgressed(Event):
-    """What became of some messages; `excluded` are users who may not be written to any more. `sent`
-    is below zero where messages that had been accepted have failed."""
+    """Outcomes of some messages; `excluded` users may not be contacted any more. `sent` is negative
+    if messages that had been accepted have failed."""
 
     sent: int = 0
     failed: int = 0
@@ -91,21 +88,21 @@ class BroadcastPaused(Event):
 
 
 class BroadcastResumed(Event):
-    """What failed until now no longer pauses it."""
+    """Earlier failures no longer pause it."""
 
 
 class BroadcastSent(Event):
-    """Everybody was written to, and at least one message was accepted."""
+    """All messages were sent, and at least one was accepted."""
 
 
 class BroadcastFailed(Event):
-    """It is over and no message was accepted."""
+    """It is over, and no message was accepted."""
 
     reason: str
 
 
 class BroadcastCancelled(Event):
-    """Nobody else is written to."""
+    """No further message is sent."""
 
 
 BroadcastEvent = (
@@ -131,8 +128,8 @@ class ChunkFrozen(Event):
 
 
 class ChunkAdvanced(Event):
-    """The first `settled` users are done with; those up to `taken` are being written to. Should
-    nothing follow, nobody knows what became of their messages."""
+    """The first `settled` users are done; messages to those up to `taken` are in progress. If
+    nothing follows, their outcome is unknown."""
 
     settled: int
     taken: int
@@ -141,16 +138,14 @@ class ChunkAdvanced(Event):
 BroadcastChunkEvent = ChunkAdvanced
 
 
-# The aggregate: what those events add up to.
-
 GOING_OUT: Final = "broadcasts"
-"""The list of those that are scheduled or being sent, the earliest first."""
+"""The list of scheduled and sending broadcasts, the earliest first."""
 CHUNK: Final = 1000
-"""Users in each chunk; one worker at a time has a chunk in hand."""
+"""Users per chunk; one worker at a time sends a chunk."""
 
 
 class BroadcastStatus(StrEnum):
-    """What has become of it. The last two are for good."""
+    """Public status. The last two are final."""
 
     DRAFT = "draft"
     SCHEDULED = "scheduled"
@@ -159,7 +154,7 @@ class BroadcastStatus(StrEnum):
 
 
 class Phase(StrEnum):
-    """The same more finely: while it is sent, its status is still scheduled."""
+    """Its phase in more detail: while it is sent, its status is still scheduled."""
 
     DRAFT = "draft"
     SCHEDULED = "scheduled"
@@ -189,7 +184,7 @@ STATUS: Final[Mapping[Phase, BroadcastStatus]] = {
 
 
 class Target(Struct, frozen=True):
-    """Who is meant."""
+    """The users to send to."""
 
     audience: TargetAudience
     purpose: Purpose
@@ -216,9 +211,9 @@ class BroadcastMessage(Aggregate):
     unknown_count: int = 0
     excluded_count: int = 0
     chunks: int = 0
-    """Chunks that are not finished."""
+    """Unfinished chunks."""
     forgiven: tuple[int, int] = (0, 0)
-    """Messages that had gone, and those of them that had failed, when it was resumed."""
+    """Messages sent, and those failed, when it was last resumed."""
     reason: str | None = None
 
     @property
@@ -248,19 +243,18 @@ class BroadcastMessage(Aggregate):
 
     @property
     def over(self) -> bool:
-        """Whether nobody else is to be written to."""
+        """Whether no further message is sent."""
         return self.phase in (Phase.SENT, Phase.FAILED)
 
     @property
     def due_at(self) -> datetime | None:
-        """When there is something to do for it, if ever. Of one that was cancelled, the chunks
-        are still to be closed."""
+        """When it needs work next, if ever. A cancelled one still has chunks to close."""
         if self.phase is Phase.SENDING or (self.over and self.chunks):
             return self.started_at
         return self.scheduled_for if self.phase is Phase.SCHEDULED else None
 
     def waits(self, moment: datetime) -> bool:
-        """Whether it goes on later, as nobody wants marketing at this hour."""
+        """Return whether it pauses at this hour: no marketing at night."""
         return self.purpose is Purpose.MARKETING and is_quiet(moment)
 
     @property
@@ -312,7 +306,8 @@ class BroadcastMessage(Aggregate):
                 assert_never(event)
 
     def _after(self, event: BroadcastProgressed, stamp: Stamp) -> Self:
-        """With what came of some messages; what was accepted after all makes it sent after all."""
+        """Add outcomes; a message that was accepted after all turns a failed broadcast into a sent
+        one."""
         after = self.but(
             sent_count=self.sent_count + event.sent,
             failed_count=self.failed_count + event.failed,
@@ -327,12 +322,12 @@ class BroadcastMessage(Aggregate):
 
 
 def chunks_of(broadcast: UUID) -> str:
-    """The list of the chunks of a broadcast that are not finished."""
+    """Return the list of unfinished chunks of a broadcast."""
     return f"chunks-of:{broadcast}"
 
 
 def chunk_id(broadcast: UUID, number: int) -> UUID:
-    """The stream of a chunk."""
+    """Return the stream id of a chunk."""
     return derived_id("chunk", broadcast, number)
 
 

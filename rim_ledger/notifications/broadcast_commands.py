@@ -1,4 +1,4 @@
-"""What one may ask of a broadcast, and the rule each wish must meet."""
+"""Commands on broadcasts, and their rules."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -14,7 +14,7 @@ from rim_ledger.engine.command import Command, Creation, Form
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Invalid, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
-from rim_ledger.notifications.addressing import is_known, require_known, typical
+from rim_ledger.notifications.addressing import is_known, require_known, sample
 from rim_ledger.notifications.broadcast import (
     CHUNK,
     LEGAL,
@@ -42,37 +42,37 @@ from rim_ledger.values import AnyId, Id, Text, Time
 
 USERS_MAX: Final = 100_000
 SEGMENTS_MAX: Final = 10
-"""Segments that an SMS to many may have."""
-NOBODY: Final = "There is nobody to write to."
+"""Segments of an SMS broadcast."""
+EMPTY_AUDIENCE: Final = "There is nobody to write to."
 UNFILLED: Final = "It has a variable that cannot be filled in."
 
 Users = Annotated[list[AnyId], Field(min_length=1, max_length=USERS_MAX, fail_fast=True)]
 
 
 class Frozen(Struct, frozen=True):
-    """An audience: who was meant, and who that was at a position of the log."""
+    """An audience: the target, and its users at a position of the log."""
 
     target: Target
     position: int
     users: tuple[UUID, ...]
 
 
-class _Words(Form):
-    """What drafts and edits have in common: users of one's choice, looked up before."""
+class _DraftFields(Form):
+    """What drafts and edits have in common: chosen users, resolved before the decision."""
 
     _users: tuple[UUID, ...] = PrivateAttr(default=())
 
     def to(self, users: tuple[UUID, ...]) -> Self:
-        """The same wish, with the users that its ids stand for."""
+        """Return a copy of the command with the resolved users."""
         ready = self.model_copy()
         ready._users = users
         return ready
 
 
-class DraftBroadcast(_Words, Creation[BroadcastMessage]):
-    """Write a broadcast; nobody gets it yet. `{{name}}` stands for each recipient's name.
-    `customUserIds` goes with the audience `custom`, and with no other. Marketing waits from 20:00
-    to 8:00 in Lagos, and spares whoever opted out."""
+class DraftBroadcast(_DraftFields, Creation[BroadcastMessage]):
+    """Draft a broadcast; nothing is sent yet. `{{name}}` stands for each recipient's name.
+    `customUserIds` belongs to the audience `custom`, and to no other. Marketing waits from 20:00 to
+    8:00 in Lagos, and excludes users who opted out."""
 
     title: Title
     message: Text
@@ -88,8 +88,8 @@ class DraftBroadcast(_Words, Creation[BroadcastMessage]):
         yield BroadcastDrafted.of(self, custom_user_ids=self._users)
 
 
-class EditBroadcast(_Words, Patch[BroadcastMessage]):
-    """Change a draft; what is left out stays."""
+class EditBroadcast(_DraftFields, Patch[BroadcastMessage]):
+    """Change a draft; omitted fields stay as they are."""
 
     CLEARS = frozenset({"custom_user_ids"})
 
@@ -117,7 +117,7 @@ class EditBroadcast(_Words, Patch[BroadcastMessage]):
 
 
 class ScheduleBroadcast(Command[BroadcastMessage]):
-    """Have a draft sent at a time to come."""
+    """Schedule a draft for a future time."""
 
     scheduled_for: Annotated[Time, Field(examples=["2027-01-15T09:00:00+01:00"])]
 
@@ -130,7 +130,7 @@ class ScheduleBroadcast(Command[BroadcastMessage]):
 
 
 class UnscheduleBroadcast(Command[BroadcastMessage]):
-    """Make a draft of a scheduled broadcast again."""
+    """Turn a scheduled broadcast back into a draft."""
 
     def decide(self, aggregate: BroadcastMessage, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.phase, "unschedule", LEGAL)
@@ -138,13 +138,13 @@ class UnscheduleBroadcast(Command[BroadcastMessage]):
 
 
 class SendBroadcast(Command[BroadcastMessage]):
-    """Send a broadcast now, to everybody who is meant at this moment. `phase` and the counts tell
-    how far it is."""
+    """Send a broadcast now, to its audience at this moment. `phase` and the counts show its
+    progress."""
 
     _frozen: Frozen | None = PrivateAttr(default=None)
 
     def among(self, frozen: Frozen) -> Self:
-        """The same wish, once it is known who is meant."""
+        """Return a copy of the command with the frozen audience."""
         ready = self.model_copy()
         ready._frozen = frozen
         return ready
@@ -156,12 +156,12 @@ class SendBroadcast(Command[BroadcastMessage]):
         assert self._frozen, "the audience is known before the decision"
         same = self._frozen.target == aggregate.target
         require(same, "changed-meanwhile", "The broadcast was changed while users were counted.")
-        require(bool(self._frozen.users), "empty-audience", NOBODY)
+        require(bool(self._frozen.users), "empty-audience", EMPTY_AUDIENCE)
         yield _start(aggregate, self._frozen, uow)
 
 
 class PauseBroadcast(Command[BroadcastMessage]):
-    """Hand no more messages over, until it is resumed."""
+    """Pause a broadcast: no further messages are sent until it is resumed."""
 
     def decide(self, aggregate: BroadcastMessage, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.phase, "pause", LEGAL)
@@ -169,7 +169,7 @@ class PauseBroadcast(Command[BroadcastMessage]):
 
 
 class ResumeBroadcast(Command[BroadcastMessage]):
-    """Go on. What failed until now does not pause it again."""
+    """Resume a broadcast. Earlier failures do not pause it again."""
 
     def decide(self, aggregate: BroadcastMessage, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.phase, "resume", LEGAL)
@@ -177,7 +177,8 @@ class ResumeBroadcast(Command[BroadcastMessage]):
 
 
 class CancelBroadcast(Command[BroadcastMessage]):
-    """Write to nobody else. It counts as sent if anybody had got it, else as failed."""
+    """Cancel a broadcast: no further messages are sent. It counts as sent if any message was
+    accepted, else as failed."""
 
     def decide(self, aggregate: BroadcastMessage, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.phase, "cancel", LEGAL)
@@ -185,7 +186,7 @@ class CancelBroadcast(Command[BroadcastMessage]):
 
 
 class CloneBroadcast(Creation[BroadcastMessage]):
-    """Make a draft that says the same to the same."""
+    """Create a draft with the same content and audience."""
 
     source: Id
 
@@ -196,7 +197,7 @@ class CloneBroadcast(Creation[BroadcastMessage]):
 
 
 def begin_due(id: UUID, frozen: Frozen) -> Work:
-    """The clock's decision when a scheduled broadcast is due."""
+    """Return the decision that starts a scheduled broadcast."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
@@ -206,7 +207,7 @@ def begin_due(id: UUID, frozen: Frozen) -> Work:
             if not is_known(broadcast):
                 event: Event = BroadcastFailed(reason=UNFILLED)
             elif not frozen.users:
-                event = BroadcastFailed(reason=NOBODY)
+                event = BroadcastFailed(reason=EMPTY_AUDIENCE)
             else:
                 event = _start(broadcast, frozen, uow)
             uow.append(BroadcastMessage, id, [event])
@@ -216,7 +217,7 @@ def begin_due(id: UUID, frozen: Frozen) -> Work:
 
 
 def _start(broadcast: BroadcastMessage, frozen: Frozen, uow: UnitOfWork) -> BroadcastStarted:
-    """Keep the audience, in chunks of which each is a stream of its own."""
+    """Store the audience in chunks, each a stream of its own."""
     parts = [frozen.users[at : at + CHUNK] for at in range(0, len(frozen.users), CHUNK)]
     streams = [chunk_id(broadcast.id, number) for number in range(len(parts))]
     uow.look_ahead(partial(uow.version, stream) for stream in streams)
@@ -234,6 +235,6 @@ def _require_agreement(audience: TargetAudience, users: tuple[UUID, ...]) -> Non
 
 
 def _require_short(type_: BroadcastType, message: str) -> None:
-    if type_ is not BroadcastType.EMAIL and measured(typical(message)).segments > SEGMENTS_MAX:
+    if type_ is not BroadcastType.EMAIL and measured(sample(message)).segments > SEGMENTS_MAX:
         words = f"An SMS to many has at most {SEGMENTS_MAX} segments."
         raise Invalid("too-many-segments", words, "/message")

@@ -1,4 +1,4 @@
-"""How many messages went, failed or are in doubt, as the broadcast that they are of counts them."""
+"""Counts of sent, failed and unknown messages of a broadcast."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -9,7 +9,7 @@ from rim_ledger.notifications.notification import HandOver, NotificationHistory,
 
 
 def tally(uow: UnitOfWork, ids: Iterable[UUID]) -> BroadcastProgressed:
-    """How many of these messages were accepted, have failed, or may have gone or not."""
+    """Return how many of these messages were accepted, have failed, or are unknown."""
     sent = failed = unknown = 0
     for each in ids:
         known = uow.read(NotificationHistory, each)
@@ -20,8 +20,10 @@ def tally(uow: UnitOfWork, ids: Iterable[UUID]) -> BroadcastProgressed:
     return BroadcastProgressed(sent=sent, failed=failed, unknown=unknown)
 
 
-def since(before: BroadcastProgressed, after: BroadcastProgressed) -> BroadcastProgressed | None:
-    """What changed between two tallies of the same messages, if anything did."""
+def difference(
+    before: BroadcastProgressed, after: BroadcastProgressed
+) -> BroadcastProgressed | None:
+    """Return the difference between two tallies of the same messages; None if there is none."""
     changed = BroadcastProgressed(
         sent=after.sent - before.sent,
         failed=after.failed - before.failed,

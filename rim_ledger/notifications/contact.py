@@ -1,4 +1,4 @@
-"""Where a person is reached, and whether they want to be."""
+"""How a person is contacted, and whether they want to be."""
 
 from collections.abc import Iterable
 from datetime import datetime, time
@@ -16,11 +16,11 @@ from rim_ledger.notifications.notification import NotificationChannel, Recipient
 from rim_ledger.values import LAGOS
 
 EVENING, MORNING = time(20), time(8)
-"""Between the two, in Lagos, nobody is sent marketing."""
+"""No marketing is sent between these times in Lagos."""
 
 
 class Purpose(StrEnum):
-    """Why many are written to. A notice concerns what they have with us already."""
+    """Why a broadcast is sent. A notice concerns an existing relation with the user."""
 
     MARKETING = "marketing"
     NOTICE = "notice"
@@ -30,7 +30,7 @@ GONE: Final = "The recipient is suspended, deactivated or no longer there."
 
 
 class OptOut(Command[User]):
-    """Send a user no more marketing."""
+    """Stop marketing messages to a user."""
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
         require(not aggregate.opted_out, "already-done", "The user gets no marketing.")
@@ -38,7 +38,7 @@ class OptOut(Command[User]):
 
 
 class OptIn(Command[User]):
-    """Let a user have marketing again, as they asked for."""
+    """Allow marketing messages to a user again, at the user's request."""
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
         require(aggregate.opted_out, "already-done", "The user gets marketing.")
@@ -46,13 +46,13 @@ class OptIn(Command[User]):
 
 
 def is_quiet(moment: datetime) -> bool:
-    """Whether it is evening, night or early morning in Lagos."""
+    """Return whether it is evening, night or early morning in Lagos."""
     there = moment.astimezone(LAGOS).time()
     return there >= EVENING or there < MORNING
 
 
 def wants(user: User, purpose: Purpose) -> bool:
-    """Whether a user is among those who are written to, whatever audience is meant."""
+    """Return whether a user may be contacted for this purpose."""
     there = not user.gone and user.status is not UserStatus.SUSPENDED
     return there and not (purpose is Purpose.MARKETING and user.opted_out)
 
@@ -60,7 +60,8 @@ def wants(user: User, purpose: Purpose) -> bool:
 def address(
     uow: UnitOfWork, kind: RecipientType, person: UUID, channel: NotificationChannel
 ) -> str | None:
-    """Phone or e-mail of a person in the clear; None for whoever has none, or is gone."""
+    """Return phone or e-mail of a person in the clear; None if there is none, or the person is
+    gone."""
     user, admin = uow.find(User, person), uow.find(AdminUser, person)
     found = user if kind is RecipientType.USER else admin
     if found is None or not _is_there(found):

@@ -1,7 +1,7 @@
-"""The decisions around handing messages over: what is taken in hand, and what came of it.
+"""Decisions around the delivery of messages: which are taken, and what their outcome was.
 
-A message is in hand before the provider hears of it, so a process that dies leaves no doubt about
-which messages are in doubt.
+A message is marked as taken before its provider is called. So after a crash it is known which
+messages are in doubt.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from rim_ledger.delivery.kill_switch import is_open
 from rim_ledger.delivery.port import Channel, Lane, Outcome, Verdict
-from rim_ledger.delivery.worker import InHand
+from rim_ledger.delivery.worker import Delivery
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.user import User
@@ -26,7 +26,7 @@ from rim_ledger.notifications.broadcast import (
     ChunkAdvanced,
     Phase,
 )
-from rim_ledger.notifications.broadcast_counts import since, tally
+from rim_ledger.notifications.broadcast_counts import difference, tally
 from rim_ledger.notifications.contact import wants
 from rim_ledger.notifications.notification import (
     HandOver,
@@ -45,53 +45,53 @@ from rim_ledger.notifications.notification import (
     notification_id,
     queue,
 )
-from rim_ledger.notifications.outgoing_message import Hand, parcel_of
+from rim_ledger.notifications.outgoing_message import Intake, delivery_of
 
 TRIED_MIN, FAILED_MAX = 20, 0.05
-"""Messages that must have gone before failures pause a broadcast, and the part that may fail."""
+"""Outcomes needed before failures pause a broadcast, and the share that may fail."""
 
 NO_MESSAGE: Final = "No message was accepted."
 
 
-def take_waiting(ids: Sequence[UUID], hand: Hand) -> Work:
-    """Take in hand what waits one by one on a channel, a batch of it, and see what was left in
-    hand. Whoever asks holds the lease on them."""
+def take_waiting(ids: Sequence[UUID], intake: Intake) -> Work:
+    """Return the decision that takes a batch of a channel's waiting messages, and collects those
+    that a dead process had taken. The caller holds the channel's lock."""
 
     def work(uow: UnitOfWork) -> UUID:
-        hand.open()
+        intake.open()
         if not is_open(uow):
             return ids[0]
         found = _found(uow, ids)
         for each in found:
             if each.hand_over is HandOver.UNDER_WAY:
-                hand.doubt(each, uow)
+                intake.doubt(each, uow)
         if fresh := [each for each in found if each.hand_over is HandOver.WAITING]:
-            lane = hand.lane(fresh[0], uow)
-            uow.look_ahead(partial(parcel_of, uow, each, lane) for each in fresh[: lane.batch])
+            lane = intake.lane(fresh[0], uow)
+            uow.look_ahead(partial(delivery_of, uow, each, lane) for each in fresh[: lane.batch])
             for each in fresh[: lane.batch]:
-                _take_one(uow, parcel_of(uow, each, lane), hand)
+                _take_one(uow, delivery_of(uow, each, lane), intake)
         return ids[0]
 
     return work
 
 
-def take_again(ids: Sequence[UUID], hand: Hand) -> Work:
-    """Take those in hand anew that were left there and certainly came nowhere, where they may
-    still be sent. A broadcast that stands still keeps them in hand, and loses nobody."""
+def retake(ids: Sequence[UUID], intake: Intake) -> Work:
+    """Return the decision that takes messages again that certainly never reached the provider, if
+    they may still be sent. Those of a broadcast that is held stay taken, so none is lost."""
 
     def work(uow: UnitOfWork) -> UUID:
-        hand.open()
+        intake.open()
         found = _found(uow, ids)
-        uow.look_ahead(partial(parcel_of, uow, each, hand.lane(each, uow)) for each in found)
+        uow.look_ahead(partial(delivery_of, uow, each, intake.lane(each, uow)) for each in found)
         for each in found:
-            lane = hand.lane(each, uow)
-            parcel = parcel_of(uow, each, lane)
+            lane = intake.lane(each, uow)
+            delivery = delivery_of(uow, each, lane)
             if each.hand_over is not HandOver.UNDER_WAY:
-                continue  # Somebody was faster.
-            if parcel.withheld:
-                hand.parcels.append(parcel)
-            elif not _rests(uow, each, lane):
-                _take_one(uow, parcel, hand)
+                continue  # Another process has recorded the outcome.
+            if delivery.withheld:
+                intake.deliveries.append(delivery)
+            elif not _must_wait(uow, each, lane):
+                _take_one(uow, delivery, intake)
         return ids[0]
 
     return work
@@ -102,46 +102,47 @@ def _found(uow: UnitOfWork, ids: Sequence[UUID]) -> list[NotificationHistory]:
     return [uow.read(NotificationHistory, each) for each in ids]
 
 
-def _take_one(uow: UnitOfWork, parcel: InHand, hand: Hand) -> None:
-    taken = NotificationTaken(integration=parcel.lane.integration)
-    uow.append(NotificationHistory, parcel.id, [taken])
-    hand.parcels.append(parcel)
+def _take_one(uow: UnitOfWork, delivery: Delivery, intake: Intake) -> None:
+    taken = NotificationTaken(integration=delivery.lane.integration)
+    uow.append(NotificationHistory, delivery.id, [taken])
+    intake.deliveries.append(delivery)
 
 
-def _rests(uow: UnitOfWork, known: NotificationHistory, lane: Lane) -> bool:
-    """Whether a message in hand is not to be sent now, but may be later."""
+def _must_wait(uow: UnitOfWork, known: NotificationHistory, lane: Lane) -> bool:
+    """Return whether a taken message is not to be sent now, but perhaps later."""
     if known.notice.alone or known.notice.broadcast_id is None:
         return not is_open(uow)
-    return _stands_still(uow.read(BroadcastMessage, known.notice.broadcast_id), [lane], uow)
+    return _is_held(uow.read(BroadcastMessage, known.notice.broadcast_id), [lane], uow)
 
 
-def _stands_still(broadcast: BroadcastMessage, lanes: Iterable[Lane], uow: UnitOfWork) -> bool:
-    """Whether nobody is to be written to now: by wish, at night, or as a provider is out of use."""
+def _is_held(broadcast: BroadcastMessage, lanes: Iterable[Lane], uow: UnitOfWork) -> bool:
+    """Return whether sending is held: paused, at night, or because a provider is out of use."""
     waits = broadcast.phase is not Phase.SENDING or broadcast.waits(uow.now)
     return waits or any(lane.closed for lane in lanes) or not is_open(uow)
 
 
 def settle(outcomes: Mapping[UUID, Outcome]) -> Work:
-    """Record what became of messages that were handed over one by one."""
+    """Return the decision that records outcomes of single messages."""
 
     def work(uow: UnitOfWork) -> UUID:
         for id_, outcome in outcomes.items():
-            counted = _record(uow, {id_: outcome})
+            change = _record(uow, {id_: outcome})
             broadcast = uow.read(NotificationHistory, id_).notice.broadcast_id
-            if broadcast and counted:
-                progress(uow, broadcast, counted)
+            if broadcast and change:
+                progress(uow, broadcast, change)
         return id_
 
     return work
 
 
-def check_chunk(id: UUID, hand: Hand) -> Work:
-    """Where a chunk stands, and what somebody who died had in hand of it."""
+def check_chunk(id: UUID, intake: Intake) -> Work:
+    """Return the decision that reads a chunk's progress, and collects what a dead process had
+    taken."""
 
     def work(uow: UnitOfWork) -> UUID:
-        hand.open()
+        intake.open()
         chunk = uow.read(BroadcastChunk, id)
-        hand.seen = chunk.settled, chunk.taken
+        intake.seen = chunk.settled, chunk.taken
         broadcast = uow.read(BroadcastMessage, chunk.broadcast_id)
         users = chunk.user_ids[chunk.settled : chunk.taken]
         streams = [notification_id(notice) for notice in _notices(broadcast, users)]
@@ -149,52 +150,52 @@ def check_chunk(id: UUID, hand: Hand) -> Work:
         for each in streams:
             known = uow.find(NotificationHistory, each)
             if known and known.hand_over is HandOver.UNDER_WAY:
-                hand.doubt(known, uow)
+                intake.doubt(known, uow)
         return id
 
     return work
 
 
-def advance(id: UUID, outcomes: Mapping[UUID, Outcome], hand: Hand) -> Work:
-    """Record what became of the batch in hand and take the next one, unless the broadcast stands
-    still. Where somebody else has gone on with the chunk, only what became of the batch counts."""
-    seen = hand.seen
+def advance(id: UUID, outcomes: Mapping[UUID, Outcome], intake: Intake) -> Work:
+    """Return the decision that records the outcomes of the current batch and takes the next, unless
+    the broadcast is held. If another worker went on with the chunk, only the outcomes count."""
+    seen = intake.seen
 
     def work(uow: UnitOfWork) -> UUID:
-        hand.open()
+        intake.open()
         chunk = uow.read(BroadcastChunk, id)
         uow.act_upon(chunk.broadcast_id)
         uow.look_ahead(partial(uow.version, each) for each in outcomes)
-        counted = _record(uow, outcomes)
+        change = _record(uow, outcomes)
         own = (chunk.settled, chunk.taken) == seen
         over = uow.read(BroadcastMessage, chunk.broadcast_id).over
         settled = len(chunk.user_ids) if over else chunk.taken
         done = own and chunk.settled < settled == len(chunk.user_ids)
-        if counted or done:
-            counted = counted or BroadcastProgressed()
-            progress(uow, chunk.broadcast_id, counted, done=done)
+        if change or done:
+            change = change or BroadcastProgressed()
+            progress(uow, chunk.broadcast_id, change, done=done)
         if not own:
-            hand.seen = chunk.settled, chunk.settled
+            intake.seen = chunk.settled, chunk.settled
             return id
-        taken = _take(uow, chunk, settled, hand)
-        hand.seen = settled, taken
-        if hand.seen != seen:
+        taken = _take(uow, chunk, settled, intake)
+        intake.seen = settled, taken
+        if intake.seen != seen:
             uow.append(BroadcastChunk, id, [ChunkAdvanced(settled=settled, taken=taken)])
         return id
 
     return work
 
 
-def _take(uow: UnitOfWork, chunk: BroadcastChunk, settled: int, hand: Hand) -> int:
-    """Queue the messages of the next batch, already in hand; how many users are taken by then. A
-    broadcast stands still while a provider of its messages is out of use, and loses nobody."""
+def _take(uow: UnitOfWork, chunk: BroadcastChunk, settled: int, intake: Intake) -> int:
+    """Queue the messages of the next batch as taken; return how many users of the chunk are taken
+    then. While a provider is out of use, the broadcast is held, so no user is skipped."""
     broadcast = uow.read(BroadcastMessage, chunk.broadcast_id)
-    lanes = {each: hand.lanes.lane(Channel(each), uow) for each in broadcast.channels}
-    if _stands_still(broadcast, lanes.values(), uow):
+    lanes = {each: intake.lanes.lane(Channel(each), uow) for each in broadcast.channels}
+    if _is_held(broadcast, lanes.values(), uow):
         return settled
     size = min(lane.batch for lane in lanes.values())
     batch = chunk.user_ids[settled : settled + size]
-    _load(uow, broadcast, batch)
+    _preload(uow, broadcast, batch)
     welcome = [each for each in batch if wants(uow.read(User, each), broadcast.purpose)]
     for notice in _notices(broadcast, welcome):
         if not uow.version(notification_id(notice)):
@@ -202,19 +203,17 @@ def _take(uow: UnitOfWork, chunk: BroadcastChunk, settled: int, hand: Hand) -> i
             title, message = addressed(broadcast, notice.recipient, uow)
             stream = queue(uow, notice, title, message, lane)
             known = uow.read(NotificationHistory, stream)
-            hand.parcels.append(parcel_of(uow, known, lane))
+            intake.deliveries.append(delivery_of(uow, known, lane))
     if excluded := len(batch) - len(welcome):
         progressed = BroadcastProgressed(excluded=excluded)
         uow.append(BroadcastMessage, broadcast.id, [progressed])
     return settled + len(batch)
 
 
-def progress(
-    uow: UnitOfWork, id: UUID, counted: BroadcastProgressed, *, done: bool = False
-) -> None:
-    """Count what became of some messages of a broadcast, and draw the line under it when done."""
+def progress(uow: UnitOfWork, id: UUID, change: BroadcastProgressed, *, done: bool = False) -> None:
+    """Count outcomes of a broadcast's messages; finish or pause the broadcast if due."""
     event = BroadcastProgressed(
-        sent=counted.sent, failed=counted.failed, unknown=counted.unknown, chunks=int(done)
+        sent=change.sent, failed=change.failed, unknown=change.unknown, chunks=int(done)
     )
     uow.append(BroadcastMessage, id, [event])
     broadcast = uow.read(BroadcastMessage, id)
@@ -232,14 +231,14 @@ def _fails_too_often(broadcast: BroadcastMessage) -> bool:
 
 
 def _record(uow: UnitOfWork, outcomes: Mapping[UUID, Outcome]) -> BroadcastProgressed | None:
-    """Write what became of each; how many that changes, if any. What is known already stays."""
+    """Record outcomes; return the change of the counts, if any. A known outcome stays."""
     before = tally(uow, outcomes)
     for id_, outcome in outcomes.items():
         known = uow.read(NotificationHistory, id_)
         if known.status is NotificationStatus.PENDING:
             for event in _events(outcome, known):
                 mark(uow, id_, event)
-    return since(before, tally(uow, outcomes))
+    return difference(before, tally(uow, outcomes))
 
 
 def _events(outcome: Outcome, known: NotificationHistory) -> Iterable[Event]:
@@ -273,8 +272,8 @@ def _notices(broadcast: BroadcastMessage, users: Iterable[UUID]) -> list[Notice]
     ]
 
 
-def _load(uow: UnitOfWork, broadcast: BroadcastMessage, users: Sequence[UUID]) -> None:
-    """Have all that a batch reads loaded together."""
+def _preload(uow: UnitOfWork, broadcast: BroadcastMessage, users: Sequence[UUID]) -> None:
+    """Preload all that a batch reads."""
     streams = [notification_id(notice) for notice in _notices(broadcast, users)]
     uow.look_ahead(partial(uow.version, each) for each in [*users, *streams])
     phones = [(each, uow.read(User, each).phone) for each in users]

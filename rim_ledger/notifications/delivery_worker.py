@@ -1,4 +1,4 @@
-"""Carrying messages to those who deliver them: several processes at once, and nothing twice."""
+"""Delivers messages: several processes at once, each message once."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 
 from rim_ledger.delivery.kill_switch import is_open
 from rim_ledger.delivery.port import Channel, Lanes, Verdict
-from rim_ledger.delivery.worker import InHand, Outcomes, all_of, deliver
+from rim_ledger.delivery.worker import Delivery, Outcomes, all_of, deliver
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
@@ -23,125 +23,126 @@ from rim_ledger.notifications.broadcast_commands import Frozen, begin_due
 from rim_ledger.notifications.delivery_rules import (
     advance,
     check_chunk,
+    retake,
     settle,
-    take_again,
     take_waiting,
 )
-from rim_ledger.notifications.outgoing_message import Hand
-from rim_ledger.notifications.queues import in_hand, waiting
+from rim_ledger.notifications.outgoing_message import Intake
+from rim_ledger.notifications.queues import in_flight, waiting
 from rim_ledger.postgres.advisory_lock import lease
 from rim_ledger.postgres.outage import Outages
 
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS: Final = 1.0
-"""Between two looks at what waits."""
+"""Between two polls."""
 PAGE: Final = 100
-"""Names of a list that are looked at at once."""
+"""Entries of a list that are read at once."""
 BROADCASTS: Final = 20
-"""Broadcasts that are looked at and carried at once: each takes connections of its own."""
+"""Broadcasts that are sent at once: each takes connections of its own."""
 ASK_AGAIN: Final = timedelta(seconds=30)
-"""Time between two questions about a message that stays in doubt."""
+"""Between two queries about a message in doubt."""
 
 Find = Callable[[Target], Awaitable[Frozen]]
-"""Who is meant, at this moment."""
+"""Returns the users of a target at this moment."""
 DeliveryTask = Callable[[], Coroutine[Any, Any, int]]
-"""Something to carry; how many messages that were."""
+"""A unit of delivery; returns how many messages it handled."""
 T = TypeVar("T")
 
 
-class Courier:
-    """Hands over what waits. Each channel, and each broadcast, is an errand of its own, so that
-    none of them waits for the rate or the slowness of another."""
+class DeliveryWorker:
+    """Delivers waiting messages. Each channel and each broadcast is a task of its own, so that none
+    waits for the rate or slowness of another."""
 
     def __init__(
         self, url: str, ledger: Ledger, lanes: Lanes, environment: Environment, find: Find
     ) -> None:
         self._url, self._ledger, self._lanes = url, ledger, lanes
         self._environment, self._find = environment, find
-        self._later: dict[UUID, datetime] = {}
-        """When to ask again about what stays in doubt."""
+        self._query_after: dict[UUID, datetime] = {}
+        """When to query again about messages in doubt."""
         self._outages = Outages(log.warning, "messages")
-        self._room = asyncio.Semaphore(BROADCASTS)
-        self._seen = ""
-        """The broadcast that a look ended with. The next goes on there, so none hides another."""
+        self._slots = asyncio.Semaphore(BROADCASTS)
+        self._after = ""
+        """The last broadcast of the previous poll; the next one continues there, so none starves.
+        """
 
     async def run(self) -> None:
-        """Carry for ever. What fails, such as a database that is away, is tried again."""
+        """Deliver forever. On failure, such as an unavailable database, try again."""
         running: dict[str, asyncio.Task[int]] = {}
         async with asyncio.TaskGroup() as group:
             while True:
                 running = {name: task for name, task in running.items() if not task.done()}
-                nothing: dict[str, DeliveryTask] = {}
-                for name, errand in (await self._attempt(self._errands, nothing)).items():
+                none: dict[str, DeliveryTask] = {}
+                for name, work in (await self._try(self._tasks, none)).items():
                     if name not in running:
-                        running[name] = group.create_task(self._attempt(errand, 0))
+                        running[name] = group.create_task(self._try(work, 0))
                 await asyncio.sleep(INTERVAL_SECONDS)
 
-    async def carry(self, at: datetime | None = None) -> int:
-        """Hand over what waits at a business time (UTC, now when left out), but for what somebody
-        else has in hand; how many messages that were."""
-        moment, carried, self._seen = at or self._environment.now(), 0, ""
+    async def deliver_due(self, at: datetime | None = None) -> int:
+        """Deliver what waits at a business time (UTC, default now), except what other workers have;
+        return how many messages that were."""
+        moment, delivered, self._after = at or self._environment.now(), 0, ""
         while True:
-            errands = await self._errands(moment)
-            carried += sum(await all_of(each() for each in errands.values()))
-            if not self._seen:
-                return carried
+            tasks = await self._tasks(moment)
+            delivered += sum(await all_of(each() for each in tasks.values()))
+            if not self._after:
+                return delivered
 
-    async def _errands(self, at: datetime | None = None) -> dict[str, DeliveryTask]:
-        """What there is to do, by name: a page of the broadcasts, and all else."""
+    async def _tasks(self, at: datetime | None = None) -> dict[str, DeliveryTask]:
+        """Return the tasks by name: a page of broadcasts, and the channels."""
         now = self._environment.now()
         moment = at or now
-        self._later = {id_: until for id_, until in self._later.items() if until > now}
-        places = {kind(each): 1 for kind in (waiting, in_hand) for each in Channel}
-        lists = await self._listed({GOING_OUT: BROADCASTS, **places}, {GOING_OUT: self._seen})
+        self._query_after = {id_: until for id_, until in self._query_after.items() if until > now}
+        places = {kind(each): 1 for kind in (waiting, in_flight) for each in Channel}
+        lists = await self._listed({GOING_OUT: BROADCASTS, **places}, {GOING_OUT: self._after})
         until = f"{moment:%Y%m%dT%H%M%S.%f}0"
         due = {name: id_ for name, id_ in lists[GOING_OUT].items() if name < until}
-        self._seen = max(due) if len(due) == BROADCASTS else ""
-        singly = [each for each in Channel if lists[waiting(each)] or lists[in_hand(each)]]
-        errands: dict[str, DeliveryTask] = {each: partial(self._singles, each) for each in singly}
-        return errands | {str(id_): partial(self._broadcast, id_, moment) for id_ in due.values()}
+        self._after = max(due) if len(due) == BROADCASTS else ""
+        singly = [each for each in Channel if lists[waiting(each)] or lists[in_flight(each)]]
+        tasks: dict[str, DeliveryTask] = {each: partial(self._singles, each) for each in singly}
+        return tasks | {str(id_): partial(self._broadcast, id_, moment) for id_ in due.values()}
 
     async def _singles(self, channel: Channel) -> int:
-        """Hand over what waits one by one, the oldest first, and see to what was left in hand."""
+        """Deliver a channel's single messages, the oldest first, and settle those in doubt."""
         async with lease(self._url, waiting(channel)) as free:
             if not free:
                 return 0
-            left = [*(await self._listed({in_hand(channel): PAGE}))[in_hand(channel)].values()]
+            left = [*(await self._listed({in_flight(channel): PAGE}))[in_flight(channel)].values()]
             return sum(await all_of([self._batch(left), self._waiting(channel)]))
 
     async def _waiting(self, channel: Channel) -> int:
-        """Carry batch by batch, up to a page: then what was left in hand is seen to again."""
-        carried, place = 0, waiting(channel)
-        while carried < PAGE:
+        """Deliver batch by batch, up to a page; after that, messages in doubt are settled again."""
+        delivered, place = 0, waiting(channel)
+        while delivered < PAGE:
             ids = [*(await self._listed({place: PAGE}))[place].values()]
             if not (progress := await self._batch(ids)):
                 break
-            carried += progress
-        return carried
+            delivered += progress
+        return delivered
 
     async def _batch(self, ids: Sequence[UUID]) -> int:
-        """Take the first of these in hand, as many as a batch has, and carry them."""
+        """Take the first batch of these messages, and deliver it."""
         if not ids:
             return 0
-        hand = Hand(self._lanes)
-        await self._decide(take_waiting(ids, hand))
-        settled = await self._see_to(hand)
-        if outcomes := await self._deliver(hand.parcels):
+        intake = Intake(self._lanes)
+        await self._decide(take_waiting(ids, intake))
+        settled = await self._settle_doubts(intake)
+        if outcomes := await self._deliver(intake.deliveries):
             await self._decide(settle(outcomes))
         return settled + len(outcomes)
 
     async def _broadcast(self, id: UUID, at: datetime) -> int:
-        """Go on with a broadcast, as long as there are chunks that nobody has in hand."""
-        carried = 0
-        async with self._room:
+        """Continue a broadcast while there are free chunks."""
+        delivered = 0
+        async with self._slots:
             goes = await self._begin(id, at)
         while goes and (progress := await self._chunks(id)):
-            carried += progress
-        return carried
+            delivered += progress
+        return delivered
 
     async def _begin(self, id: UUID, at: datetime) -> bool:
-        """Freeze the audience of a broadcast that is due; whether there is something to do."""
+        """Freeze the audience of a broadcast that is due; return whether it has work to do."""
 
         def look(uow: UnitOfWork) -> tuple[Target | None, bool]:
             broadcast, may = uow.read(BroadcastMessage, id), is_open(uow)
@@ -157,59 +158,59 @@ class Courier:
         return going
 
     async def _chunks(self, id: UUID) -> int:
-        """Carry the first chunk that is free to its end; how many messages that were."""
-        async with self._room:  # For one chunk only, so that broadcasts take turns.
+        """Deliver the first free chunk to its end; return how many messages that were."""
+        async with self._slots:  # One chunk per slot, so that broadcasts take turns.
             chunks = (await self._listed({chunks_of(id): PAGE}))[chunks_of(id)]
             for chunk in chunks.values():
                 async with lease(self._url, f"chunk {chunk}") as free:
-                    if free and (carried := await self._chunk(chunk)):
-                        return carried
+                    if free and (delivered := await self._chunk(chunk)):
+                        return delivered
         return 0
 
     async def _chunk(self, id: UUID) -> int:
-        hand, outcomes = Hand(self._lanes), Outcomes()
-        await self._decide(check_chunk(id, hand))
-        carried = await self._see_to(hand)
-        if carried < len(hand.doubts):
-            return carried  # What is in doubt stays in hand until the provider tells.
+        intake, outcomes = Intake(self._lanes), Outcomes()
+        await self._decide(check_chunk(id, intake))
+        delivered = await self._settle_doubts(intake)
+        if delivered < len(intake.doubts):
+            return delivered  # Messages in doubt stay taken until the provider answers.
         while True:
-            before = hand.seen
-            await self._decide(advance(id, outcomes, hand))
-            if hand.seen[0] == hand.seen[1]:  # It is done, or stands still.
-                return carried + (before != hand.seen)
-            outcomes = await self._deliver(hand.parcels)
-            carried += len(outcomes)
+            before = intake.seen
+            await self._decide(advance(id, outcomes, intake))
+            if intake.seen[0] == intake.seen[1]:  # It is done, or held.
+                return delivered + (before != intake.seen)
+            outcomes = await self._deliver(intake.deliveries)
+            delivered += len(outcomes)
 
-    async def _see_to(self, hand: Hand) -> int:
-        """See to what somebody who died had in hand; of how many it is clear what became. What
-        certainly came nowhere is sent again, if it still may be."""
+    async def _settle_doubts(self, intake: Intake) -> int:
+        """Settle what a dead process had taken; return how many outcomes are clear. What certainly
+        never reached the provider is sent again, if it still may be."""
         now = self._environment.now()
-        due = [each for each in hand.doubts if self._later.get(each.id, now) <= now]
+        due = [each for each in intake.doubts if self._query_after.get(each.id, now) <= now]
         outcomes = await self._deliver(due)
         lost = [id_ for id_, each in outcomes.items() if each.verdict is Verdict.ABSENT]
         if lost:
-            again = Hand(self._lanes)
-            await self._decide(take_again(lost, again))
+            again = Intake(self._lanes)
+            await self._decide(retake(lost, again))
             clear = {id_: each for id_, each in outcomes.items() if id_ not in lost}
-            outcomes = clear | await self._deliver(again.parcels)
+            outcomes = clear | await self._deliver(again.deliveries)
         if outcomes:
             await self._decide(settle(outcomes))
-        self._later |= {each.id: now + ASK_AGAIN for each in due if each.id not in outcomes}
+        self._query_after |= {each.id: now + ASK_AGAIN for each in due if each.id not in outcomes}
         return len(outcomes)
 
-    async def _deliver(self, items: Sequence[InHand]) -> Outcomes:
+    async def _deliver(self, items: Sequence[Delivery]) -> Outcomes:
         return await deliver(self._url, items, self._environment)
 
     async def _listed(
         self, wanted: Mapping[str, int], after: Mapping[str, str] | None = None
     ) -> dict[str, dict[str, UUID]]:
-        """The first names of some lists, or the first after a name."""
+        """Return the first entries of some lists, or the first after an entry."""
         async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
             found = await Store(connection).listed(wanted, after)
         return {place: names for place, (_, names) in found.items()}
 
-    async def _attempt(self, work: Callable[[], Coroutine[Any, Any, T]], otherwise: T) -> T:
-        """What comes of a work; what fails now is tried again later."""
+    async def _try(self, work: Callable[[], Coroutine[Any, Any, T]], otherwise: T) -> T:
+        """Return the result of a work, or `otherwise` if it fails; it is tried again later."""
         try:
             otherwise = await work()
             self._outages.end()

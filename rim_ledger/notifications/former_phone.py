@@ -1,4 +1,4 @@
-"""Telling the phone that a borrower had before a change of contact, which others may have made."""
+"""Notice to the borrower's former phone after a change of contact, which others may have made."""
 
 from typing import Final
 
@@ -21,8 +21,8 @@ MESSAGE: Final = (
 
 
 def notify_former_phone(uow: UnitOfWork, before: User) -> None:
-    """Queue an SMS to the phone that a user has before a change of this decision. It is sealed
-    under the user's key, and sent there though the user has another one by then."""
+    """Queue an SMS to the phone that a user has before this decision. It is sealed under the user's
+    key, and sent there although the user has another phone by then."""
     if (phone := uow.reveal(before.id, before.phone)) is None:
         return
     notice = Notice(

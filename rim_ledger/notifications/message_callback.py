@@ -1,4 +1,4 @@
-"""What a provider of SMS tells us by itself: whether a message that it took has arrived."""
+"""Callbacks of SMS providers: whether a message was delivered."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -8,7 +8,7 @@ from rim_ledger.delivery.callbacks import Callback, NotOurs, ProviderForm
 from rim_ledger.delivery.sms import DECLINED
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.notifications.broadcast_counts import since, tally
+from rim_ledger.notifications.broadcast_counts import difference, tally
 from rim_ledger.notifications.delivery_rules import progress
 from rim_ledger.notifications.notification import (
     NotificationContradicted,
@@ -22,21 +22,20 @@ from rim_ledger.notifications.notification import (
 from rim_ledger.values import Reference
 
 MessageWord = Literal["message.delivered", "message.failed"]
-"""What became of a message at the provider."""
+"""The provider's outcome of a message."""
 
 
 class MessageClaim(ProviderForm):
-    """Which message the provider means: the reference that it was handed over with."""
+    """The message, by the reference under which it was sent."""
 
     reference: Reference
 
 
 class MessageCallback(Callback):
-    """An SMS provider's word on a message that it was handed, which is delivered or has failed
-    then. What is done already stays as it is; where the word is against it, the notification shows
-    that as `providerClaim`. Any other reference is 200 with `known` false, for nothing is to be
-    sent again: a notification is recorded before its provider hears of it, and the codes of the
-    log-in, which are no notifications, have references of their own."""
+    """An SMS provider's report on a message: delivered or failed. A final outcome stays as it is; a
+    report against it is shown as `providerClaim` of the notification. Any other reference is 200
+    with `known` false, and need not be sent again: a notification is recorded before its provider
+    is called, and log-in codes, which are no notifications, have references of their own."""
 
     ABOUT = NotificationHistory
 
@@ -50,7 +49,7 @@ class MessageCallback(Callback):
         before = tally(uow, [known.id])
         for event in self._events(known):
             mark(uow, known.id, event)
-        counted = since(before, tally(uow, [known.id]))
+        counted = difference(before, tally(uow, [known.id]))
         if counted and known.notice.broadcast_id:
             progress(uow, known.notice.broadcast_id, counted)
         return known.id

@@ -1,6 +1,7 @@
-"""A notification: one message to one person on one channel, and what became of it.
+"""A notification: one message to one person on one channel, and its outcome.
 
-Codes and tokens of the log-in are none: they are sent and forgotten, so that no row holds them.
+Log-in codes and tokens are no notifications: they are sent and forgotten, so that no row holds
+them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,7 +33,7 @@ class NotificationType(StrEnum):
 
 
 class NotificationChannel(StrEnum):
-    """The way it takes. The dashboard is the row itself."""
+    """Its channel. The dashboard is the row itself."""
 
     EMAIL = "email"
     SMS = "sms"
@@ -47,7 +48,7 @@ class RecipientType(StrEnum):
 
 
 class NotificationStatus(StrEnum):
-    """What became of it, as far as is known."""
+    """Its outcome, as far as is known."""
 
     SENT = "sent"
     DELIVERED = "delivered"
@@ -56,13 +57,13 @@ class NotificationStatus(StrEnum):
 
 
 class HandOver(StrEnum):
-    """How far it is on its way to the provider."""
+    """Progress of its delivery to the provider."""
 
     WAITING = "waiting"
     UNDER_WAY = "under-way"
     DONE = "done"
     UNKNOWN = "unknown"
-    """It may have gone, and the provider does not tell: it is never sent again."""
+    """It may have been sent, and the provider does not tell: it is never sent again."""
 
 
 LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
@@ -74,34 +75,31 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class Notice(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
-    """What is to be told, to whom, how, and because of what."""
+    """The type, channel, recipient and cause of a message."""
 
     type: NotificationType
     channel: NotificationChannel
     recipient: UUID
     recipient_type: RecipientType
     cause: UUID
-    """The event, or the object, that it follows from: it is told once because of that."""
+    """The event or object that it follows from: it is sent once per cause."""
     broadcast_id: UUID | None = None
     parent_id: UUID | None = None
-    """The one that failed, which this one repeats."""
+    """The failed notification that this one retries."""
     alert_id: UUID | None = None
     otherwise: NotificationChannel | None = None
-    """The channel that stands in where this one certainly fails."""
+    """The channel to use instead if this one certainly fails."""
     html: bool = False
     metadata: dict[str, Any] = {}
 
     @property
     def alone(self) -> bool:
-        """Whether it is handed over one by one, not with a part of a broadcast."""
+        """Whether it is delivered singly, not with a chunk of a broadcast."""
         return self.broadcast_id is None or self.parent_id is not None
 
 
-# Events: what can happen to a notification.
-
-
 class NotificationQueued(Event):
-    """`taken`: it is being handed over, perhaps through an integration; `to`: a former address."""
+    """`taken`: delivery is in progress, perhaps through an integration; `to`: a former address."""
 
     notice: Notice
     title: Personal
@@ -112,13 +110,13 @@ class NotificationQueued(Event):
 
 
 class NotificationTaken(Event):
-    """It is being handed over. Should nothing follow, nobody knows whether it went."""
+    """Its delivery is in progress. If nothing follows, the outcome is unknown."""
 
     integration: UUID | None = None
 
 
 class NotificationSent(Event):
-    """The provider took it."""
+    """The provider accepted it."""
 
 
 class NotificationDelivered(Event):
@@ -126,29 +124,29 @@ class NotificationDelivered(Event):
 
 
 class NotificationFailed(Event):
-    """It certainly did not arrive. The reason is ours: a provider's words may name a person."""
+    """It certainly did not arrive. The reason is ours: a provider's text may name a person."""
 
     reason: str
 
 
 class NotificationWithheld(Event):
-    """It was not sent: whom or what it was for is no more."""
+    """It was not sent: its recipient or its cause is gone."""
 
     reason: str
 
 
 class NotificationOutcomeUnknown(Event):
-    """It may have gone or not, and the provider does not tell."""
+    """It may have been sent or not, and the provider does not tell."""
 
 
 class NotificationContradicted(Event):
-    """The provider afterwards said the opposite of what had become of it. The status stays."""
+    """The provider reported the opposite of the known outcome. The status stays."""
 
     status: NotificationStatus
 
 
 class NotificationRetried(Event):
-    """Another one repeats it."""
+    """Another notification retries it."""
 
     child: UUID
 
@@ -165,9 +163,6 @@ NotificationEvent = (
 )
 
 
-# The aggregate: what those events add up to.
-
-
 class NotificationHistory(Aggregate):
     notice: Notice
     title: str | None
@@ -176,7 +171,7 @@ class NotificationHistory(Aggregate):
     hand_over: HandOver
     to: str | None = None
     integration: UUID | None = None
-    """The one that it was handed over through: only that can tell what became of it."""
+    """The integration through which it was sent: only that one can tell its outcome."""
     taken_at: datetime | None = None
     status: NotificationStatus = NotificationStatus.PENDING
     sent_at: datetime | None = None
@@ -239,22 +234,23 @@ class NotificationHistory(Aggregate):
 
 
 def notification_id(notice: Notice) -> UUID:
-    """The stream of a notice: the same cause tells a person on a channel once, whatever dies."""
+    """Return the stream id of a notice, derived from cause, recipient and channel, so that it is
+    sent once."""
     if notice.parent_id:
         return repeat_id(notice.parent_id)
     return derived_id("notification", notice.cause, notice.recipient, notice.channel)
 
 
 def repeat_id(parent: UUID) -> UUID:
-    """The stream of the one that repeats another."""
+    """Return the stream id of a retry."""
     return derived_id("notification-again", parent)
 
 
 def queue(
     uow: UnitOfWork, notice: Notice, title: str, message: str, lane: Lane | None = None
 ) -> UUID:
-    """Have somebody told something; its id. Said again for the same cause, it changes nothing.
-    With a lane, whoever asks hands it over there."""
+    """Queue a notification, once per cause; return its id. With a lane, the caller delivers it
+    there."""
     stream = notification_id(notice)
     if not uow.version(stream):
         uow.open_stream(NotificationHistory, stream, queued(notice, title, message, lane))
@@ -262,7 +258,7 @@ def queue(
 
 
 def queued(notice: Notice, title: str, message: str, lane: Lane | None = None) -> Iterable[Event]:
-    """The first events. What the dashboard shows has arrived by being there."""
+    """Yield the first events. A notification of the dashboard is delivered at once."""
     yield NotificationQueued(
         notice=notice,
         title=title,
@@ -276,8 +272,8 @@ def queued(notice: Notice, title: str, message: str, lane: Lane | None = None) -
 
 
 def mark(uow: UnitOfWork, id: UUID, event: Event) -> None:
-    """Record what became of one: sent, delivered or failed, as its status allows. Where it failed,
-    the same is told on the channel that stands in, if there is one."""
+    """Record the outcome of a notification: sent, delivered or failed, as its status allows. After
+    a failure it is queued on the alternative channel, if there is one."""
     known = uow.read(NotificationHistory, id)
     match event:
         case NotificationSent():
@@ -295,5 +291,5 @@ def mark(uow: UnitOfWork, id: UUID, event: Event) -> None:
 
 
 def in_clear(uow: UnitOfWork, known: NotificationHistory) -> tuple[Any, Any]:
-    """Title and message in the clear; None once the person was erased."""
+    """Return title and message in the clear; None once the person was erased."""
     return uow.reveal(known.person, known.title), uow.reveal(known.person, known.message)

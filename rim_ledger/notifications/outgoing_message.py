@@ -1,4 +1,4 @@
-"""Messages in hand: their words and addresses in the clear, and the way that each takes."""
+"""Messages being delivered: text and address in the clear, and the lane of each."""
 
 from typing import Final
 
@@ -6,10 +6,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.delivery.port import Channel, Lane, Lanes, Message, Outcome, Verdict
-from rim_ledger.delivery.worker import InHand
+from rim_ledger.delivery.worker import Delivery
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
-from rim_ledger.notifications.alert_recipients import is_over
+from rim_ledger.notifications.alert_recipients import episode_ended
 from rim_ledger.notifications.broadcast import BroadcastMessage
 from rim_ledger.notifications.contact import GONE, Purpose, address
 from rim_ledger.notifications.notification import Notice, NotificationHistory, in_clear
@@ -19,34 +19,34 @@ CANCELLED: Final = "The broadcast was cancelled before this could be sent."
 UNWANTED: Final = "The recipient opted out of marketing before this could be sent."
 
 
-class Hand(Struct):
-    """What a decision leaves with whoever asked for it."""
+class Intake(Struct):
+    """What a decision returns to the delivery worker."""
 
     lanes: Lanes
-    parcels: list[InHand] = []
-    """To be handed over, or withheld."""
-    doubts: list[InHand] = []
-    """Somebody who died had them in hand: the provider is asked about them."""
+    deliveries: list[Delivery] = []
+    """To be sent, or withheld."""
+    doubts: list[Delivery] = []
+    """Taken by a process that died: the provider is queried about them."""
     seen: tuple[int, int] = (0, 0)
-    """How far the chunk was settled and taken."""
+    """The chunk's `settled` and `taken`."""
 
     def open(self) -> None:
-        """Begin anew: a decision may be made more than once."""
-        self.parcels, self.doubts = [], []
+        """Reset, since a decision may run more than once."""
+        self.deliveries, self.doubts = [], []
 
     def lane(self, known: NotificationHistory, uow: UnitOfWork) -> Lane:
-        """The way that a message takes now."""
+        """Return the present lane of a message."""
         return self.lanes.lane(Channel(known.notice.channel), uow)
 
     def doubt(self, known: NotificationHistory, uow: UnitOfWork) -> None:
-        """Have a message asked about where it went."""
+        """Add a message to the doubts, with the lane through which it was sent."""
         lane = self.lanes.former(Channel(known.notice.channel), known.integration, uow)
-        self.doubts.append(_in_hand(known, lane))
+        self.doubts.append(_delivery(known, lane))
 
 
-def parcel_of(uow: UnitOfWork, known: NotificationHistory, lane: Lane) -> InHand:
-    """A message as it is handed over now, or is withheld."""
-    notice, parcel = known.notice, _in_hand(known, lane)
+def delivery_of(uow: UnitOfWork, known: NotificationHistory, lane: Lane) -> Delivery:
+    """Return a message as it is to be sent now, or withheld."""
+    notice, delivery = known.notice, _delivery(known, lane)
     title, message = in_clear(uow, known)
     withheld = _withheld(notice, uow)
     if known.to is None:
@@ -54,29 +54,29 @@ def parcel_of(uow: UnitOfWork, known: NotificationHistory, lane: Lane) -> InHand
     else:
         reached = uow.reveal(known.person, known.to)
     if withheld or reached is None:
-        return replace(parcel, withheld=Outcome(Verdict.ABSENT, withheld or GONE))
+        return replace(delivery, withheld=Outcome(Verdict.ABSENT, withheld or GONE))
     channel = Channel(notice.channel)
     order = Message(
         channel=channel,
         to=reached,
         subject=(title or "") if channel is Channel.EMAIL else None,
         body=message or "",
-        reference=parcel.reference,
+        reference=delivery.reference,
         html=notice.html,
     )
-    return replace(parcel, order=order)
+    return replace(delivery, order=order)
 
 
-def _in_hand(known: NotificationHistory, lane: Lane) -> InHand:
+def _delivery(known: NotificationHistory, lane: Lane) -> Delivery:
     taken_at = known.taken_at or known.created_at
-    return InHand(id=known.id, reference=str(known.id), lane=lane, taken_at=taken_at)
+    return Delivery(id=known.id, reference=str(known.id), lane=lane, taken_at=taken_at)
 
 
 def _withheld(notice: Notice, uow: UnitOfWork) -> str | None:
-    """Why a message may not be sent any more, whoever it is for. What a person repeats may, but
-    for marketing that is not wanted."""
+    """Return why a message may not be sent any more, whatever its recipient; None if it may. A
+    retry may be sent, except for unwanted marketing."""
     if notice.broadcast_id is None:
-        return OVER if is_over(notice, uow) else None
+        return OVER if episode_ended(notice, uow) else None
     broadcast = uow.read(BroadcastMessage, notice.broadcast_id)
     if broadcast.over and not notice.alone:
         return CANCELLED

@@ -1,20 +1,20 @@
-"""The lists of messages that are handed over one by one, a channel each, the oldest first."""
+"""The lists of single messages to deliver: one per channel and state, the oldest first."""
 
 from datetime import datetime
 from uuid import UUID
 
 
 def waiting(channel: str) -> str:
-    """The list of those that wait."""
+    """Return the list of waiting messages."""
     return f"notifications-{channel}"
 
 
-def in_hand(channel: str) -> str:
-    """The list of those that are being handed over, or were when a process died."""
+def in_flight(channel: str) -> str:
+    """Return the list of messages being delivered, also by a process that died."""
     return f"notifications-{channel}-in-hand"
 
 
 def place(channel: str, since: datetime, id: UUID, *, taken: bool) -> tuple[str, str]:
-    """The list that a message stands on, and its name there."""
-    kind = in_hand if taken else waiting
+    """Return the list that a message is on, and its entry there."""
+    kind = in_flight if taken else waiting
     return kind(channel), f"{since:%Y%m%dT%H%M%S.%f}/{id}"

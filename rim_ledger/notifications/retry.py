@@ -1,4 +1,4 @@
-"""Sending once more what failed."""
+"""Retrying failed notifications."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -22,8 +22,8 @@ from rim_ledger.values import Id
 
 
 class RetryNotification(Creation[NotificationHistory]):
-    """Send once more what failed: as a notification of its own, which names the failed one. Each
-    is repeated once; should that fail too, repeat that one."""
+    """Send a failed notification once more, as a new one that names the failed one. Each is retried
+    once; if the retry fails too, retry that one."""
 
     parent: Id
 

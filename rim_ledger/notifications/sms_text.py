@@ -1,4 +1,4 @@
-"""How an SMS is encoded, and what that costs: GSM 03.38 where it goes, UCS-2 where it must."""
+"""Encoding and segments of an SMS: GSM 03.38 if possible, else UCS-2."""
 
 import re
 from collections.abc import Iterable
@@ -21,28 +21,28 @@ BREAKS: Final = re.compile("[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
 class Encoding(StrEnum):
-    """How the characters of an SMS travel."""
+    """The encoding of an SMS."""
 
     GSM_7 = "GSM-7"
     UCS_2 = "UCS-2"
 
 
 LENGTHS: Final = {Encoding.GSM_7: (160, 153), Encoding.UCS_2: (70, 67)}
-"""Units of a message that is alone, and of each segment where there are several."""
+"""Units of a single message, and of each segment of a longer one."""
 
 
 class Measured(Struct, frozen=True):
-    """What a text comes to when it is sent as SMS."""
+    """Encoding and size of a text as SMS."""
 
     encoding: Encoding
     units: int
     segments: int
     offending: tuple[str, ...]
-    """The characters, each once, that keep the text from being GSM-7."""
+    """The distinct characters that are not in GSM-7."""
 
 
 def measured(text: str) -> Measured:
-    """Encoding, units and segments of a text; no character is torn apart between two segments."""
+    """Return encoding, units and segments of a text; no character is split between two segments."""
     offending = tuple(dict.fromkeys(each for each in text if each not in GSM_7 | EXTENDED))
     if offending:
         encoding, sizes = Encoding.UCS_2, [1 + (each > "\uffff") for each in text]
@@ -55,7 +55,7 @@ def measured(text: str) -> Measured:
 
 
 def on_one_line(text: str) -> str:
-    """A text without any break of line, or tab: each is a space."""
+    """Return a text with spaces for line breaks and tabs."""
     return BREAKS.sub(" ", text)
 
 

@@ -1,4 +1,4 @@
-"""Alerts to super-admins of what an insider could misuse: at once, whatever alerts are set up."""
+"""Alerts to super-admins about what an insider could misuse: always on, sent at once."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -29,13 +29,13 @@ def alert(
     *,
     by: str | None = None,
 ) -> None:
-    """Queue a message to each of these admins by e-mail and dashboard: once for the same cause, if
-    one is given. Says who acts: the caller, or `by`, somebody outside of the ledger. What the
-    system itself does alerts nobody."""
+    """Queue a message to each of these admins by e-mail and dashboard, once per `cause` if one is
+    given. It names who acts: the caller or, outside the ledger, `by`. Actions of the system alert
+    no one."""
     if uow.stamp.admin is None and by is None:
         return
     admins = sorted(superadmins)
-    uow.look_ahead(partial(uow.reveal, each, None) for each in admins)  # Their keys.
+    uow.look_ahead(partial(uow.reveal, each, None) for each in admins)  # Loads their keys.
     notices = [
         Notice(
             type=NotificationType.ALERT,
@@ -49,7 +49,7 @@ def alert(
     ]
     words = f"{by or uow.stamp.actor.name} {message}"
     if cause is None:
-        for notice in notices:  # Under an id that need not be looked for.
+        for notice in notices:  # The id is new, so no stream is looked up.
             uow.open_stream(NotificationHistory, uow.new_id(), queued(notice, title, words))
         return
     uow.look_ahead(partial(uow.version, notification_id(each)) for each in notices)

@@ -1,4 +1,4 @@
-"""Templates of e-mails and of SMS: texts under a name, and the variables that stand in them."""
+"""Templates of e-mails and SMS: named texts with variables."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -36,9 +36,6 @@ class TemplateType(StrEnum):
     NOTIFICATION = "notification"
 
 
-# Events: what can happen to a template.
-
-
 class EmailTemplateCreated(Event):
     name: str
     subject: str
@@ -48,7 +45,7 @@ class EmailTemplateCreated(Event):
 
 
 class EmailTemplateChanged(Event):
-    """Only what changed is set."""
+    """Holds changed fields only."""
 
     subject: str | None = None
     body: str | None = None
@@ -75,7 +72,7 @@ class SmsTemplateCreated(Event):
 
 
 class SmsTemplateChanged(Event):
-    """Only what changed is set."""
+    """Holds changed fields only."""
 
     message: str | None = None
     variables: tuple[str, ...] | None = None
@@ -101,14 +98,11 @@ SmsTemplateEvent = (
 )
 
 
-# The aggregates: what those events add up to.
-
-
 class Template(Named, kw_only=True):
     """What both kinds have in common."""
 
     TEXTS: ClassVar[tuple[str, ...]]
-    """The fields in which variables may stand."""
+    """The fields that may contain variables."""
 
     variables: tuple[str, ...]
     enabled: bool = True
@@ -128,7 +122,7 @@ class Template(Named, kw_only=True):
 
 
 class RenderedEmail(Struct, frozen=True):
-    """An e-mail, ready to be sent; its body is HTML."""
+    """An e-mail ready to send; its body is HTML."""
 
     subject: str
     body: str
@@ -143,7 +137,7 @@ class EmailTemplate(Template):
     type: TemplateType
 
     def filled(self, values: Values) -> RenderedEmail:
-        """The e-mail with these values. In a body they are escaped, a subject is one line."""
+        """Return the e-mail with these values, escaped in the body; the subject is one line."""
         return RenderedEmail(
             subject=on_one_line(filled(self.subject, self.variables, values)),
             body=filled(self.body, self.variables, values, as_html),
@@ -158,7 +152,7 @@ class SmsTemplate(Template):
 
     @property
     def encoding(self) -> Encoding:
-        """How the message travels, as long as no value asks for more."""
+        """The encoding of the message, if no value requires another one."""
         return measured(self.message).encoding
 
     @property
@@ -175,11 +169,9 @@ class SmsTemplate(Template):
         return measured(self.message).offending
 
     def filled(self, values: Values) -> str:
-        """The message with these values, on one line."""
+        """Return the message with these values, on one line."""
         return on_one_line(filled(self.message, self.variables, values))
 
-
-# Commands: what one may ask of a template, and the rule each must meet.
 
 T = TypeVar("T", bound=Template)
 Body = Annotated[Lines, Field(min_length=1, max_length=50_000), AfterValidator(worded)]
@@ -188,7 +180,7 @@ Message = Annotated[OneLine, Field(min_length=1, max_length=160), AfterValidator
 
 
 def _create(form: Any, kind: type[Template], id: UUID, uow: UnitOfWork) -> None:
-    """Check a new template, and take its name."""
+    """Check a new template, and claim its name."""
     _require_agreement(form, kind)
     kind.UNIQUE.take(uow, form.name, id)
 
@@ -231,8 +223,8 @@ class _Archive(Command[T], Generic[T]):
 
 
 class CreateEmailTemplate(Creation[EmailTemplate]):
-    """Keep a template under a name that no other has, for good. A variable is `{{name}}`: each one
-    is declared, and each that is declared stands somewhere."""
+    """Create a template under a unique, permanent name. A variable is `{{name}}`: each is declared,
+    and each declared one is used."""
 
     name: Name
     subject: Title
@@ -246,7 +238,7 @@ class CreateEmailTemplate(Creation[EmailTemplate]):
 
 
 class UpdateEmailTemplate(_Update[EmailTemplate]):
-    """Change what is given; what is left out stays, and the name always does."""
+    """Change a template; omitted fields and the name stay as they are."""
 
     CHANGED: ClassVar = EmailTemplateChanged
 
@@ -257,36 +249,36 @@ class UpdateEmailTemplate(_Update[EmailTemplate]):
 
 
 class EnableEmailTemplate(_Enable[EmailTemplate]):
-    """Let a template be used again."""
+    """Enable a template."""
 
     ENABLED: ClassVar = EmailTemplateEnabled
 
 
 class DisableEmailTemplate(_Disable[EmailTemplate]):
-    """Have nothing sent from a template."""
+    """Disable a template: nothing is sent from it."""
 
     DISABLED: ClassVar = EmailTemplateDisabled
 
 
 class ArchiveEmailTemplate(_Archive[EmailTemplate]):
-    """Put a template away; its name is free again."""
+    """Archive a template; its name is free again."""
 
     ARCHIVED: ClassVar = EmailTemplateArchived
 
 
 class PreviewEmail(FillIn):
-    """See what an e-mail would be."""
+    """Preview an e-mail."""
 
 
 class TryEmail(FillIn):
-    """Send one e-mail, to see how it arrives."""
+    """Send one e-mail as a test."""
 
     to: Email
 
 
 class CreateSmsTemplate(Creation[SmsTemplate]):
-    """Keep a template under a name that no other has, for good. A variable is `{{name}}`: each one
-    is declared, and each that is declared stands somewhere."""
+    """Create a template under a unique, permanent name. A variable is `{{name}}`: each is declared,
+    and each declared one is used."""
 
     name: Name
     message: Message
@@ -298,7 +290,7 @@ class CreateSmsTemplate(Creation[SmsTemplate]):
 
 
 class UpdateSmsTemplate(_Update[SmsTemplate]):
-    """Change what is given; what is left out stays, and the name always does."""
+    """Change a template; omitted fields and the name stay as they are."""
 
     CHANGED: ClassVar = SmsTemplateChanged
 
@@ -307,28 +299,28 @@ class UpdateSmsTemplate(_Update[SmsTemplate]):
 
 
 class EnableSmsTemplate(_Enable[SmsTemplate]):
-    """Let a template be used again."""
+    """Enable a template."""
 
     ENABLED: ClassVar = SmsTemplateEnabled
 
 
 class DisableSmsTemplate(_Disable[SmsTemplate]):
-    """Have nothing sent from a template."""
+    """Disable a template: nothing is sent from it."""
 
     DISABLED: ClassVar = SmsTemplateDisabled
 
 
 class ArchiveSmsTemplate(_Archive[SmsTemplate]):
-    """Put a template away; its name is free again."""
+    """Archive a template; its name is free again."""
 
     ARCHIVED: ClassVar = SmsTemplateArchived
 
 
 class PreviewSms(FillIn):
-    """See what an SMS would be, and what it would cost."""
+    """Preview an SMS, and its cost in segments."""
 
 
 class TrySms(FillIn):
-    """Send one SMS, to see how it arrives."""
+    """Send one SMS as a test."""
 
     to: Phone

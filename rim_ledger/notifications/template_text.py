@@ -1,4 +1,4 @@
-"""Texts with `{{variables}}`: checked when they are kept, filled in when they are sent.
+"""Texts with `{{variables}}`: checked when stored, filled in when sent.
 
 There is no logic in them, on purpose: what a template engine evaluates, its author controls.
 """
@@ -18,7 +18,7 @@ from rim_ledger.text import Lines
 VARIABLE: Final = re.compile(r"\{\{ ?([A-Za-z][A-Za-z0-9_]{0,39}) ?\}\}")
 MARKS: Final = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
 FILLED_MAX: Final = 200_000
-"""Characters of a text once it is filled in."""
+"""Characters of a text with its values."""
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -32,37 +32,37 @@ Variables = Annotated[
     tuple[Variable, ...], Field(strict=False, max_length=20), AfterValidator(_distinct)
 ]
 Values = Annotated[dict[Variable, Annotated[Lines, Field(max_length=1000)]], Field(max_length=20)]
-"""What stands for each variable."""
+"""The value of each variable."""
 
 
 def worded(text: str) -> str:
-    """A text that says something. Raises for one of blanks alone."""
+    """Return a text. Raises PydanticCustomError if it is blank."""
     if not text.strip():
         raise PydanticCustomError("blank", "this must not be blank")
     return text
 
 
 class FillIn(Form):
-    """What a template's variables stand for."""
+    """Values for a template's variables."""
 
     values: Values = {}
 
 
 def variables_in(field: str, text: str) -> list[re.Match[str]]:
-    """Where variables stand in a text, and their names. Invalid for marks that are none."""
+    """Return the variables of a text. Raises Invalid for braces that are no variable."""
     if wrong := MARKS.search(VARIABLE.sub(lambda found: " " * len(found[0]), text)):
         words = f"{wrong[0]} at character {wrong.start() + 1} is no part of a {{{{variable}}}}."
         raise Invalid("not-a-variable", words, f"/{field}")
     return [*VARIABLE.finditer(text)]
 
 
-def put_in(text: str, values: Mapping[str, str]) -> str:
-    """A text with values for its variables, once: what stands in a value is never looked at."""
+def substitute(text: str, values: Mapping[str, str]) -> str:
+    """Return a text with its values, in one pass: values are not searched for variables."""
     return VARIABLE.sub(lambda found: values.get(found[1], found[0]), text)
 
 
 def check(texts: Mapping[str, str], variables: Sequence[str]) -> None:
-    """Refuse a template whose texts, by field name, and declared variables do not agree."""
+    """Raise Invalid if the texts (by field name) and the declared variables do not agree."""
     used = set[str]()
     for field, text in texts.items():
         for found in variables_in(field, text):
@@ -77,13 +77,14 @@ def check(texts: Mapping[str, str], variables: Sequence[str]) -> None:
 
 
 def filled(
-    text: str, variables: Sequence[str], values: Values, written: Callable[[str], str] = str
+    text: str, variables: Sequence[str], values: Values, convert: Callable[[str], str] = str
 ) -> str:
-    """A text with its variables filled in, once: what stands in a value is never looked at.
+    """Return a text with its values, in one pass: values are not searched for variables.
 
-    `written` is how a value is written there, such as HTML. Raises Invalid for a missing value.
+    `convert` converts each value, such as to HTML. Raises Invalid for a missing or unknown value,
+    and Refused if the result is too long.
     """
-    words = {name: written(_word(name, values)) for name in variables}
+    words = {name: convert(_value(name, values)) for name in variables}
     for name in values:
         if name not in words:
             raise Invalid(
@@ -91,21 +92,21 @@ def filled(
             )
     room = FILLED_MAX - len(text) - sum(len(words[each]) for each in VARIABLE.findall(text))
     require(room >= 0, "message-too-long", f"A message has at most {FILLED_MAX} characters.")
-    return put_in(text, words)
+    return substitute(text, words)
 
 
 def as_html(value: str) -> str:
-    """A value as HTML shows it, whatever it says."""
+    """Return a value with HTML's characters escaped."""
     return escape(value, quote=True)
 
 
 def require_enabled(*, enabled: bool, archived: bool) -> None:
-    """Refuse to use a template that was disabled, or put away."""
+    """Refuse a template that is disabled or archived."""
     require(not archived, "template-disabled", "The template was put away; use another one.")
     require(enabled, "template-disabled", "The template is disabled; enable it first.")
 
 
-def _word(name: str, values: Values) -> str:
+def _value(name: str, values: Values) -> str:
     if not (text := values.get(name, "")).strip():
         raise Invalid("missing-value", f"{{{{{name}}}}} needs a value.", f"/values/{name}")
     return text

@@ -1,4 +1,4 @@
-"""Trying a template: whom a test message may go to, and what the log keeps of that."""
+"""Test messages of templates: allowed recipients, and what the activity log holds."""
 
 from collections.abc import Container
 
@@ -11,16 +11,16 @@ KINDS = {Channel.SMS: "phone", Channel.EMAIL: "email"}
 
 
 def recipient_hash(vault: Vault, to: str) -> str:
-    """A keyed hash of a recipient for the log of activities. It agrees with no other hash of the
-    same phone or e-mail that the ledger keeps."""
+    """Return a keyed hash of a recipient for the activity log. It differs from every other hash of
+    the same phone or e-mail in the ledger."""
     return vault.fingerprint("test-recipient", to.casefold())
 
 
 def require_test_recipient(
     uow: UnitOfWork, channel: Channel, to: str, allowed: Container[str]
 ) -> None:
-    """Refuse a test message to anybody but the caller, at the phone or e-mail that is recorded of
-    them, and those whom the installation names (`allowed`, case-folded).
+    """Refuse a test message to anyone but the caller, at the caller's recorded phone or e-mail, or
+    a recipient that the installation names (`allowed`, case-folded).
 
     Raises Forbidden (`not-own-contact`).
     """

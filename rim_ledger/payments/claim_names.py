@@ -1,4 +1,4 @@
-"""The names under which payments hold what only one of them may have."""
+"""Names of the claims that payments hold."""
 
 import msgspec
 
@@ -6,11 +6,11 @@ from rim_ledger.text import folded, folded_source
 
 
 def reference_claim(source: str | None, reference: str) -> tuple[str, str]:
-    """The name under which a payment holds its reference, as in migration 0019."""
+    """Return the claim of a payment's reference, as in migration 0019."""
     words = [folded_source(source), folded(reference)]
     return "payment-reference", msgspec.json.encode(words).decode()
 
 
 def line_claim(name: str) -> tuple[str, str]:
-    """The name under which a payment holds a line of a statement, as in migration 0019."""
+    """Return the claim of a statement line, as in migration 0019."""
     return "statement-line", folded(name)

@@ -1,4 +1,4 @@
-"""What a payment gateway tells us: believed, as it is signed, and checked all the same."""
+"""Callbacks of payment gateways: authenticated by signature, and checked against our records."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
@@ -20,11 +20,11 @@ ALREADY: Final[Mapping[PaymentWord, TransactionStatus]] = {
     "payment.succeeded": TransactionStatus.COMPLETED,
     "payment.failed": TransactionStatus.FAILED,
 }
-"""Where there is nothing left to do, apart from what was refunded since."""
+"""The status that needs no change, apart from later refunds."""
 
 
 class PaymentClaim(ProviderForm):
-    """What the provider says of one payment."""
+    """The provider's report on one payment."""
 
     reference: Reference
     amount: Money
@@ -33,11 +33,10 @@ class PaymentClaim(ProviderForm):
 
 
 class PaymentCallback(Callback):
-    """A payment gateway's word on a payment: one that is pending, with this reference of the
-    integration's own provider, is completed or failed. Where amount, provider or standing
-    contradict what is recorded, nothing moves and the payment is put into quarantine. What is done
-    already stays as it is. A reference that is not known, perhaps not yet, is 404: send the message
-    again later."""
+    """A payment gateway's report on a payment: a pending one, with this reference of the
+    integration's own provider, is completed or failed. If amount, provider or status contradict our
+    record, nothing changes and the payment is quarantined. A repeated report has no effect. An
+    unknown reference, perhaps not known yet, is 404: send the message again later."""
 
     ABOUT = Transaction
 
@@ -79,7 +78,7 @@ class PaymentCallback(Callback):
 
 
 def quarantine(payment: Transaction, claim: TransactionQuarantined) -> Iterable[Event]:
-    """Keep what a provider says against a payment, once, however many messages say it."""
+    """Record a provider's claim against a payment, once for repeated messages."""
     known = payment.quarantined
     if known is None or replace(claim, message_id=known.message_id) != known:
         yield claim

@@ -1,4 +1,4 @@
-"""Recording payments and settling them: a repayment reaches the user's loans in one commit."""
+"""Commands that record and settle payments: a repayment reaches the user's loans in one commit."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -31,9 +31,9 @@ from rim_ledger.values import AnyId, Metadata, Money, Name, Network, Note, Refer
 
 
 class RecordTransaction(Creation[Transaction]):
-    """Record a repayment, which names how it is paid and may name a loan, or a sale of airtime,
-    which names a network. Cash is there at once; everything else waits to be completed.
-    No telco is called, and a repayment is accepted in every standing of the user."""
+    """Record a repayment, which has a payment method and may name a loan, or a sale of airtime,
+    which has a network. Cash is complete at once; everything else waits to be completed. No telco
+    is called, and a repayment is accepted in every status of the user."""
 
     type: Annotated[TransactionType, Field(strict=False)]
     user_id: AnyId
@@ -100,8 +100,8 @@ class RecordTransaction(Creation[Transaction]):
 
 
 class CompleteTransaction(Command[Transaction]):
-    """The money came in, says somebody else than who recorded it. A repayment is shared out over
-    the user's loans in the same commit."""
+    """Complete a payment: the money came in. It takes another person than the one who recorded it.
+    A repayment is allocated to the user's loans in the same commit."""
 
     reference: Reference | None = None
 
@@ -132,8 +132,8 @@ class CompleteTransaction(Command[Transaction]):
 
 
 class FailTransaction(Command[Transaction]):
-    """The money did not come, and the reference may be taken by another transaction; or the money
-    was captured and cannot be used, and the reference stays."""
+    """Fail a payment: the money did not come in, and another transaction may take the reference; or
+    it was captured and cannot be used, and the reference stays taken."""
 
     reason: Note
     funds_captured: bool = False
@@ -148,7 +148,7 @@ class FailTransaction(Command[Transaction]):
 
 
 class AddNote(Command[Transaction]):
-    """A note by staff. The newest is shown; the earlier ones stay in the history."""
+    """Add a staff note. The newest is shown; the earlier ones stay in the history."""
 
     note: Note
 
@@ -159,8 +159,8 @@ class AddNote(Command[Transaction]):
 
 
 def claim_reference(uow: UnitOfWork, id: UUID, source: str | None, reference: str | None) -> None:
-    """A reference of one provider stands for one transaction; one that failed without money
-    captured makes room."""
+    """Claim a provider's reference for a transaction; one that failed without captured money
+    releases it."""
     if reference:
         kind, name = reference_claim(source, reference)
         if (before := find_payment(uow, source, reference)) and before.brought_nothing:
@@ -170,13 +170,13 @@ def claim_reference(uow: UnitOfWork, id: UUID, source: str | None, reference: st
 
 
 def find_payment(uow: UnitOfWork, source: str | None, reference: str) -> Transaction | None:
-    """The transaction that a provider's reference stands for, however the two are written."""
+    """Return the transaction of a provider's reference, in any spelling; None if there is none."""
     holder = uow.holder(*reference_claim(source, reference))
     return uow.find(Transaction, holder) if holder else None
 
 
 def require_own_life(transaction: Transaction) -> None:
-    """The top-up of a loan is completed, failed and reversed with its loan."""
+    """Refuse a loan's top-up, which is completed, failed and reversed with its loan."""
     words = f"{transaction.transaction_id} is the top-up of a loan and moves with that loan only."
     require(not transaction.disburses, "follows-loan", words)
 

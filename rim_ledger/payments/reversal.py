@@ -1,4 +1,4 @@
-"""Undoing and settling payments: reversals, refunds, and reconciling with a provider's books."""
+"""Commands that reverse, refund and reconcile payments."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -35,8 +35,8 @@ from rim_ledger.values import Money, Note, Reference
 
 
 class ReverseTransaction(Command[Transaction]):
-    """Undo a completed payment, for a reason: a chargeback, a duplicate, an error. Somebody else
-    does it than who completed it."""
+    """Reverse a completed payment, for a reason: a chargeback, a duplicate, an error. It takes
+    another person than the one who completed it."""
 
     reason: Note
 
@@ -52,8 +52,8 @@ class ReverseTransaction(Command[Transaction]):
 
 
 class RefundTransaction(Command[Transaction]):
-    """Give back what was captured for a payment that failed, for a reason. Somebody else does it
-    than who recorded or failed it."""
+    """Refund what was captured for a failed payment, for a reason. It takes another person than
+    those who recorded and failed it."""
 
     reason: Note
 
@@ -69,8 +69,8 @@ class RefundTransaction(Command[Transaction]):
 
 
 class RefundCredit(Command[User]):
-    """Pay credit back to the person. The reference is the payment's, at its method. Somebody else
-    does it than who recorded or completed a payment that the credit came from."""
+    """Refund a user's credit. The reference is that of the refund, at its payment method. It takes
+    another person than those who recorded or completed a payment that the credit came from."""
 
     WHEN_GONE = True
 
@@ -90,7 +90,7 @@ class RefundCredit(Command[User]):
 
 
 class Reconcile(Command[Transaction]):
-    """Say that a payment was found in the provider's books; its amount never changes."""
+    """Reconcile a payment with the provider's records; its amount never changes."""
 
     notes: Note | None = None
     statement_line: Reference | None = None
@@ -109,7 +109,7 @@ class Reconcile(Command[Transaction]):
 
 
 class UndoReconciliation(Command[Transaction]):
-    """Take a reconciliation back, for a reason; its statement line is free again."""
+    """Undo a reconciliation, for a reason; its statement line is free again."""
 
     reason: Note
 
@@ -123,7 +123,7 @@ class UndoReconciliation(Command[Transaction]):
 
 
 def _require_others_money(uow: UnitOfWork, user: User) -> None:
-    """Refuse a refund of credit to who brought in a payment that it came from."""
+    """Refuse a credit refund by someone who recorded or completed a payment that it came from."""
     uow.look_ahead(partial(uow.read, Transaction, each) for each in user.credit_from)
     for id_ in user.credit_from:
         payment = uow.read(Transaction, id_)
@@ -132,10 +132,11 @@ def _require_others_money(uow: UnitOfWork, user: User) -> None:
 
 
 class ReverseDisbursement(Command[Loan]):
-    """The telco took the airtime back, under a reference of its own for that, which counts once:
-    says somebody else than who disbursed, or the telco has said that it failed. Legal while nothing
-    but credit was paid for the loan. The telco is asked on until its answer is definite; if it says
-    that the airtime came and stayed, that is in dispute."""
+    """Reverse a disbursement: the telco took the airtime back, under a reference of its own, which
+    counts once. It takes another person than the one who disbursed, unless the telco has reported a
+    failure. Possible while nothing but credit was paid for the loan. The telco is queried until its
+    answer is definite; if it reports that the airtime was delivered and stayed, that is in dispute.
+    """
 
     reason: Note
     telco_reference: Reference

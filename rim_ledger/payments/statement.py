@@ -1,6 +1,6 @@
-"""A provider's statement: what each of its lines was found to be, line after line.
+"""A provider's statement, and the outcome of each of its lines.
 
-The narration of a line is about a person and is needed for nothing here: it is never stored.
+The narration of a line is personal and not needed: it is never stored.
 """
 
 from collections import Counter
@@ -18,10 +18,10 @@ from rim_ledger.engine.frozen import FrozenMeta
 
 
 class LineOutcome(StrEnum):
-    """What a line came to. Every line has one outcome, and is counted under its name."""
+    """The outcome of a line: each has one, and is counted under its name."""
 
     MATCHED = "matched"
-    """The payment was found and is reconciled now; a pending one was completed first."""
+    """The payment was found, and is reconciled now; a pending one was completed first."""
     MISMATCHED = "mismatched"
     """The payment has another amount. Nothing was changed."""
     UNKNOWN = "unknown"
@@ -30,11 +30,11 @@ class LineOutcome(StrEnum):
     """An earlier line of the same file has the same provider and reference."""
     ALREADY_RECONCILED = "alreadyReconciled"
     OWN_RECORD = "own-record"
-    """The payment waits, and was recorded by who uploads the file: another person completes it."""
+    """The payment is pending, and was recorded by the uploader: another person must complete it."""
     REFUSED = "refused"
-    """A rule forbids it to this caller, such as a payment of their own."""
+    """A rule forbids it to the caller, such as for a payment of their own."""
     INVALID = "invalid"
-    """The line cannot be read: a field is missing, or is no date, no amount."""
+    """The line is unreadable: a field is missing, or is no date or no amount."""
 
     @property
     def counted(self) -> str:
@@ -43,7 +43,7 @@ class LineOutcome(StrEnum):
 
 
 class Finding(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
-    """A line of a statement and what it came to. Lines count from 1, below the header."""
+    """A line of a statement, and its outcome. Lines count from 1, below the header."""
 
     line: int
     outcome: LineOutcome
@@ -53,11 +53,8 @@ class Finding(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     provider: str | None = None
     transaction_id: UUID | None = None
     expected: Decimal | None = None
-    """The amount of the payment, where it is another one."""
+    """The amount of the payment, if it differs."""
     reason: str | None = None
-
-
-# Events: what can happen to a statement.
 
 
 class StatementStarted(Event):
@@ -65,7 +62,7 @@ class StatementStarted(Event):
 
 
 class StatementLinesSettled(Event):
-    """The next lines of the file; the payments they settle moved in the same commit."""
+    """The next lines of the file; their payments are settled in the same commit."""
 
     findings: tuple[Finding, ...]
 
@@ -78,7 +75,7 @@ StatementEvent = StatementLinesSettled | StatementFinished
 
 
 class Statement(Aggregate):
-    """One file, known by the hash of its bytes, as far as its lines are settled."""
+    """One file, identified by the hash of its bytes, and the progress of its lines."""
 
     sha256: str
     created_at: datetime
@@ -100,7 +97,7 @@ class Statement(Aggregate):
 
     @property
     def summary(self) -> dict[str, Any]:
-        """How many lines came to what, as clients see it."""
+        """The counts per outcome, as clients see them."""
         counts = {each.counted: getattr(self, each.name.lower()) for each in LineOutcome}
         return {"id": self.id, "lines": self.lines, **counts}
 

@@ -1,4 +1,4 @@
-"""Settling the lines of a statement: each finds its payment by provider, reference and amount."""
+"""Settles the lines of a statement, matched to payments by provider, reference and amount."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ from rim_ledger.values import Money, Name, Reference, moment
 
 
 def _day(text: str) -> str:
-    """The day as the provider writes it, whatever the offset of a time that is beside it."""
+    """Return the provider's date, whatever the offset of a time that follows it."""
     day = text[:10]
     if moment(text if day != text else f"{text}T00:00:00Z") is None:
         raise PydanticCustomError("date", "a date looks like 2026-01-31")
@@ -56,12 +56,12 @@ class StatementLine(Form):
     provider: Name
 
     def found(self, outcome: LineOutcome, **more: Any) -> Finding:
-        """What the line came to."""
+        """Return the line with its outcome."""
         return Finding(**shared(Finding, self), outcome=outcome, **more)
 
 
 def begin(sha256: str) -> Work:
-    """Begin a statement, or find the one that this file was before."""
+    """Return the decision that begins a statement, or finds the earlier one of the same file."""
 
     def work(uow: UnitOfWork) -> UUID:
         if known := uow.holder("statement", sha256):
@@ -75,9 +75,9 @@ def begin(sha256: str) -> Work:
 
 
 def settle(statement: UUID, lines: Sequence[StatementLine | Finding]) -> Work:
-    """Settle the next lines of a file in one decision, but for those settled before.
+    """Return the decision that settles the next lines of a file, except those settled before.
 
-    A line comes as a finding where reading the file has told everything about it.
+    A line is passed as a finding if reading the file determined its outcome.
     """
 
     def work(uow: UnitOfWork) -> UUID:
@@ -102,7 +102,7 @@ def settle(statement: UUID, lines: Sequence[StatementLine | Finding]) -> Work:
 
 
 def finish(statement: UUID) -> Work:
-    """Say that every line was settled, once."""
+    """Return the decision that records, once, that every line was settled."""
 
     def work(uow: UnitOfWork) -> UUID:
         if uow.read(Statement, statement).finished_at is None:
@@ -140,7 +140,7 @@ def _reconcile(uow: UnitOfWork, transaction: Transaction, name: str) -> None:
 
 
 def _looks(uow: UnitOfWork, line: StatementLine, name: str) -> Iterator[Callable[[], object]]:
-    """What settling a line comes upon, so that the lines' streams are loaded together."""
+    """Yield what settling a line reads, so that all lines are preloaded together."""
     yield partial(uow.holder, *line_claim(name))
     yield partial(_debtor, uow, line)
 

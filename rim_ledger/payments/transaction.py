@@ -34,7 +34,7 @@ class PaymentMethod(StrEnum):
 
 
 def unsettled_of(user: UUID) -> str:
-    """The list of a user's payments that may still bring money, or hold some that must go back."""
+    """Return the list of a user's payments that are pending, or hold money to be refunded."""
     return f"payments-of-user.{user}"
 
 
@@ -44,9 +44,6 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     TransactionStatus.FAILED: ("refund",),
     TransactionStatus.REFUNDED: (),
 }
-
-
-# Events: what can happen to a transaction.
 
 
 class TransactionRecorded(Event):
@@ -64,7 +61,7 @@ class TransactionRecorded(Event):
 
 
 class TransactionCompleted(Event):
-    """The money is there. What went to which loan; the rest is the user's credit."""
+    """The money came in. `parts` went to loans; the rest is the user's credit."""
 
     reference: str | None = None
     parts: tuple[Part, ...] = ()
@@ -81,8 +78,7 @@ class TransactionNoted(Event):
 
 
 class TransactionQuarantined(Event):
-    """A provider said something else than what was recorded: staff have to look at it. A telco may
-    say no amount."""
+    """A provider contradicts our record; staff must check it. A telco may omit the amount."""
 
     type: str
     amount: Decimal | None
@@ -91,19 +87,19 @@ class TransactionQuarantined(Event):
 
 
 class TransactionReversed(Event):
-    """It does not count any more: a chargeback, a duplicate, an error. Its shares are undone."""
+    """It no longer counts: a chargeback, a duplicate, an error. Its allocation is undone."""
 
     reason: Personal
 
 
 class TransactionRefunded(Event):
-    """Money that was captured for a failed payment went back."""
+    """Money that was captured for a failed payment was paid back."""
 
     reason: Personal
 
 
 class TransactionReconciled(Event):
-    """Found in the provider's books, on this line of a statement if one is named."""
+    """Found in the provider's records, on this line of a statement if one is named."""
 
     note: Personal = None
     statement_line: str | None = None
@@ -125,9 +121,6 @@ TransactionEvent = (
 )
 
 
-# The aggregate: what those events add up to.
-
-
 class Transaction(Aggregate):
     BUSINESS_ID: ClassVar[str | None] = "transaction_id"
 
@@ -144,7 +137,7 @@ class Transaction(Aggregate):
     metadata: dict[str, Any]
     created_at: datetime
     recorded_by: UUID | None = None
-    """The admin who recorded it, if it was one."""
+    """The admin who recorded it, if any."""
     settled_by: UUID | None = None
     """The admin who completed or failed it, by hand or by a statement."""
     status: TransactionStatus = TransactionStatus.PENDING
@@ -169,7 +162,7 @@ class Transaction(Aggregate):
         return line if self.brought_nothing else line | self._reference
 
     def holds(self, kind: str, name: str) -> bool:
-        # One that failed keeps its reference until another transaction takes it.
+        # A failed one keeps its reference until another transaction takes it.
         return (kind, name) in self._reference or super().holds(kind, name)
 
     @property
@@ -186,44 +179,48 @@ class Transaction(Aggregate):
         return frozenset([(unsettled_of(self.user_id), str(self.id))])
 
     @property
+    def ended(self) -> bool:
+        return self.status is not TransactionStatus.PENDING and not self.quarantined
+
+    @property
     def disburses(self) -> bool:
-        """Whether this is a loan's top-up, which moves with its loan only."""
+        """Whether it is a loan's top-up, which changes with its loan only."""
         return self.type is TransactionType.AIRTIME and self.loan_id is not None
 
     @property
     def failed(self) -> bool:
-        """Whether it failed, even if what was captured for it has gone back since."""
+        """Whether it failed, even if the captured money was refunded since."""
         return self.status is TransactionStatus.FAILED or self.funds_captured
 
     @property
     def brought_nothing(self) -> bool:
-        """Whether no money came in, so that its reference may stand for another payment."""
+        """Whether no money came in, so that its reference may be used for another payment."""
         return self.failed and not self.funds_captured
 
     @property
     def source(self) -> str | None:
-        """Whom the reference belongs to: the provider, or the payment method without one."""
+        """The owner of the reference: the provider or, without one, the payment method."""
         return self.provider or self.payment_method
 
     @property
     def allocations(self) -> list[dict[str, Any]]:
-        """What each loan got, in naira."""
+        """The amount that each loan got, in naira."""
         return [{"loanId": part.loan_id, "amount": part.amount} for part in self.parts]
 
     @property
     def quarantine(self) -> bool:
-        """Whether staff have to look at it, because a provider contradicts what is recorded."""
+        """Whether staff must check it, because a provider contradicts our record."""
         return self.quarantined is not None
 
     @property
     def _unresolved(self) -> TransactionQuarantined | None:
-        """What is still to be looked at once it is settled. A payment is settled by somebody who
-        knows its amount; a top-up also by a telco that is asked, and does not say how much."""
+        """The claim that remains once it is settled. A payment is settled by someone who knows its
+        amount; a top-up also by a telco's answer, which has none."""
         return self.quarantined if self.disburses else None
 
     @property
     def provider_claim(self) -> dict[str, Any] | None:
-        """What the provider said instead, and in which message."""
+        """The provider's contradicting report, and its message id."""
         if (said := self.quarantined) is None:
             return None
         words = {"type": said.type, "amount": said.amount, "provider": said.provider}

@@ -1,4 +1,4 @@
-"""Errors that nobody foresaw, counted in the database so that an alert can watch them."""
+"""Unexpected errors, counted in the database so that an alert can watch them."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -16,7 +16,7 @@ INSERT INTO ledger.faults (at, place) VALUES (%s, %s)"""
 
 
 async def note_fault(url: str, environment: Environment, place: str) -> None:
-    """Note one, unless the database is what is at fault: then nobody can."""
+    """Count one, unless the database itself is unavailable."""
     now = environment.now()
     with suppress(*OUTAGE):
         async with await AsyncConnection.connect(url, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""Signs of life: by them others know that a process runs which answers nobody."""
+"""Heartbeats: show that a process runs which serves no requests."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -16,16 +16,18 @@ ON CONFLICT (name) DO UPDATE SET at = excluded.at"""
 
 
 async def alive(url: str, name: str, *work: Awaitable[object]) -> None:
-    """Do work that has no end, and give signs of life meanwhile. Raises what the work raises."""
+    """Run endless work with a heartbeat. Raises what the work raises."""
     await asyncio.gather(beat(url, name), *work)
 
 
 async def beat(url: str, name: str) -> NoReturn:
-    """Give signs of life under a name until cancelled; while the database is away, none."""
+    """Write heartbeats under a name until cancelled; none while the database is unavailable."""
     while True:
         with suppress(*OUTAGE):
             async with await AsyncConnection.connect(url, autocommit=True) as connection:
-                await connection.execute("SET synchronous_commit = off")  # It is soon out of date.
+                await connection.execute(
+                    "SET synchronous_commit = off"
+                )  # A lost heartbeat does no harm.
                 while True:
                     await connection.execute(BEAT, [name])
                     await asyncio.sleep(INTERVAL_SECONDS)

@@ -1,4 +1,4 @@
-"""Who may log in to the embedded PostgreSQL: two roles, each by a secret that lies in a file."""
+"""Roles of the embedded PostgreSQL, each with a secret in a file."""
 
 import os
 import secrets
@@ -8,9 +8,9 @@ from typing import Final
 from rim_ledger.postgres.programs import PostgresPrograms, PostgresUnavailable
 
 OWNER: Final = "rim_owner"
-"""Owns the tables, as a superuser: it makes and migrates them, and does nothing else."""
+"""Owns the tables, as a superuser: it creates and migrates them, and does nothing else."""
 SERVICE: Final = "rim_service"
-"""What the processes of the service log in as: it may add to the log, and never change it."""
+"""The role of the service's processes: it may append to the log, and never change it."""
 
 RULES: Final = """\
 # Written by RIM Ledger, and again whenever it reads otherwise.
@@ -26,31 +26,30 @@ ALTER ROLE {owner} PASSWORD '{owner_secret}'
 """
 
 SETTINGS: Final = ("-c", "exit_on_error=on", "-c", "scram_iterations=1")
-"""The secrets have 256 random bits, so there is nothing that more iterations would slow down."""
+"""The secrets have 256 random bits, so more iterations add no protection."""
 
 
 def passfile(home: Path, role: str) -> Path:
-    """The file with a role's secret, as libpq reads it."""
+    """Return the file with a role's secret, in the format of libpq."""
     return home / f"{role}.pgpass"
 
 
 class Logins:
-    """The roles' secrets, one file of libpq (`passfile`) each, which only we may read; and the rule
-    that nobody logs in without one."""
+    """The roles' secrets, one libpq file (`passfile`) each, readable by us only; and the rule that
+    every log-in needs one."""
 
     def __init__(self, home: Path, programs: PostgresPrograms) -> None:
         self._home, self._programs = home, programs
 
     def require(self) -> None:
-        """Raise PostgresUnavailable where a server runs that lets in without a secret."""
+        """Raise PostgresUnavailable if a server runs that admits log-ins without a secret."""
         if not self._kept():
             raise PostgresUnavailable(
                 f"{self._home} is in use by an earlier version of the program: stop that first"
             )
 
     def settle(self, data: Path, server_lock: int) -> None:
-        """See to it, before the server of a data directory is started, that it lets in by these
-        secrets and no other way."""
+        """Before a data directory's server starts, make sure that it admits these secrets only."""
         rules = data / "pg_hba.conf"
         if not self._kept():
             found = {role: secrets.token_hex(32) for role in (OWNER, SERVICE)}
@@ -75,7 +74,7 @@ class Logins:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
+    """Write a file that only its owner may read, atomically."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)

@@ -1,4 +1,4 @@
-"""Brings a database up to date: numbered SQL files, each once, in order, one process at a time."""
+"""Migrates a database: numbered SQL files, each once, in order, one process at a time."""
 
 from importlib.resources import files
 from typing import Final
@@ -8,9 +8,8 @@ import psycopg
 LOCK = 7_264_001
 RECORD: Final = b"CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY)"
 
-# What a trigger keeps from being changed is only added to, what is never thrown away is not
-# deleted, and the keys are only read. More than this the service is not given, whoever owns the
-# tables.
+# Tables with a trigger against changes are append-only, permanent tables allow no DELETE, and the
+# keys are read-only. The service gets no more than this, whoever owns the tables.
 GRANTS: Final = """
 DO $$
 DECLARE one record;
@@ -49,13 +48,13 @@ END $$"""
 
 
 def scripts() -> dict[str, bytes]:
-    """Every script by its name, in order."""
+    """Return every script by its name, in order."""
     found = {each.name: each for each in files("rim_ledger.postgres.sql").iterdir()}
     return {name: found[name].read_bytes() for name in sorted(found) if name.endswith(".sql")}
 
 
 def migrate(url: str) -> list[str]:
-    """Apply what is missing; the names of the files applied now."""
+    """Apply missing scripts; return their names."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET lock_timeout = '60s'")
         connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])

@@ -1,4 +1,4 @@
-"""Why a database cannot be used for now: it is away, its disk is full, or it takes no writes."""
+"""Why a database cannot be used: it is unavailable, its disk is full, or it is read-only."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,11 +11,11 @@ from psycopg_pool import PoolTimeout
 from rim_ledger.engine.refusals import Unavailable
 
 OUTAGE: Final = (OperationalError, InterfaceError, PoolTimeout, ReadOnlySqlTransaction)
-"""What is raised while a database is away, full, read-only or too busy: nothing was committed, or
-nobody knows, and waiting may mend it."""
+"""Raised while a database is unavailable, full, read-only or too busy: nothing was committed, or
+that is unknown, and waiting may help."""
 
-# What must extend a file wherever the temporary tables lie, and then a row of the log as long as
-# one may get: neither is kept.
+# Extends a file in the temporary tablespace, and then inserts a row of the log of the greatest
+# length. Both are rolled back.
 PROBE: Final = """
 CREATE TEMPORARY TABLE rim_ledger_probe ON COMMIT DROP AS SELECT generate_series(1, 8000);
 INSERT INTO ledger.events (position, stream_id, version, name, body, recorded_at)
@@ -24,12 +24,11 @@ SELECT 9223372036854775807, gen_random_uuid(), 0, 'Probe',
 
 
 class StoresNothing(Unavailable):
-    """The database stores nothing for now; what needs no writing goes on."""
+    """The database accepts no writes for now; reading goes on."""
 
 
 def unwritable(error: BaseException) -> StoresNothing | None:
-    """The answer to a command whose words the database did not store, where it says that it stores
-    nothing at all."""
+    """Return the answer to a command that was not stored; None if other writes may succeed."""
     match getattr(error, "sqlstate", None):
         case "53100" | "58030":  # disk_full, io_error
             words = "The database's disk is full or fails; reading goes on."
@@ -41,7 +40,7 @@ def unwritable(error: BaseException) -> StoresNothing | None:
 
 
 def unavailable(error: BaseException) -> Unavailable:
-    """The answer to a request that one of OUTAGE broke off."""
+    """Return the answer to a request that was interrupted by one of OUTAGE."""
     if isinstance(error, LockNotAvailable):
         return Unavailable("busy", "Somebody holds a lock of the ledger. Please ask again.")
     away = Unavailable("store-unavailable", "The ledger's database cannot be reached.")
@@ -49,22 +48,22 @@ def unavailable(error: BaseException) -> Unavailable:
 
 
 async def probe(connection: AsyncConnection[Any]) -> None:
-    """Write, and take it back. Raises what a command would meet, one of OUTAGE."""
-    with suppress(IntegrityError):  # It was near enough to an event to be stored.
+    """Write, and roll back. Raises what a command would meet, one of OUTAGE."""
+    with suppress(IntegrityError):  # The row reached the constraints, so it could be stored.
         async with connection.transaction(force_rollback=True):
             await connection.execute(PROBE)
 
 
 class Outages:
-    """Says when an outage begins or has another reason, and when it is over: a line each."""
+    """Reports the beginning and the end of an outage, and changes of its reason: a line each."""
 
     def __init__(self, notice: Callable[[str], None], what: str) -> None:
-        """`notice` takes a line; `what` is what stands still meanwhile."""
+        """`notice` takes a line; `what` names the work that waits."""
         self._notice, self._what = notice, what
         self._reason = ""
 
     def begin(self, error: Exception) -> None:
-        """Note an error: one of OUTAGE or what it was answered with, or else a fault."""
+        """Report an error: one of OUTAGE, an Unavailable, or else a fault."""
         found = unavailable(error) if isinstance(error, OUTAGE) else error
         reason = type(error).__name__
         if isinstance(found, Unavailable):
@@ -75,7 +74,7 @@ class Outages:
             self._reason = reason
 
     def end(self) -> None:
-        """Note that it went well."""
+        """Report a success."""
         if self._reason:
             self._notice(f"{self._what}: going on, the database is back")
             self._reason = ""

@@ -1,4 +1,4 @@
-"""A pool of connections that comes back as quickly as its callers expect it to."""
+"""A connection pool that reconnects as quickly as its callers expect."""
 
 import select
 from collections.abc import AsyncIterator, Sequence
@@ -13,8 +13,8 @@ from psycopg_pool import AsyncConnectionPool
 from rim_ledger.postgres.outage import OUTAGE, unavailable
 
 RETRY_SECONDS: Final = 1.0
-"""After which an attempt to connect is given up, and made anew while somebody waits. The pool's own
-pause would double up to minutes, and outlast the patience of those who wait for a connection."""
+"""Limit of one attempt to connect, after which it is repeated while callers wait. The pool's own
+backoff would double up to minutes, and exceed the timeouts of those callers."""
 
 NETWORK: Final[dict[str, Any]] = {
     "connect_timeout": 5,
@@ -23,16 +23,16 @@ NETWORK: Final[dict[str, Any]] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
-"""Within what time a server is noticed that is gone without a word; a socket file ignores these."""
+"""Limits within which a vanished server is noticed; ignored by Unix sockets."""
 
 
 class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
-    """Hands out connections that live: what the server ended in the meantime is thrown away."""
+    """Hands out live connections; closed ones are discarded."""
 
     def __init__(
         self, url: str, *, min_size: int, max_size: int, timeout: float, autocommit: bool = False
     ) -> None:
-        """`timeout` is in seconds: how long a caller waits for a connection."""
+        """`timeout` is how long a caller waits for a connection, in seconds."""
         super().__init__(
             url,
             min_size=min_size,
@@ -40,18 +40,18 @@ class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
             timeout=timeout,
             kwargs={"autocommit": autocommit, **NETWORK},
             reconnect_timeout=RETRY_SECONDS,
-            reconnect_failed=_try_again,
+            reconnect_failed=_reconnect,
             open=False,
         )
 
     async def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """What a query finds, in one snapshot. Raises Unavailable without a database."""
+        """Return the rows of a query, in one snapshot. Raises Unavailable without a database."""
         async with self.reader() as connection:
             return await (await connection.execute(query.encode(), values)).fetchall()
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """A connection to read with. Raises Unavailable without a database."""
+        """Yield a connection for reading. Raises Unavailable without a database."""
         try:
             async with self.connection() as connection:
                 yield connection
@@ -59,27 +59,26 @@ class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
             raise unavailable(error) from None
 
     async def getconn(self, timeout: float | None = None) -> AsyncConnection[Any]:  # noqa: ASYNC109
-        """A connection that lives. Raises PoolTimeout when there is none in time."""
+        """Return a live connection. Raises PoolTimeout if there is none in time."""
         deadline = monotonic() + (self.timeout if timeout is None else timeout)
         while True:
             connection = await super().getconn(deadline - monotonic())
-            if await _lives(connection):
+            if await _is_live(connection):
                 return connection
             await connection.close()
-            await self.putconn(connection)  # Which opens another one in its place.
+            await self.putconn(connection)  # The pool opens a new one in its place.
 
     async def putconn(self, conn: AsyncConnection[Any]) -> None:
-        """Take a connection back. One that is read-only is not used again: a session stays as it
-        began, when the database has long been taking writes."""
+        """Take a connection back. A read-only one is closed: its session stays read-only after the
+        database accepts writes again."""
         if conn.info.parameter_status("default_transaction_read_only") == "on":
             await conn.close()
         await super().putconn(conn)
 
 
-async def _lives(connection: AsyncConnection[Any]) -> bool:
-    """Whether the server still answers. It is asked only when there is something to read, as the
-    end of a session is: an idle one is silent, and a question before each query would cost more
-    than many a query."""
+async def _is_live(connection: AsyncConnection[Any]) -> bool:
+    """Return whether the server still answers. It is asked only if there is input, as at the end of
+    a session: an idle session has none, and a query before each query would be expensive."""
     if connection.closed:
         return False
     waiting = select.poll()
@@ -93,6 +92,6 @@ async def _lives(connection: AsyncConnection[Any]) -> bool:
     return True
 
 
-async def _try_again(pool: AsyncConnectionPool[Any]) -> None:
+async def _reconnect(pool: AsyncConnectionPool[Any]) -> None:
     if pool.get_stats().get("requests_waiting"):
-        await pool.check()  # Begins to connect, where nothing else does.
+        await pool.check()  # Begins to connect, if nothing else does.

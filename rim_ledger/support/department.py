@@ -1,4 +1,4 @@
-"""A department of the support desk. It also knows its agents, and of which tier each is."""
+"""A department of the support desk, with its agents and the tier of each."""
 
 from typing import ClassVar, Final, Self, assert_never
 from uuid import UUID
@@ -9,9 +9,6 @@ from rim_ledger.engine.unique_names import Named, UniqueNames
 NAMES: Final = UniqueNames("department-name", "department-name-taken", "department")
 
 
-# Events: what can happen to a department.
-
-
 class DepartmentCreated(Event):
     name: str
     description: str
@@ -19,7 +16,7 @@ class DepartmentCreated(Event):
 
 
 class DepartmentChanged(Event):
-    """Only what changed is set."""
+    """Holds changed fields only."""
 
     name: str | None = None
     description: str | None = None
@@ -31,7 +28,7 @@ class DepartmentArchived(Event):
 
 
 class DepartmentJoined(Event):
-    """An agent belongs to the department from now on, or is of another tier there."""
+    """An agent belongs to the department from now on, or has another tier there."""
 
     agent_id: UUID
     tier: int
@@ -46,16 +43,13 @@ class DepartmentLeft(Event):
 DepartmentEvent = DepartmentChanged | DepartmentArchived | DepartmentJoined | DepartmentLeft
 
 
-# The aggregate: what those events add up to.
-
-
 class Department(Named):
     UNIQUE: ClassVar[UniqueNames] = NAMES
 
     description: str
     tier: int
     agents: dict[UUID, int] = {}
-    """Its agents, and the tier of each."""
+    """The tier of each agent."""
 
     @property
     def agent_count(self) -> int:

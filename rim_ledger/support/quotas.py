@@ -1,4 +1,4 @@
-"""How much one person may add to the support desk in a day: a borrower little, staff much."""
+"""Daily quotas per person at the support desk: low for borrowers, high for staff."""
 
 import math
 from typing import Final
@@ -11,11 +11,11 @@ from rim_ledger.system.config import setting
 from rim_ledger.values import day_after, lagos_day
 
 SIDES: Final = {"user": "borrower", "admin": "staff"}
-"""Who has quotas, and what their settings begin with. The service itself has none."""
+"""Actors with quotas, and the prefix of their settings. The system has none."""
 
 
 class Quota(Struct, frozen=True):
-    """What is limited: the end of its settings' names, its words, and how many are one unit of the
+    """A limited quantity: suffix of its settings, its words, and how many are one unit of the
     setting."""
 
     name: str
@@ -30,15 +30,15 @@ MESSAGES: Final = Quota("MessagesPerTicketPerDay", "Messages on one ticket in a 
 
 
 def spend(uow: UnitOfWork, quota: Quota, amount: int = 1) -> None:
-    """Count what the caller adds today in Lagos. Raises QuotaExceeded for more than they may."""
+    """Count what the caller adds today (Lagos). Raises QuotaExceeded beyond the quota."""
     require_left(uow, quota, amount)
     if count := _count(uow, quota):
         uow.counts[count] = uow.counted(count) + amount
 
 
 def require_left(uow: UnitOfWork, quota: Quota, amount: int = 1, spent: int | None = None) -> None:
-    """Raise QuotaExceeded when so much more would be too much today, after what is `spent` or,
-    when that is left out, what was counted."""
+    """Raise QuotaExceeded if `amount` more exceeds today's quota, given what is `spent` or, if that
+    is None, what was counted."""
     if (count := _count(uow, quota)) is None:
         return
     most = setting(uow, "quotas", SIDES[uow.stamp.actor.type] + quota.name)
@@ -48,7 +48,7 @@ def require_left(uow: UnitOfWork, quota: Quota, amount: int = 1, spent: int | No
 
 
 def _count(uow: UnitOfWork, quota: Quota) -> Count | None:
-    """What counts the caller; None for the service itself."""
+    """Return the caller's counter; None for the system."""
     actor = uow.stamp.actor
     if actor.type not in SIDES or actor.id is None:
         return None

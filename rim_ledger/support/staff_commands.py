@@ -1,4 +1,4 @@
-"""Who works at the support desk: its departments, and the agents in them."""
+"""Commands on departments and agents of the support desk."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -48,7 +48,7 @@ def _require_tier(agent: int, department: int) -> None:
 
 
 class CreateDepartment(Creation[Department]):
-    """Open a department under a name that no other has. Its agents are of its tier or above."""
+    """Create a department with a unique name. Its agents have its tier or a higher one."""
 
     name: Name
     description: Description = ""
@@ -60,7 +60,7 @@ class CreateDepartment(Creation[Department]):
 
 
 class UpdateDepartment(Patch[Department]):
-    """Change name, description or tier; what is left out stays."""
+    """Change name, description or tier; omitted fields stay as they are."""
 
     name: Name | None = None
     description: Description | None = None
@@ -78,8 +78,7 @@ class UpdateDepartment(Patch[Department]):
 
 
 class ArchiveDepartment(Command[Department]):
-    """Close a department without agents and without tickets that are not resolved; its name is
-    free again."""
+    """Archive a department without agents and unresolved tickets; its name is free again."""
 
     def decide(self, aggregate: Department, uow: UnitOfWork) -> Iterable[Event]:
         staffed = f"The department has {aggregate.agent_count} agents; they move first."
@@ -91,8 +90,8 @@ class ArchiveDepartment(Command[Department]):
 
 
 class CreateAgent(Creation[SupportAgent]):
-    """Have an admin work at the support desk. The profile shares the admin's `id`; name, e-mail
-    and phone are the admin's, who needs a phone."""
+    """Make an admin a support agent. The profile has the admin's `id`; name, e-mail and phone are
+    the admin's, who needs a phone."""
 
     id: Id
     department: Id
@@ -115,7 +114,7 @@ class CreateAgent(Creation[SupportAgent]):
 
 
 class UpdateAgent(Patch[SupportAgent]):
-    """Move an agent to another department, or to another tier; what is left out stays."""
+    """Move an agent to another department or tier; omitted fields stay as they are."""
 
     department: Id | None = None
     tier: Tier | None = None
@@ -139,8 +138,8 @@ class UpdateAgent(Patch[SupportAgent]):
 
 
 class SetAvailability(Command[SupportAgent]):
-    """Say whether an agent takes tickets: oneself, or another with the permission agents:write.
-    When somebody becomes available, the tickets that wait are given away."""
+    """Set whether an agent takes tickets: oneself, or another with the permission agents:write.
+    When an agent becomes available, waiting tickets are assigned."""
 
     status: Annotated[AgentStatus, Field(strict=False)]
 
@@ -156,7 +155,7 @@ class SetAvailability(Command[SupportAgent]):
 
 
 class RetireAgent(Command[SupportAgent]):
-    """End the work of an agent who has no tickets left; the admin stays."""
+    """Retire an agent who has no tickets left; the admin stays."""
 
     def decide(self, aggregate: SupportAgent, uow: UnitOfWork) -> Iterable[Event]:
         busy = f"The agent has {aggregate.active_tickets} tickets; somebody else takes them first."

@@ -11,23 +11,20 @@ from rim_ledger.engine.refusals import require
 from rim_ledger.values import derived_id
 
 AVAILABLE: Final = "agent-available"
-"""The list of the agents who take tickets now."""
+"""The list of available agents."""
 
 
 def agent_stream(admin: UUID) -> UUID:
-    """The stream of an admin's profile as an agent; it shares the admin's id."""
+    """Return the stream id of an admin's agent profile; the aggregate has the admin's id."""
     return derived_id("agent", admin)
 
 
 class AgentStatus(StrEnum):
-    """Whether an agent takes tickets: by themselves, when asked to, or not at all."""
+    """Whether an agent gets tickets automatically, by hand only, or not at all."""
 
     AVAILABLE = "available"
     BUSY = "busy"
     AWAY = "away"
-
-
-# Events: what can happen to an agent.
 
 
 class AgentCreated(Event):
@@ -56,13 +53,13 @@ class AgentRetired(Event):
 
 
 class AgentTicketTaken(Event):
-    """A ticket that is not resolved yet is the agent's from now on."""
+    """An unresolved ticket is the agent's from now on."""
 
     ticket_id: UUID
 
 
 class AgentTicketLeft(Event):
-    """The ticket was resolved, or is somebody else's now."""
+    """The ticket was resolved, or reassigned."""
 
     ticket_id: UUID
 
@@ -75,9 +72,6 @@ SupportAgentEvent = (
     | AgentTicketTaken
     | AgentTicketLeft
 )
-
-
-# The aggregate: what those events add up to.
 
 
 class SupportAgent(Aggregate):

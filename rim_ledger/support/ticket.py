@@ -27,7 +27,7 @@ class Category(StrEnum):
 
 
 class Priority(StrEnum):
-    """How soon a ticket wants looking at."""
+    """How urgent a ticket is."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -36,18 +36,15 @@ class Priority(StrEnum):
 
 
 class Sender(StrEnum):
-    """Who says something in a ticket."""
+    """Who posts a message."""
 
     CUSTOMER = "customer"
     AGENT = "agent"
     SYSTEM = "system"
 
 
-# Events: what can happen to a ticket.
-
-
 class TicketOpened(Event):
-    """Somebody needs help. The two times are those until which it is owed."""
+    """A customer needs help. The two times are the deadlines of response and resolution."""
 
     ticket_number: str
     customer_id: UUID
@@ -67,22 +64,22 @@ class TicketAssigned(Event):
 
 
 class TicketUnassigned(Event):
-    """Nobody has the ticket; it is open again."""
+    """The ticket has no assignee; it is open again."""
 
 
 class TicketStarted(Event):
-    """Somebody works on it."""
+    """Work on the ticket began."""
 
 
 class TicketEscalated(Event):
-    """Somebody of a higher tier is asked to take over."""
+    """An admin or agent of a higher tier is asked to take over."""
 
     to: UUID
     reason: Personal
 
 
 class TicketEscalationAccepted(Event):
-    """Whoever it was escalated to has it now, and works on it."""
+    """The ticket is assigned to whom it was escalated to, and in progress."""
 
     assigned_to: UUID
 
@@ -92,14 +89,14 @@ class TicketResolved(Event):
 
 
 class TicketReopened(Event):
-    """It was not resolved after all; the clock of its resolution starts anew."""
+    """The ticket was not resolved after all; it has a new resolution deadline."""
 
     reason: Personal
     resolution_due_at: datetime
 
 
 class TicketClosed(Event):
-    """Nothing happens to it any more."""
+    """The ticket is final."""
 
 
 class TicketPriorityChanged(Event):
@@ -123,7 +120,7 @@ class TicketUntagged(Event):
 
 
 class MessagePosted(Event):
-    """`sender_name` is set for customers; others stand in the stamp."""
+    """`sender_name` is set for customers; other senders are in the stamp."""
 
     sender_type: Sender
     message: Personal
@@ -132,14 +129,14 @@ class MessagePosted(Event):
 
 
 class MessagesRead(Event):
-    """One side has read what the other said, up to the message of a number."""
+    """One side has read the other's messages, up to a message number."""
 
     reader: Sender
     number: int
 
 
 class AttachmentAdded(Event):
-    """A file was stored under an id of its own, to go with a message."""
+    """A file was stored under an id of its own, to be posted with a message."""
 
     attachment_id: UUID
     name: Personal
@@ -178,11 +175,8 @@ TicketEvent = (
 )
 
 
-# The aggregate: what those events add up to.
-
-
 class TicketStatus(StrEnum):
-    """Where a ticket stands."""
+    """The state of a ticket."""
 
     OPEN = "open"
     IN_PROGRESS = "in-progress"
@@ -206,7 +200,7 @@ URGENCY: Final = (Priority.URGENT, Priority.HIGH, Priority.MEDIUM, Priority.LOW)
 
 
 class Attachment(Struct, frozen=True, kw_only=True, gc=False):
-    """A file of a ticket; its name is sealed. It is shown once it goes with a message."""
+    """A file of a ticket; its name is sealed. It is visible once a message shows it."""
 
     name: str | None
     size: int
@@ -216,22 +210,22 @@ class Attachment(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def waiting_in(department: UUID | None) -> str:
-    """The list of a department's tickets that nobody has, the most urgent and oldest first."""
+    """Return the list of a department's unassigned tickets, the most urgent and oldest first."""
     return f"ticket-waiting.{department or 'none'}"
 
 
 def tickets_in(department: UUID) -> str:
-    """The list of a department's tickets that are not resolved."""
+    """Return the list of a department's unresolved tickets."""
     return f"ticket-in-department.{department}"
 
 
 def tickets_of(customer: UUID) -> str:
-    """The list of a customer's tickets that are not resolved."""
+    """Return the list of a customer's unresolved tickets."""
     return f"ticket-of-customer.{customer}"
 
 
 def tickets_with(admin: UUID) -> str:
-    """The list of the tickets that somebody has, and that are not resolved."""
+    """Return the list of an assignee's unresolved tickets."""
     return f"ticket-with.{admin}"
 
 
@@ -258,11 +252,11 @@ class Ticket(Aggregate):
     closed_at: datetime | None = None
     last_message_at: datetime | None = None
     messages: int = 0
-    """How many were posted; each message is known by its number."""
+    """Messages posted; the last one's number."""
     message_count: int = 0
-    """How many of them customers and agents posted."""
+    """Messages that customers and agents posted."""
     said: dict[tuple[date, UUID], int] = {}
-    """How many messages each posted on the last day on which anybody did, in Lagos."""
+    """Messages per sender on the last day (Lagos) with messages."""
     read_by_agents: int = 0
     read_by_customer: int = 0
     attachments: dict[UUID, Attachment] = {}
@@ -275,17 +269,17 @@ class Ticket(Aggregate):
         return self.customer_id
 
     def said_on(self, stamp: Stamp) -> int:
-        """How many messages whoever acts has posted on this day."""
+        """Return how many messages the actor has posted on this day."""
         return self.said.get(_day_of(stamp), 0)
 
     @property
     def active(self) -> bool:
-        """Whether something is still to be done."""
+        """Whether it is unresolved."""
         return self.status in ACTIVE
 
     @property
     def breached(self) -> bool:
-        """Whether somebody waited for longer than was promised."""
+        """Whether a deadline was missed."""
         return self.response_overdue or self.resolution_overdue
 
     @property
@@ -402,5 +396,5 @@ class Ticket(Aggregate):
 
 
 def _day_of(stamp: Stamp) -> tuple[date, UUID]:
-    """The day in Lagos on which something was said, and who said it."""
+    """Return the day (Lagos) of a message, and its sender."""
     return lagos_day(stamp.at), stamp.actor.id or UUID(int=0)

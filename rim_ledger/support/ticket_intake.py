@@ -1,4 +1,4 @@
-"""Opening a ticket, and putting it where it belongs."""
+"""Opening and classifying tickets."""
 
 from collections.abc import Iterable
 from typing import Annotated, Final
@@ -35,9 +35,8 @@ AnyPriority = Annotated[Priority, Field(strict=False)]
 
 
 class OpenTicket(Creation[Ticket]):
-    """Open a ticket for a customer. An agent's answer and a resolution are owed from now on,
-    within the hours that are configured. Borrowers open their own, and leave priority, department
-    and tags to the staff."""
+    """Open a ticket for a customer. The deadlines of response and resolution, in configured hours,
+    start now. Borrowers open their own, and leave priority, department and tags to the staff."""
 
     customer_id: AnyId
     subject: Name
@@ -69,7 +68,7 @@ class OpenTicket(Creation[Ticket]):
 
 
 class ChangePriority(Command[Ticket]):
-    """Say how soon a ticket wants looking at."""
+    """Set how urgent a ticket is."""
 
     priority: AnyPriority
 
@@ -80,7 +79,7 @@ class ChangePriority(Command[Ticket]):
 
 
 class ChangeCategory(Command[Ticket]):
-    """Say what a ticket is about."""
+    """Set what a ticket is about."""
 
     category: AnyCategory
 
@@ -91,7 +90,7 @@ class ChangeCategory(Command[Ticket]):
 
 
 class ChangeDepartment(Command[Ticket]):
-    """Hand a ticket to another department, or to none. Whoever has it keeps it."""
+    """Move a ticket to another department, or to none. Its assignee stays."""
 
     department: Id | None
 
@@ -104,7 +103,7 @@ class ChangeDepartment(Command[Ticket]):
 
 
 class TagTicket(Command[Ticket]):
-    """Put a word on a ticket, to find it by. A ticket has at most twenty."""
+    """Add a tag to a ticket. A ticket has at most twenty."""
 
     tag: Tag
 
@@ -117,7 +116,7 @@ class TagTicket(Command[Ticket]):
 
 
 class UntagTicket(Command[Ticket]):
-    """Take a word off a ticket."""
+    """Remove a tag from a ticket."""
 
     tag: Tag
 

@@ -1,4 +1,4 @@
-"""A backup: begun, made by the clock, looked at again, and put away."""
+"""A backup: started, written, verified, offered for download, and deleted."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,16 +12,14 @@ from rim_ledger.system.backup_settings import BackupType, StorageLocation
 from rim_ledger.values import LAGOS
 
 KEPT: Final = "backups"
-"""The list of the backups that can be restored, the oldest first."""
+"""The list of backups with a file, the oldest first."""
 RUNNING: Final = "backups-running"
-"""The list of those that are being made: there is one at most."""
-
-# Events: what can happen to a backup.
+"""The list of backups in progress: one at most."""
 
 
 class BackupStatus(StrEnum):
-    """How far it is, and whether it can be used: a backup that was made and is found unsound later
-    has failed as well, unless it is read again and found whole."""
+    """State of a backup. One that was written and is later found unsound has failed as well, until
+    it is verified again."""
 
     IN_PROGRESS = "in_progress"
     SUCCESS = "success"
@@ -29,9 +27,9 @@ class BackupStatus(StrEnum):
 
 
 class BackupStarted(Event):
-    """`parent_id` is the backup that an incremental one goes on from; `promoted` says why a full
-    one is made where an incremental one was asked for. `dated` says that its file is named by date
-    and type; those of before are named by id alone."""
+    """`parent_id` is the backup that an incremental one is based on; `promoted` says why a full one
+    is made where an incremental one was requested. `dated` says that the file is named by date and
+    type; older files are named by id alone."""
 
     name: str
     type: BackupType
@@ -43,13 +41,13 @@ class BackupStarted(Event):
 
 
 class BackupPromoted(Event):
-    """There was nothing to go on from after all, so it is a full one."""
+    """There is no usable parent, so it becomes a full backup."""
 
     reason: str
 
 
 class BackupSucceeded(Event):
-    """It was written, read back and found whole, up to a position of the log."""
+    """It was written, and verified, up to a position of the log."""
 
     size: int
     position: int
@@ -59,38 +57,38 @@ class BackupSucceeded(Event):
 
 
 class BackupFailed(Event):
-    """It could not be made. Nothing of it is left."""
+    """It could not be written. Its file is deleted."""
 
     reason: str
 
 
 class BackupVerificationRequested(Event):
-    """Somebody wants it read again."""
+    """An admin asked to verify it again."""
 
 
 class BackupVerified(Event):
-    """It was read again and is whole."""
+    """It was read again and is sound."""
 
 
 class BackupFoundUnsound(Event):
-    """It was read again and cannot be used: it has failed. Its file stays, to be read again."""
+    """It was read again and is unsound: it has failed. Its file stays, to be verified again."""
 
     reason: str
 
 
 class BackupDownloadOffered(Event):
-    """A link to its file was given out; the log has the hash of its token."""
+    """A link to its file was issued; the event holds the hash of its token."""
 
     token: str
     expires_at: datetime
 
 
 class BackupDownloaded(Event):
-    """The file went out to its last byte: the link was used, and is one no more."""
+    """The whole file was sent: the link is used up."""
 
 
 class BackupDeleted(Event):
-    """Its file is gone: it was too old, or somebody wished so."""
+    """Its file is deleted, on expiry or by command."""
 
     expired: bool = False
 
@@ -106,9 +104,6 @@ BackupEvent = (
     | BackupDownloaded
     | BackupDeleted
 )
-
-
-# The aggregate: what those events add up to.
 
 
 class Backup(Aggregate):
@@ -130,25 +125,25 @@ class Backup(Aggregate):
     verified_at: datetime | None = None
     failed_at: datetime | None = None
     failure_reason: str | None = None
-    """Why it failed: when it was made, or when it was read again."""
+    """Why it failed: when it was written, or when it was verified."""
     offer: BackupDownloadOffered | None = None
     dated: bool = False
     deleted_at: datetime | None = None
 
     @property
     def file(self) -> str:
-        """What its file is called: the day in Lagos on which it was begun, type and id."""
+        """The file's name: the day (Lagos) on which it was started, type and id."""
         day = f"{self.created_at.astimezone(LAGOS):%Y-%m-%d}"
         return f"{day}-{self.type}-{self.id}.rim" if self.dated else f"{self.id}.rim"
 
     @property
     def kept(self) -> bool:
-        """Whether its file is there: it was written as a whole, and not deleted."""
+        """Whether its file exists: it was written completely, and not deleted."""
         return self.position is not None and self.deleted_at is None
 
     @property
     def keep_until(self) -> datetime:
-        """How long it is kept at least."""
+        """The end of its retention."""
         return (self.completed_at or self.created_at) + timedelta(days=self.retention_days)
 
     @property
@@ -158,7 +153,7 @@ class Backup(Aggregate):
 
     @property
     def download_url(self) -> str | None:
-        """Where a link to its file is asked for."""
+        """The URL that issues a link to its file."""
         return f"/v1/backups/{self.id}/download" if self.sound else None
 
     @property

@@ -1,4 +1,4 @@
-"""A full backup and those that go on from it: what they hold together."""
+"""A backup chain: a full backup and the incremental ones based on it."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import pairwise
@@ -12,7 +12,7 @@ from rim_ledger.system.backup_rows import Group, RowsOutOfOrder, merged, packed
 Link = tuple[Archive, Manifest]
 Wanted = Callable[[str], bool]
 ReportProgress = Callable[[int], None]
-"""Is told of each piece that is read how many bytes it has."""
+"""Called with the bytes of each piece that was read."""
 
 
 class Chain(Struct, frozen=True):
@@ -26,43 +26,43 @@ class Chain(Struct, frozen=True):
 
     @property
     def tables(self) -> list[str]:
-        """The tables beside the log."""
+        """The tables other than the log."""
         return [table for table in self.last.columns if table != EVENTS]
 
     @property
     def size(self) -> int:
-        """The bytes of all pieces that are needed to bring the ledger back."""
-        needed: list[tuple[Manifest, Wanted]] = [(each, _lasts) for _, each in self.links]
+        """Bytes of all pieces that a restore reads."""
+        needed: list[tuple[Manifest, Wanted]] = [(each, _is_appended) for _, each in self.links]
         for table in self.tables:
             needed += [(manifest, _of(table)) for _, manifest in self._layers(table)]
         return sum(p.size for manifest, wanted in needed for p in manifest.pieces if wanted(p.of))
 
     async def log_and_files(
-        self, told: ReportProgress
+        self, report: ReportProgress
     ) -> AsyncIterator[tuple[Piece, bytes, list[str]]]:
-        """The pieces of events and of files, from the first on, with the columns that the events
-        have there. Raises Unsound."""
+        """Yield the pieces of events and files from the first on, each with the columns of the
+        events. Raises BackupError."""
         for link in self.links:
             _, manifest = link
-            async for piece, content in _pieces(link, _lasts, told):
+            async for piece, content in _pieces(link, _is_appended, report):
                 yield piece, content, manifest.columns.get(piece.of, [])
 
-    async def lines(self, table: str, told: ReportProgress) -> AsyncIterator[bytes]:
-        """The rows of a table as lines of COPY, many at a time. Raises Unsound."""
+    async def lines(self, table: str, report: ReportProgress) -> AsyncIterator[bytes]:
+        """Yield the rows of a table as COPY lines, in chunks. Raises BackupError."""
         if len(layers := self._layers(table)) == 1:
-            async for _, content in _pieces(layers[0], _of(table), told):
+            async for _, content in _pieces(layers[0], _of(table), report):
                 yield content
         else:
-            lines = (line async for group in self.rows(table, told) for line in group.lines)
+            lines = (line async for group in self.rows(table, report) for line in group.lines)
             async for content, _ in packed(lines):
                 yield content
 
-    async def rows(self, table: str, told: ReportProgress) -> AsyncIterator[Group]:
-        """The rows of a table, key by key; it has an order. Raises Unsound."""
+    async def rows(self, table: str, report: ReportProgress) -> AsyncIterator[Group]:
+        """Yield the rows of a table that has an order, key by key. Raises BackupError."""
         whole, *more = self._layers(table)
         layout = self.last.layout(table)
-        layers = [layout.groups(_lines(whole, table, told))]
-        layers += [layout.changes(_lines(link, table, told)) for link in more]
+        layers = [layout.groups(_lines(whole, table, report))]
+        layers += [layout.changes(_lines(link, table, report)) for link in more]
         try:
             async for group in merged(layers):
                 yield group
@@ -72,7 +72,7 @@ class Chain(Struct, frozen=True):
             raise BackupError(f"the backup {archive.name} cannot be used: {words}") from None
 
     def _layers(self, table: str) -> list[Link]:
-        """The last backup that has a table whole, and those after it."""
+        """Return the last backup that holds a table in full, and those after it."""
         first = max(
             number
             for number, (_, manifest) in enumerate(self.links)
@@ -81,14 +81,14 @@ class Chain(Struct, frozen=True):
         return list(self.links[first:])
 
 
-async def look_at(archives: Sequence[Archive], told: ReportProgress) -> Chain:
-    """Read every backup of a chain as a whole. Raises Unsound where one is not whole, or does not
-    go on where the one before it ends; Unavailable where it cannot be read."""
-    return _linked([(each, await each.manifest(told)) for each in archives])
+async def verified_chain(archives: Sequence[Archive], report: ReportProgress) -> Chain:
+    """Read and verify every backup of a chain. Raises BackupError if one is unsound, or not based
+    on the one before it; Unavailable if one cannot be read."""
+    return _linked([(each, await each.manifest(report)) for each in archives])
 
 
-async def outlined(archives: Sequence[Archive]) -> Chain:
-    """The same, without a look at the pieces."""
+async def unverified_chain(archives: Sequence[Archive]) -> Chain:
+    """Read the manifests of a chain only. Raises as `verified_chain` does."""
     return _linked([(each, await each.outline()) for each in archives])
 
 
@@ -109,11 +109,11 @@ def _linked(links: Sequence[Link]) -> Chain:
 
 
 def _parent(manifest: Manifest) -> str:
-    """How the file of what a backup goes on from was called; earlier versions did not say."""
+    """Return the name of the parent's file; earlier versions did not store it."""
     return manifest.parent_file or f"a file whose name ends in {manifest.parent}.rim"
 
 
-def _lasts(of: str) -> bool:
+def _is_appended(of: str) -> bool:
     return of == EVENTS or of.startswith(FILE)
 
 
@@ -122,15 +122,15 @@ def _of(table: str) -> Wanted:
 
 
 async def _pieces(
-    link: Link, wanted: Wanted, told: ReportProgress
+    link: Link, wanted: Wanted, report: ReportProgress
 ) -> AsyncIterator[tuple[Piece, bytes]]:
     archive, manifest = link
     async for piece, content in archive.contents(manifest, wanted):
         yield piece, content
-        told(piece.size)
+        report(piece.size)
 
 
-async def _lines(link: Link, table: str, told: ReportProgress) -> AsyncIterator[bytes]:
-    async for _, content in _pieces(link, _of(table), told):
+async def _lines(link: Link, table: str, report: ReportProgress) -> AsyncIterator[bytes]:
+    async for _, content in _pieces(link, _of(table), report):
         for line in content.splitlines(keepends=True):
             yield line

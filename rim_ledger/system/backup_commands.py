@@ -1,4 +1,4 @@
-"""What may be asked of backups: begin one, read it again, put it away, give out its file."""
+"""Commands on backups: start, verify, delete, download."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -38,16 +38,17 @@ from rim_ledger.system.backup_settings import (
 from rim_ledger.values import LAGOS, Name
 
 MAKE, VERIFY, DROP = "make-backup", "verify-backup", "drop-backup"
-"""What the clock is reminded of."""
+"""Kinds of reminders."""
 LATER: Final = timedelta(minutes=1)
 KEPT_MAX: Final = 10_000
-"""Backups that are looked at, the oldest first."""
+"""Backups that are read, the oldest first."""
 OFFER: Final = timedelta(minutes=5)
-"""How long a link to a backup's file may be used."""
+"""Validity of a download link."""
 
 
 class StartBackup(Creation[Backup]):
-    """Begin a backup. An incremental one goes on from the last; without one, it is a full one."""
+    """Start a backup. An incremental one is based on the last backup; without one, it becomes a
+    full one."""
 
     type: Annotated[
         Annotated[BackupType, Field(strict=False)] | None,
@@ -59,8 +60,8 @@ class StartBackup(Creation[Backup]):
         running = "A backup is being made; one at a time."
         require(not uow.listed(RUNNING, 1), "backup-in-progress", running)
         settings = current(uow)
-        wish, parent, why = self.type or settings.backup_type, None, None
-        if wish is BackupType.INCREMENTAL:
+        requested, parent, why = self.type or settings.backup_type, None, None
+        if requested is BackupType.INCREMENTAL:
             parent, why = _base(uow, settings.storage_location)
         type_ = BackupType.INCREMENTAL if parent else BackupType.FULL
         uow.remind(MAKE, id, uow.stamp.at)
@@ -76,7 +77,7 @@ class StartBackup(Creation[Backup]):
 
 
 class VerifyBackup(Command[Backup]):
-    """Have the whole of it read again. What comes of it is seen in the backup."""
+    """Verify a backup by reading it again. The result is shown in the backup."""
 
     def decide(self, aggregate: Backup, uow: UnitOfWork) -> Iterable[Event]:
         require_kept(aggregate)
@@ -86,7 +87,7 @@ class VerifyBackup(Command[Backup]):
 
 
 class DeleteBackup(Command[Backup]):
-    """Put a backup away; its file is gone for ever. None that others go on from."""
+    """Delete a backup and its file, unless an incremental backup is based on it."""
 
     def decide(self, aggregate: Backup, uow: UnitOfWork) -> Iterable[Event]:
         over = aggregate.status is not BackupStatus.IN_PROGRESS
@@ -97,11 +98,11 @@ class DeleteBackup(Command[Backup]):
         for each in uow.listed(RUNNING, 1):
             needed = uow.read(Backup, each).parent_id != aggregate.id
             require(needed, "backup-in-progress", "A backup that goes on from it is being made.")
-        yield from put_away(aggregate, uow)
+        yield from mark_deleted(aggregate, uow)
 
 
-def put_away(backup: Backup, uow: UnitOfWork, *, expired: bool = False) -> Iterable[Event]:
-    """Let go of a backup; its file follows."""
+def mark_deleted(backup: Backup, uow: UnitOfWork, *, expired: bool = False) -> Iterable[Event]:
+    """Mark a backup as deleted, and schedule the deletion of its file."""
     uow.forget(VERIFY, backup.id)
     if backup.kept:
         uow.remind(DROP, backup.id, uow.stamp.at)
@@ -109,7 +110,7 @@ def put_away(backup: Backup, uow: UnitOfWork, *, expired: bool = False) -> Itera
 
 
 def require_kept(backup: Backup) -> None:
-    """Refuse a backup that has no file."""
+    """Refuse a backup without a file."""
     there = "The backup has no file: it is not done, could not be made, or is deleted."
     require(backup.kept, "no-backup-file", there)
 
@@ -121,14 +122,14 @@ def require_sound(backup: Backup) -> None:
 
 
 def kept(uow: UnitOfWork) -> list[Backup]:
-    """The backups whose files are there, the oldest first."""
+    """Return the backups whose files exist, the oldest first."""
     streams = uow.listed(KEPT, KEPT_MAX)
     uow.look_ahead([partial(uow.find, Backup, stream) for stream in streams])
     return [uow.read(Backup, stream) for stream in streams]
 
 
 def _base(uow: UnitOfWork, location: StorageLocation) -> tuple[UUID | None, str | None]:
-    """What an incremental backup goes on from; or nothing, and why."""
+    """Return the parent of an incremental backup; or None, and the reason."""
     if not (known := kept(uow)):
         return None, "There is no backup to go on from."
     last = known[-1]
@@ -140,7 +141,7 @@ def _base(uow: UnitOfWork, location: StorageLocation) -> tuple[UUID | None, str 
 
 
 def chain_of(backup: Backup, uow: UnitOfWork) -> Sequence[Backup]:
-    """What a backup goes on from: a full one first, its parent last."""
+    """Return the ancestors of a backup: the full one first, its parent last."""
     chain = list[Backup]()
     while backup.parent_id:
         backup = uow.read(Backup, backup.parent_id)
@@ -149,7 +150,7 @@ def chain_of(backup: Backup, uow: UnitOfWork) -> Sequence[Backup]:
 
 
 def offer_download(id: UUID, token: str, uow: UnitOfWork) -> BackupDownloadOffered:
-    """Give out a link to a backup's file, whose token has this hash."""
+    """Issue a link to a backup's file; `token` is the hash of the link's token."""
     require_sound(uow.read(Backup, id))
     offer = BackupDownloadOffered(token=token, expires_at=uow.now + OFFER)
     uow.append(Backup, id, [offer])
@@ -157,7 +158,7 @@ def offer_download(id: UUID, token: str, uow: UnitOfWork) -> BackupDownloadOffer
 
 
 def find_download(id: UUID, token: str, uow: UnitOfWork) -> Backup:
-    """The backup that a link leads to. Raises Unauthenticated."""
+    """Return the backup of a download link. Raises Unauthenticated."""
     backup = uow.find(Backup, id)
     offer = backup.offer if backup and backup.sound else None
     if backup is None or offer is None or offer.token != token or offer.expires_at <= uow.now:
@@ -167,14 +168,14 @@ def find_download(id: UUID, token: str, uow: UnitOfWork) -> Backup:
 
 
 def end_download(id: UUID, token: str, uow: UnitOfWork) -> None:
-    """The last byte of the file goes out: its link is one no more, unless there is another."""
+    """Use up a download link, unless a newer one was issued."""
     offer = uow.read(Backup, id).offer
     if offer and offer.token == token:
         uow.append(Backup, id, [BackupDownloaded()])
 
 
 def check_backup_schedule(uow: UnitOfWork) -> UUID:
-    """The clock's decision: begin the backup that is due. While another is being made it waits."""
+    """Run the backup reminder: start the backup that is due, or wait for the one in progress."""
     settings, at = current(uow), uow.stamp.at
     if (due := settings.next_backup) is None or at < due:
         schedule_check(uow, settings)
@@ -188,7 +189,7 @@ def check_backup_schedule(uow: UnitOfWork) -> UUID:
 
 
 def succeed(id: UUID, done: BackupSucceeded) -> Work:
-    """The backup is made. Now what is too old is put away."""
+    """Return the decision that records a completed backup, and deletes expired ones."""
 
     def work(uow: UnitOfWork) -> UUID:
         backup = uow.read(Backup, id)
@@ -197,8 +198,8 @@ def succeed(id: UUID, done: BackupSucceeded) -> Work:
             uow.append(Backup, id, [done])
             uow.append(BackupSettings, SETTINGS, [BackupTaken(backup_id=id)])
             for old in expired(kept(uow), uow.stamp.at):
-                uow.append(Backup, old.id, put_away(old, uow, expired=True))
-        elif not backup.kept:  # Somebody gave it up, and has cleared away too early.
+                uow.append(Backup, old.id, mark_deleted(old, uow, expired=True))
+        elif not backup.kept:  # It was given up, and its file was deleted before it was written.
             uow.remind(DROP, id, uow.now)
         return id
 
@@ -206,8 +207,8 @@ def succeed(id: UUID, done: BackupSucceeded) -> Work:
 
 
 def expired(backups: Sequence[Backup], now: datetime) -> list[Backup]:
-    """Those of the chains that are too old as a whole, children first. The chain with the newest
-    full backup that was found whole stays."""
+    """Return the backups of chains that have expired as a whole, children first. The chain of the
+    newest verified full backup is kept."""
     chains: dict[UUID, list[Backup]] = {}
     root: dict[UUID, UUID] = {}
     for each in backups:

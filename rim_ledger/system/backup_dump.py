@@ -1,4 +1,4 @@
-"""Reads a whole ledger, as it is at one moment, into the pieces of a backup."""
+"""Writes a consistent snapshot of the ledger as the pieces of a backup."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,16 +15,16 @@ from rim_ledger.system.backup_file import Sealer
 from rim_ledger.system.backup_manifest import CHANGES, EVENTS, FILE, Manifest
 from rim_ledger.system.backup_rows import PIECE_MAX, Layout, difference, packed
 
-LEFT_OUT: Final = ("attempts", "challenges", "exports", "heartbeats")
-"""What counts for minutes or hours, and is of no use in a day."""
+LEFT_OUT: Final = ("attempts", "challenges", "exports", "heartbeats", "snapshots")
+"""Tables of short-lived counts, which are useless in a restore, and of what is made again."""
 
 SPELLING: Final = """
 SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO, MDY', true),
        set_config('IntervalStyle', 'postgres', true), set_config('bytea_output', 'hex', true),
        set_config('extra_float_digits', '1', true)"""
-"""The same value is the same text in every backup: so what changed is told from what did not."""
+"""Fixes the text of each value, so that unchanged rows compare equal across backups."""
 
-# A table's columns, and those of its primary key, or all where it has none.
+# A table's columns, and those of its primary key, or all if it has none.
 TABLES: Final = """
 SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum),
        coalesce(array_agg(a.attname::text ORDER BY array_position(p.indkey::int2[], a.attnum))
@@ -46,31 +46,30 @@ CHECKPOINT: Final = "SELECT note FROM ledger.checkpoints ORDER BY number DESC LI
 MIGRATIONS: Final = "SELECT name FROM migrations ORDER BY name"
 
 ROUND: Final = 1000
-"""Lines after which is told how many were read."""
+"""Lines between two reports of progress."""
 
 
 class Dump(Struct, kw_only=True):
-    """One backup while it is written: everything, or the events after those of the chain before it
-    and what else has changed since."""
+    """A backup being written: everything or, for an incremental one, the events after those of its
+    parents and the rows that changed since."""
 
     url: str
     files: Storage
     sealer: Sealer
     id: UUID
     before: Chain | None
-    told: Progress
+    report: Progress
     done: int = 0
     total: int = 0
     manifest: Manifest | None = None
-    """What it holds, once it was read to its end."""
+    """Set once all parts were read."""
 
     async def parts(self) -> AsyncIterator[bytes]:
-        """The bytes of the backup's file, made as they are asked for. Raises Unsound where the
-        chain before it cannot be read."""
+        """Yield the bytes of the backup's file. Raises BackupError for unreadable parents."""
         yield self.sealer.head
         before = self.before.last if self.before else None
         after = before.position if before else 0
-        async with _one_moment(self.url) as connection:
+        async with _snapshot(self.url) as connection:
             head = "SELECT coalesce(max(position), 0), transaction_timestamp() FROM ledger.events"
             ((position, at),) = await _rows(connection, head)
             layouts = {
@@ -98,7 +97,7 @@ class Dump(Struct, kw_only=True):
                 continue
             async for part in self._file(str(file)):
                 yield part
-            self._tell(1)
+            self._count(1)
         self.manifest = Manifest(
             id=self.id,
             parent=before.id if before else None,
@@ -111,22 +110,22 @@ class Dump(Struct, kw_only=True):
             missing=missing,
             pieces=self.sealer.pieces,
             keys={table: list(layout.key) for table, layout in state.items()},
-            changes=[table for table, layout in state.items() if self._knows(table, layout)],
+            changes=[table for table, layout in state.items() if self._has_base(table, layout)],
             parent_file=self.before.links[-1][0].name if self.before else None,
             parent_digest=before.digest if before else None,
         )
         yield self.sealer.manifest(self.manifest)
 
-    def _knows(self, table: str, layout: Layout) -> bool:
-        """Whether the chain before has a table that the one of now can be compared with."""
+    def _has_base(self, table: str, layout: Layout) -> bool:
+        """Return whether the parents have a table with the same columns and order."""
         return self.before is not None and self.before.last.has(table, layout)
 
     async def _state(
         self, connection: AsyncConnection[Any], table: str, layout: Layout
     ) -> AsyncIterator[bytes]:
         of, lines = table, self._lines(connection, table, layout)
-        if self.before and self._knows(table, layout):
-            before = self.before.rows(table, _silent)
+        if self.before and self._has_base(table, layout):
+            before = self.before.rows(table, _unreported)
             of, lines = CHANGES + table, difference(before, layout.groups(lines))
         async for part in self._pieces(of, lines):
             yield part
@@ -134,8 +133,8 @@ class Dump(Struct, kw_only=True):
     async def _lines(
         self, connection: AsyncConnection[Any], table: str, layout: Layout, after: int | None = None
     ) -> AsyncIterator[bytes]:
-        """The rows of a table in the order of its key, as lines of COPY; of the events those after
-        a position."""
+        """Yield the rows of a table in the order of its key, as COPY lines; of the events, those
+        after a position."""
         where, order = "", ", ".join(f'{name}::text COLLATE "C"' for name in layout.key)
         if after is not None:
             where, order = f" WHERE position > {after}", "position"
@@ -147,9 +146,9 @@ class Dump(Struct, kw_only=True):
                 yield bytes(line)
                 read += 1
                 if read == ROUND:
-                    self._tell(read)
+                    self._count(read)
                     read = 0
-        self._tell(read)
+        self._count(read)
 
     async def _pieces(self, of: str, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for content, count in packed(lines):
@@ -164,15 +163,15 @@ class Dump(Struct, kw_only=True):
                 rest = b""
         yield self.sealer.piece(FILE + name, rest)
 
-    def _tell(self, more: int) -> None:
+    def _count(self, more: int) -> None:
         self.done += more
-        self.told(self.done, self.total)
+        self.report(self.done, self.total)
 
 
 @asynccontextmanager
-async def _one_moment(url: str) -> AsyncIterator[AsyncConnection[Any]]:
-    """A connection that sees the ledger as it is at one moment. Closed without a word: there is
-    nothing to take back, and a copy that was interrupted takes no further command."""
+async def _snapshot(url: str) -> AsyncIterator[AsyncConnection[Any]]:
+    """Open a read-only connection on one snapshot. It is closed without a rollback, because an
+    interrupted COPY accepts no further command."""
     connection = await AsyncConnection.connect(url)
     try:
         await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
@@ -183,8 +182,8 @@ async def _one_moment(url: str) -> AsyncIterator[AsyncConnection[Any]]:
         await connection.close()
 
 
-def _silent(_: int) -> None:
-    """What is read of the chain before is no part of the progress."""
+def _unreported(_: int) -> None:
+    """Reading the parents does not count as progress."""
 
 
 def _counted(table: str) -> str:

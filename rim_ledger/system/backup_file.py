@@ -1,12 +1,11 @@
-"""The file of a backup: pieces of tables and files, compressed, sealed, and listed at its end.
+r"""The file of a backup: pieces of tables and files, compressed, sealed, and listed at its end.
 
-    head      "RIM BACKUP 2\\n", the backup's id, a salt, 16 bytes that tell the right key
-    piece     kind, length, sealed bytes; again and again
-    manifest  the last piece: what all of them are, and the sha256 of each
+    head      "RIM BACKUP 2\n", the backup's id, a salt, 16 bytes that identify the key
+    piece     kind, length, sealed bytes; repeated
+    manifest  the last piece: a list of all others, with the sha256 of each
 
-Each piece is bound to the backup, its kind and its turn: none can be cut off, moved or replaced.
-Files of before begin with "RIM BACKUP 1\\n"; they hold every table but the events whole, without an
-order.
+Each piece is bound to the backup, its kind and its number: none can be removed, moved or replaced.
+Older files begin with "RIM BACKUP 1\n"; they hold every table but the events in full, unordered.
 """
 
 import hashlib
@@ -26,21 +25,21 @@ from rim_ledger.storage import Storage
 from rim_ledger.system.backup_manifest import EVENTS, Manifest, Piece
 
 MAGIC: Final = b"RIM BACKUP 2\n"
-MAGIC_OF_BEFORE: Final = b"RIM BACKUP 1\n"
+MAGIC_V1: Final = b"RIM BACKUP 1\n"
 SALT, CHECK, LENGTH = 32, 16, 4
 HEAD: Final = len(MAGIC) + 16 + SALT + CHECK
 PIECE, MANIFEST = b"p", b"m"
 SEALED_MAX: Final = 256 * 1024 * 1024
-"""Bytes that no piece has: a length above it was damaged."""
+"""Limit of a piece in bytes: a greater length was damaged."""
 LEVEL: Final = 3
 
 
 class BackupError(Exception):
-    """A backup cannot be used; says which, where and why."""
+    """A backup cannot be used; the message says which, where and why."""
 
 
 class Frame(NamedTuple):
-    """Where a piece stands, and how many sealed bytes it has."""
+    """Position and sealed size of a piece."""
 
     kind: bytes
     turn: int
@@ -49,7 +48,7 @@ class Frame(NamedTuple):
 
     @property
     def begin(self) -> int:
-        """Where its sealed bytes begin in the file."""
+        """Offset of its sealed bytes in the file."""
         return self.at + 1 + LENGTH
 
     @property
@@ -58,7 +57,7 @@ class Frame(NamedTuple):
 
 
 class Sealer:
-    """Seals the pieces of one backup, under a key that only it has."""
+    """Seals the pieces of one backup under a key of its own."""
 
     def __init__(self, secret: bytes, id: UUID, environment: Environment) -> None:
         salt = environment.random(SALT)
@@ -69,13 +68,13 @@ class Sealer:
         self._compress = zstandard.ZstdCompressor(level=LEVEL).compress
 
     def piece(self, of: str, content: bytes, lines: int = 0) -> bytes:
-        """One more piece, and its line in the manifest."""
+        """Return a sealed piece, and list it for the manifest."""
         sealed = self._seal(PIECE, content)
         self.pieces.append(Piece(of=of, lines=lines, size=len(sealed), sha256=_digest(sealed)))
         return _framed(PIECE, sealed)
 
     def manifest(self, manifest: Manifest) -> bytes:
-        """The last piece."""
+        """Return the sealed manifest, the last piece."""
         return _framed(MANIFEST, self._seal(MANIFEST, msgspec.json.encode(manifest)))
 
     def _seal(self, kind: bytes, content: bytes) -> bytes:
@@ -93,30 +92,30 @@ class Opener:
         self._decompress = zstandard.ZstdDecompressor().decompress
 
     def open(self, kind: bytes, turn: int, sealed: bytes) -> bytes:
-        """What is in a piece. Raises InvalidTag."""
+        """Return the content of a piece. Raises InvalidTag."""
         place = _place(self._id, kind, turn)
         return self._decompress(self._key.decrypt(_nonce(turn), sealed, place))
 
 
 class Archive:
-    """A backup that lies in a store, to be read with one of some master secrets."""
+    """A stored backup, readable with one of several master secrets."""
 
     def __init__(self, storage: Storage, name: str, secrets: Sequence[bytes]) -> None:
         self._storage, self.name, self._secrets = storage, name, secrets
 
     async def size(self) -> int | None:
-        """How many bytes it has; None when it is not there."""
+        """Return its size in bytes; None if it does not exist."""
         return await self._storage.size(self.name)
 
-    async def manifest(self, told: Callable[[int], None] = lambda _: None) -> Manifest:
-        """Read the whole of it and look at every piece; what it holds. Raises Unsound.
+    async def manifest(self, report: Callable[[int], None] = lambda _: None) -> Manifest:
+        """Read and verify the whole file, and return its manifest. Raises BackupError.
 
-        `told` hears of each piece how many bytes it has.
+        `report` is called with the bytes of each piece.
         """
         found = list[tuple[int, str, int]]()
         manifest: Manifest | None = None
         async for kind, sealed, content in self._opened():
-            told(len(sealed))
+            report(len(sealed))
             if manifest:
                 raise self._unsound("something follows after its end")
             if kind == MANIFEST:
@@ -128,16 +127,16 @@ class Archive:
         if len(found) != len(manifest.pieces):
             raise self._unsound(f"it has {len(found)} of {len(manifest.pieces)} pieces")
         events = 0
-        for number, (said, is_) in enumerate(zip(manifest.pieces, found, strict=True), 1):
-            if (said.size, said.sha256) != is_[:2]:
-                raise self._unsound(f"piece {number} ({said.of}) is not what the manifest says")
-            events += is_[2] if said.of == EVENTS else 0
-        if events != (said_to_be := manifest.position - manifest.after):
-            raise self._unsound(f"it has {events} of {said_to_be} events")
+        for number, (listed, actual) in enumerate(zip(manifest.pieces, found, strict=True), 1):
+            if (listed.size, listed.sha256) != actual[:2]:
+                raise self._unsound(f"piece {number} ({listed.of}) is not what the manifest says")
+            events += actual[2] if listed.of == EVENTS else 0
+        if events != (expected := manifest.position - manifest.after):
+            raise self._unsound(f"it has {events} of {expected} events")
         return manifest
 
     async def outline(self) -> Manifest:
-        """What it holds, without a look at the pieces. Raises Unsound."""
+        """Return the manifest without verifying the pieces. Raises BackupError."""
         size, at, turn = await self.size(), HEAD, 0
         if size is None:
             raise self._unsound("its file is gone")
@@ -153,8 +152,8 @@ class Archive:
     async def contents(
         self, manifest: Manifest, wanted: Callable[[str], bool]
     ) -> AsyncIterator[tuple[Piece, bytes]]:
-        """The pieces of what is wanted, each with what is in it. Raises Unsound where one is not
-        what the manifest says."""
+        """Yield the wanted pieces with their content. Raises BackupError if one differs from the
+        manifest."""
         opener, at = self._opener(await self._read(0, HEAD)), HEAD
         for turn, piece in enumerate(manifest.pieces):
             frame = Frame(PIECE, turn, at, piece.size)
@@ -169,7 +168,7 @@ class Archive:
         return b"".join([part async for part in self._storage.read(self.name, first, end)])
 
     async def _opened(self) -> AsyncIterator[tuple[bytes, bytes, bytes]]:
-        """Kind, sealed bytes and content of each piece."""
+        """Yield kind, sealed bytes and content of each piece."""
         rest, opener, turn, at = bytearray(), None, 0, HEAD
         async for part in self._storage.read(self.name):
             rest += part
@@ -205,7 +204,7 @@ class Archive:
     def _opener(self, head: bytes) -> Opener:
         if len(head) < HEAD:
             raise self._unsound("it is too short to be a backup")
-        if not head.startswith((MAGIC, MAGIC_OF_BEFORE)):
+        if not head.startswith((MAGIC, MAGIC_V1)):
             raise self._unsound("it is no backup that this version can read")
         words = head[len(MAGIC) :]
         id_, salt, check = UUID(bytes=words[:16]), words[16 : 16 + SALT], words[16 + SALT :]
@@ -221,7 +220,7 @@ class Archive:
 
 
 def _derive(secret: bytes, salt: bytes) -> tuple[bytes, bytes]:
-    """The key of a backup, and what tells that it is the right one."""
+    """Return the key of a backup, and the check value that identifies it."""
     key = HKDF(hashes.SHA256(), 32 + CHECK, salt=salt, info=b"rim-ledger backup").derive(secret)
     return key[:32], key[32:]
 

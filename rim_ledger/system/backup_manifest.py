@@ -1,4 +1,4 @@
-"""What a backup says of itself at its end: what it holds, and what it goes on from."""
+"""The manifest at the end of a backup: what it holds, and what it is based on."""
 
 import hashlib
 from datetime import datetime
@@ -11,13 +11,13 @@ from rim_ledger.system.backup_rows import Layout
 
 EVENTS: Final = "events"
 FILE: Final = "file/"
-"""How a piece of a file is named in the manifest; the file's own name follows."""
+"""Prefix of the pieces of a file; the file's name follows."""
 CHANGES: Final = "changes/"
-"""How a piece of what changed in a table is named; the table's name follows."""
+"""Prefix of the pieces with a table's changes; the table's name follows."""
 
 
 class Piece(Struct, frozen=True, kw_only=True):
-    """What one piece holds: lines of a table, or a part of a file."""
+    """A piece: lines of a table, or a part of a file."""
 
     of: str
     lines: int
@@ -26,8 +26,8 @@ class Piece(Struct, frozen=True, kw_only=True):
 
 
 class Manifest(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a backup holds: the events after one position up to another, and every other table,
-    whole or as what changed in it since the parent."""
+    """What a backup holds: the events after one position up to another, and every other table, in
+    full or as changes since the parent."""
 
     id: UUID
     parent: UUID | None
@@ -35,30 +35,30 @@ class Manifest(Struct, frozen=True, kw_only=True, rename="camel"):
     position: int
     made_at: datetime
     checkpoint: str | None
-    """The last signed note on the log, as far as it goes."""
+    """The last signed checkpoint of the log."""
     migrations: list[str]
     columns: dict[str, list[str]]
     missing: list[UUID]
-    """Files that were not in the store any more."""
+    """Attachments that were missing in the store."""
     pieces: list[Piece]
     keys: dict[str, list[str]] = {}
-    """The columns by whose texts the rows of a table are sorted; of no table before there was an
-    order."""
+    """Per table, the columns by whose texts its rows are sorted; absent for tables without order.
+    """
     changes: list[str] = []
-    """The tables of which only what changed is in it."""
+    """The tables of which it holds only the changes."""
     parent_file: str | None = None
-    """How the file of the parent was called, and what it held; unknown in files of before."""
+    """Name and digest of the parent's file; absent in older files."""
     parent_digest: str | None = None
 
     @property
     def digest(self) -> str:
-        """A hash of all that it holds."""
+        """A hash of its whole content."""
         return hashlib.sha256("".join(each.sha256 for each in self.pieces).encode()).hexdigest()
 
     def layout(self, table: str) -> Layout:
-        """How the lines of a table that has an order are read."""
+        """Return how the lines of an ordered table are read."""
         return Layout(self.columns[table], self.keys[table])
 
     def has(self, table: str, layout: Layout) -> bool:
-        """Whether it has a table, with these columns and in this order."""
+        """Return whether it has a table with these columns and this order."""
         return table in self.keys and self.layout(table) == layout

@@ -1,9 +1,8 @@
-"""The rows of a table in a backup: lines of COPY in the order of their keys, or what changed.
+"""The rows of a table in a backup: COPY lines in the order of their keys, or changes.
 
-A table that is in a backup whole has a line of COPY for each row. One of which only the changes are
-in has, key after key, "+" and a line for each row that is new or different, or "-" and the key
-where no row is left. A key stands for one row, or in a table without a primary key for all rows
-that are alike.
+A table in full has a COPY line per row. Changes are, in the order of keys, "+" and a line for each
+row that is new or different, or "-" and the key if no row is left. A key identifies one row or, in
+a table without primary key, all equal rows.
 """
 
 import heapq
@@ -16,7 +15,7 @@ from msgspec import Struct
 HAS, GONE = b"+", b"-"
 NULL: Final = rb"\N"
 LAST: Final = b"\xff"
-"""Sorts behind every UTF-8 text, as PostgreSQL sorts nulls."""
+"""Sorts after every UTF-8 text, as PostgreSQL sorts nulls."""
 ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 UNESCAPED: Final = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 
@@ -25,15 +24,15 @@ Key = tuple[bytes, ...]
 
 
 PIECE_MAX: Final = 4 * 1024 * 1024
-"""Bytes of a table or a file that are sealed together, a line of a table more or less."""
+"""Bytes of a table or file per piece, give or take a line."""
 
 
 class Group(NamedTuple):
-    """The lines of one key; none where it is gone."""
+    """The lines of one key; none if it was deleted."""
 
     key: Key
     named: bytes
-    """The key as a line of COPY has it, to be written."""
+    """The key as text of COPY."""
     lines: list[bytes]
 
 
@@ -42,19 +41,19 @@ class RowsOutOfOrder(Exception):
 
 
 class Layout(Struct, frozen=True):
-    """How the lines of a table are read: the names of its columns, and of those of its key."""
+    """How the lines of a table are read: its columns, and those of its key."""
 
     columns: Sequence[str]
     key: Sequence[str]
 
     async def groups(self, lines: AsyncIterable[bytes]) -> AsyncIterator[Group]:
-        """Lines of COPY, key by key. Raises Disordered."""
+        """Yield COPY lines grouped by key. Raises RowsOutOfOrder."""
         places = [self.columns.index(name) for name in self.key]
         async for group in _gathered(lines, places, marked=False):
             yield group
 
     async def changes(self, lines: AsyncIterable[bytes]) -> AsyncIterator[Group]:
-        """Lines that `difference` wrote, key by key. Raises Disordered."""
+        """Yield lines of `difference` grouped by key. Raises RowsOutOfOrder."""
         places = [self.columns.index(name) for name in self.key]
         async for group in _gathered(lines, places, marked=True):
             yield group
@@ -93,7 +92,7 @@ def _value(field: bytes) -> bytes:
 async def difference(
     before: AsyncIterator[Group], now: AsyncIterator[Group]
 ) -> AsyncIterator[bytes]:
-    """What turns the rows of before into those of now, as marked lines."""
+    """Yield the changes from the rows `before` to those of `now`, as marked lines."""
     old = await anext(before, None)
     async for new in now:
         while old and old.key < new.key:
@@ -112,7 +111,7 @@ async def difference(
 
 
 async def merged(layers: Sequence[AsyncIterator[Group]]) -> AsyncIterator[Group]:
-    """Rows as the last of some layers has them: the first is whole, each other has the changes."""
+    """Yield the rows that result from layers: the first is full, the others are changes."""
     heads = list[tuple[Key, int, Group]]()
     for number, layer in enumerate(layers):
         if head := await anext(layer, None):
@@ -131,7 +130,7 @@ async def merged(layers: Sequence[AsyncIterator[Group]]) -> AsyncIterator[Group]
 
 
 async def packed(lines: AsyncIterable[bytes]) -> AsyncIterator[tuple[bytes, int]]:
-    """Lines together, and how many they are."""
+    """Yield chunks of lines, and the number of lines of each."""
     pack, size = list[bytes](), 0
     async for line in lines:
         pack.append(line)

@@ -15,7 +15,7 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import LAGOS, derived_id
 
 SETTINGS: Final = derived_id("backup-settings")
-"""The one stream of all settings: the same for everybody, so that nobody makes it twice."""
+"""The one stream of the settings."""
 SCHEDULE: Final = "backup-schedule"
 """The reminder of the next backup."""
 SUNDAY: Final = 6
@@ -37,15 +37,15 @@ class BackupType(StrEnum):
 
 
 class StorageLocation(StrEnum):
-    """Where backups lie."""
+    """Where backups are stored."""
 
     LOCAL = "local"
     CLOUD = "cloud"
 
 
 class BackupSettingsChanged(Event):
-    """Only what changed is set; the first of these says how everything stood at the beginning.
-    A local storage location has no cloud provider."""
+    """Holds changed fields only; the first event holds all defaults. A local storage location has
+    no cloud provider."""
 
     enabled: bool | None = None
     frequency: BackupFrequency | None = None
@@ -57,7 +57,7 @@ class BackupSettingsChanged(Event):
 
 
 class ScheduledBackupBegun(Event):
-    """The backup that was due is on its way; one for all that were missed."""
+    """The scheduled backup has begun; one for all that were missed."""
 
 
 class BackupTaken(Event):
@@ -80,11 +80,11 @@ class BackupSettings(Aggregate):
     cloud_provider: str | None = None
     last_backup: datetime | None = None
     since: datetime | None = None
-    """When a scheduled backup was last begun, or the schedule was last changed."""
+    """When a scheduled backup last began, or the schedule last changed."""
 
     @property
     def next_backup(self) -> datetime | None:
-        """When the next one is due; none while they are off."""
+        """When the next backup is due (UTC); None if disabled."""
         if not self.enabled or self.since is None:
             return None
         return next_moment(self.frequency, self.time, self.since)
@@ -114,8 +114,8 @@ DEFAULTS: Final = BackupSettings(id=SETTINGS)
 
 
 def next_moment(frequency: BackupFrequency, at: str, after: datetime) -> datetime:
-    """The first moment after another at which the clocks of Lagos show a time: on any day, on a
-    Sunday, or on the first of a month. In UTC."""
+    """Return the first moment (UTC) after another at a time of day in Lagos: on any day, on a
+    Sunday, or on the first of a month."""
     hour, minute = map(int, at.split(":"))
     day = after.astimezone(LAGOS).date()
     while True:
@@ -131,18 +131,18 @@ def next_moment(frequency: BackupFrequency, at: str, after: datetime) -> datetim
 
 
 def current(uow: UnitOfWork) -> BackupSettings:
-    """The settings as they are at this decision."""
+    """Return the settings as of this decision."""
     return uow.find(BackupSettings, SETTINGS) or DEFAULTS
 
 
 def set_defaults(uow: UnitOfWork) -> None:
-    """Say how everything stands at the beginning, unless that was said."""
+    """Record the default settings, unless there are any."""
     if uow.find(BackupSettings, SETTINGS) is None:
         uow.append(BackupSettings, SETTINGS, [BackupSettingsChanged.of(DEFAULTS)])
 
 
 class EditBackupSettings(Patch[BackupSettings]):
-    """Change when and where backups are made; what is left out stays."""
+    """Change when and where backups are made; omitted fields stay as they are."""
 
     CLEARS = frozenset({"cloud_provider"})
 
@@ -194,7 +194,7 @@ class EditBackupSettings(Patch[BackupSettings]):
 
 
 def schedule_check(uow: UnitOfWork, settings: BackupSettings) -> None:
-    """Have the clock look when the next backup is due."""
+    """Schedule the reminder of the next backup, or cancel it."""
     if due := settings.next_backup:
         uow.remind(SCHEDULE, SETTINGS, due)
     else:

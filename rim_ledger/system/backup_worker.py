@@ -1,4 +1,4 @@
-"""Makes backups, reads them again and puts their files away: one process at a time."""
+"""Writes, verifies and deletes backups: one process at a time."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ from rim_ledger.system.backup import (
     BackupSucceeded,
     BackupVerified,
 )
-from rim_ledger.system.backup_chain import Chain, outlined
+from rim_ledger.system.backup_chain import Chain, unverified_chain
 from rim_ledger.system.backup_commands import (
     DROP,
     LATER,
@@ -44,24 +44,22 @@ from rim_ledger.system.backup_file import Archive, BackupError, Sealer
 from rim_ledger.system.backup_manifest import FILE, Manifest
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
 
-"""Whoever works on backups holds this advisory lock; the database ends it with the session."""
-
 WAITING_MAX: Final = 2
-"""Pieces that are made and not yet taken to the store."""
+"""Pieces that are made and not yet stored."""
 HEAD_START: Final = timedelta(seconds=10)
 
 log = logging.getLogger(__name__)
 
 
 class BackupLocations(Struct, frozen=True):
-    """Where backups lie, where the files of tickets lie, and what seals a backup."""
+    """Storage of backups and attachments, and the secrets of backups, the current one first."""
 
     backups: Mapping[StorageLocation, Storage]
     files: Storage
     secrets: Sequence[bytes]
 
     def of(self, backup: Backup) -> Storage:
-        """The store of a backup. Raises Unavailable where there is none."""
+        """Return the storage of a backup. Raises Unavailable if there is none."""
         if (storage := self.backups.get(backup.storage_location)) is None:
             words = "RIM_BACKUPS names no object store for backups in the cloud."
             raise Unavailable("storage-unavailable", words)
@@ -72,7 +70,7 @@ class BackupLocations(Struct, frozen=True):
 
 
 class BackupWorker:
-    """Does what was decided about backups. Everything may be begun again after a crash."""
+    """Carries out what was decided about backups. Every step may be repeated after a crash."""
 
     def __init__(
         self, url: str, ledger: Ledger, environment: Environment, places: BackupLocations
@@ -81,36 +79,36 @@ class BackupWorker:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, type: BackupType | None) -> UUID:
-        """Begin a backup that this process makes at once; should it die, the clock does. Raises
+        """Start a backup that this process writes at once; if it dies, the reminder does. Raises
         Refused."""
-        wish = StartBackup(type=type)
+        command = StartBackup(type=type)
 
         def work(uow: UnitOfWork) -> UUID:
-            id_ = perform(uow, Backup, None, wish)
+            id_ = perform(uow, Backup, None, command)
             uow.remind(MAKE, id_, uow.now + HEAD_START)
             return id_
 
         return (await self._ledger.submit(work, self._stamp())).id
 
-    def begin(self, what: str, id: UUID) -> None:
-        """Do in the background what the clock was reminded of, unless something is under way."""
+    def begin(self, kind: str, id: UUID) -> None:
+        """Run the work of a reminder in the background, unless some is running."""
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(what, id))
+            self._task = asyncio.create_task(self._run(kind, id))
 
     async def drain(self) -> None:
-        """Wait for what is under way."""
+        """Wait for the work that is running."""
         if self._task:
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def make(self, id: UUID, told: Progress = silent) -> None:
-        """Write a backup, read it again, and record what became of it. When this is interrupted,
-        the clock begins it anew."""
+    async def make(self, id: UUID, report: Progress = silent) -> None:
+        """Write a backup, verify it, and record the outcome. If interrupted, the reminder repeats
+        it."""
         async with lease(self._url, "backup") as free:
-            backup, chain = await self._look(id)
+            backup, chain = await self._load(id)
             if not free or backup.status is not BackupStatus.IN_PROGRESS:
                 return
             try:
-                done = await self._write(backup, chain, told)
+                done = await self._write(backup, chain, report)
             except (Unavailable, BackupError) as error:
                 await self.fail(id, str(error))
                 return
@@ -120,7 +118,7 @@ class BackupWorker:
             await self._ledger.submit(succeed(id, done), self._stamp())
 
     async def fail(self, id: UUID, reason: str) -> None:
-        """Record that nothing came of a backup, and clear away what there is of it."""
+        """Record that a backup failed, and schedule the deletion of its file."""
 
         def work(uow: UnitOfWork) -> UUID:
             if uow.read(Backup, id).status is BackupStatus.IN_PROGRESS:
@@ -131,10 +129,10 @@ class BackupWorker:
 
         await self._ledger.submit(work, self._stamp())
 
-    async def verify(self, id: UUID, told: Callable[[int], None] = lambda _: None) -> None:
-        """Read a backup again and record whether it is whole."""
+    async def verify(self, id: UUID, report: Callable[[int], None] = lambda _: None) -> None:
+        """Verify a backup, and record the outcome."""
         async with lease(self._url, "backup") as free:
-            backup, _ = await self._look(id)
+            backup, _ = await self._load(id)
             if not free or not backup.verifying:
                 return
             outcome: Event = BackupVerified()
@@ -142,7 +140,7 @@ class BackupWorker:
                 if await self.places.of(backup).size(backup.file) is None:
                     outcome = BackupFoundUnsound(reason="Its file is gone.")
                 else:
-                    await self.places.archive(backup).manifest(told)
+                    await self.places.archive(backup).manifest(report)
             except BackupError as error:
                 outcome = BackupFoundUnsound(reason=str(error))
 
@@ -157,8 +155,8 @@ class BackupWorker:
                 log.error("the backup %s was read again and cannot be used", id)
 
     async def drop(self, id: UUID) -> None:
-        """Clear away the file of a backup that failed or was put away, and of no other."""
-        backup, _ = await self._look(id)
+        """Delete the file of a failed or deleted backup."""
+        backup, _ = await self._load(id)
         if not backup.kept and backup.status is not BackupStatus.IN_PROGRESS:
             await self.places.of(backup).drop(backup.file)
 
@@ -168,21 +166,21 @@ class BackupWorker:
 
         await self._ledger.submit(work, self._stamp())
 
-    async def _run(self, what: str, id: UUID) -> None:
+    async def _run(self, kind: str, id: UUID) -> None:
         works: dict[str, Callable[[UUID], Awaitable[None]]] = {
             MAKE: self.make,
             VERIFY: self.verify,
             DROP: self.drop,
         }
         try:
-            await works[what](id)
+            await works[kind](id)
         except Exception as error:
-            log.warning("%s could not be done and is tried again: %s", what, type(error).__name__)
-            with contextlib.suppress(Exception):  # Such as a database that is away.
-                await self._put_off(what, id)
+            log.warning("%s could not be done and is tried again: %s", kind, type(error).__name__)
+            with contextlib.suppress(Exception):  # The database may be unavailable as well.
+                await self._postpone(kind, id)
 
-    async def _put_off(self, what: str, id: UUID) -> None:
-        """Look again later at what failed: a store that is away holds nothing else up."""
+    async def _postpone(self, kind: str, id: UUID) -> None:
+        """Postpone failed work, so that an unavailable store does not block other reminders."""
 
         def work(uow: UnitOfWork) -> UUID:
             backup = uow.read(Backup, id)
@@ -191,33 +189,35 @@ class BackupWorker:
                 VERIFY: backup.verifying,
                 DROP: True,
             }
-            if open_[what]:
-                uow.remind(what, id, uow.now + LATER)
+            if open_[kind]:
+                uow.remind(kind, id, uow.now + LATER)
             return id
 
         await self._ledger.submit(work, self._stamp())
 
     async def _write(
-        self, backup: Backup, chain: Sequence[Backup], told: Progress
+        self, backup: Backup, chain: Sequence[Backup], report: Progress
     ) -> BackupSucceeded:
         storage, archive = self.places.of(backup), self.places.archive(backup)
         if await storage.size(backup.file):
-            # It was written, and whoever wrote it could not say so: it died, or was restored.
+            # Written already, but the outcome was not recorded: the process died, or was restored.
             with contextlib.suppress(BackupError):
                 return await self._result(backup, await archive.manifest())
         if weak := next((each for each in chain if not each.sound), None):
             backup = await self._promote(backup, f"The backup '{weak.name}' cannot be used.")
         elif chain:
             try:
-                before = await outlined([self.places.archive(each) for each in chain])
-                return await self._dump(backup, before, told)
+                before = await unverified_chain([self.places.archive(each) for each in chain])
+                return await self._dump(backup, before, report)
             except BackupError as error:
                 await storage.drop(backup.file)
                 words = f"Of what it would go on from, {error}."
                 backup = await self._promote(backup, words)
-        return await self._dump(backup, None, told)
+        return await self._dump(backup, None, report)
 
-    async def _dump(self, backup: Backup, before: Chain | None, told: Progress) -> BackupSucceeded:
+    async def _dump(
+        self, backup: Backup, before: Chain | None, report: Progress
+    ) -> BackupSucceeded:
         archive = self.places.archive(backup)
         dump = Dump(
             url=self._url,
@@ -225,9 +225,9 @@ class BackupWorker:
             sealer=Sealer(self.places.secrets[0], backup.id, self._environment),
             id=backup.id,
             before=before,
-            told=told,
+            report=report,
         )
-        await _pour(dump.parts(), self.places.of(backup), backup.file)
+        await _store(dump.parts(), self.places.of(backup), backup.file)
         if (manifest := await archive.manifest()) != dump.manifest:
             raise BackupError(
                 f"the backup {backup.file} cannot be used: it is not what was written"
@@ -247,18 +247,18 @@ class BackupWorker:
         )
 
     async def _promote(self, backup: Backup, reason: str) -> Backup:
-        """Let it be a full one; as it is then, with another name for its file."""
+        """Make it a full backup; return it as it is then, with another file name."""
 
         def work(uow: UnitOfWork) -> UUID:
             uow.append(Backup, backup.id, [BackupPromoted(reason=reason)])
             return backup.id
 
         await self._ledger.submit(work, self._stamp())
-        promoted, _ = await self._look(backup.id)
+        promoted, _ = await self._load(backup.id)
         return promoted
 
-    async def _look(self, id: UUID) -> tuple[Backup, Sequence[Backup]]:
-        """A backup, and the chain that it goes on from, the full one first."""
+    async def _load(self, id: UUID) -> tuple[Backup, Sequence[Backup]]:
+        """Return a backup and its ancestors, the full one first."""
 
         def look(uow: UnitOfWork) -> tuple[Backup, Sequence[Backup]]:
             backup = uow.read(Backup, id)
@@ -270,9 +270,9 @@ class BackupWorker:
         return Stamp(at=self._environment.now(), actor=SYSTEM)
 
 
-async def _pour(parts: AsyncIterator[bytes], storage: Storage, name: str) -> None:
-    """Keep what a task of our own makes: should this be interrupted, it ends in good order first,
-    and gives its connection back."""
+async def _store(parts: AsyncIterator[bytes], storage: Storage, name: str) -> None:
+    """Store parts that a separate task makes: on interruption that task ends first, and returns its
+    connection."""
     pieces = asyncio.Queue[bytes | Exception | None](WAITING_MAX)
 
     async def make() -> None:

@@ -20,19 +20,19 @@ from rim_ledger.system.config_keys import KNOWN, Known
 from rim_ledger.values import Description, Word, derived_id
 
 LOOK_AGAIN: Final = "look-again"
-"""Reminds the clock that a setting was set which other reminders depend on."""
-CONFUSED: Final = 0.85
-"""How like a known name the name of a new setting is not to be: see `nearest`."""
+"""The reminder that a setting was changed on which other reminders depend."""
+TYPO_SIMILARITY: Final = 0.85
+"""How similar a new name may be to a known one: see `nearest`."""
 
 
 @cache
 def config_id(category: str, key: str) -> UUID:
-    """The stream of a setting: the same for everybody, so that nobody makes it twice."""
+    """Return the stream id of a setting, derived from its name."""
     return derived_id("setting", category, key)
 
 
 class DataType(StrEnum):
-    """What kind of value a setting holds."""
+    """The type of a setting's value."""
 
     STRING = "string"
     NUMBER = "number"
@@ -48,7 +48,7 @@ class SystemConfigSet(Event):
 
 
 class SystemConfigReset(Event):
-    """The setting is back at its default, or gone when it has none."""
+    """The setting is back at its default, or gone if it has none."""
 
 
 class SystemConfig(Aggregate):
@@ -59,13 +59,12 @@ class SystemConfig(Aggregate):
     value: Any = None
     updated_by: UUID | None = None
     lapsing: tuple[tuple[int, datetime], ...] = ()
-    """Days that this was set to before, each with when (by time of recording) they have passed
-    since then."""
+    """Former values in days, each with the time of recording until which it still applies."""
 
     @property
     def shown(self) -> Any:
-        """The value as clients know it: exact numbers, which events keep as text, are numbers;
-        a known setting that was reset shows its default."""
+        """The value for clients: exact numbers, which events store as text, are numbers; a known
+        setting that was reset shows its default."""
         if self.value is None and (known := KNOWN.get((self.category, self.key))):
             return known.default
         text = isinstance(self.value, str) and self.data_type is DataType.NUMBER
@@ -117,7 +116,7 @@ def _type_of(value: Any) -> DataType:
 
 
 class SetConfig(Timed):
-    """Set a value; the first time, this makes the setting, which keeps the type of that value."""
+    """Set a value; the first time, this creates the setting, which keeps the type of that value."""
 
     category: Word
     key: Word
@@ -125,7 +124,7 @@ class SetConfig(Timed):
     description: Description = ""
 
     def work(self, uow: UnitOfWork) -> UUID:
-        """Decide on the setting's stream, which the name alone determines; its id."""
+        """Decide on the setting's stream, and return its id."""
         stream = config_id(self.category, self.key)
         with uow.dated(stream, self.occurred_at):
             self._set(stream, uow)
@@ -136,7 +135,7 @@ class SetConfig(Timed):
         old = before.value if before else None
         known = KNOWN.get((self.category, self.key))
         if not (before or known):
-            _require_meant(self.category, self.key)
+            _require_no_typo(self.category, self.key)
         value = _checked(known, self.value) if known else _same_type(before, self.value)
         words = self.description or (known.description if known else "")
         if before is None or (old, before.description) != (value, words):
@@ -153,18 +152,18 @@ def looks_of(config: SystemConfig) -> str:
     return KNOWN[config.category, config.key].looks
 
 
-def _require_meant(category: str, key: str) -> None:
-    """Refuse a new setting that no rule reads under a name so near to one that some do."""
-    if near_category := nearest(category, {name for name, _ in KNOWN}, CONFUSED):
+def _require_no_typo(category: str, key: str) -> None:
+    """Refuse a new setting with a name similar to a known one: it is probably a typo."""
+    if near_category := nearest(category, {name for name, _ in KNOWN}, TYPO_SIMILARITY):
         keys = [name for each, name in KNOWN if each == near_category]
-        if near_key := nearest(key, keys, CONFUSED):
+        if near_key := nearest(key, keys, TYPO_SIMILARITY):
             words = f"There is no setting {category}/{key}"
             meant = f"did you mean {near_category}/{near_key}?"
             raise Invalid("unknown-setting", f"{words}; {meant}", "/key")
 
 
 def set_defaults(uow: UnitOfWork) -> None:
-    """Make every known setting that is not there yet, at its default, for lists to show."""
+    """Create every known setting that is missing, at its default, so that lists show it."""
     for (category, key), known in KNOWN.items():
         if uow.find(SystemConfig, config_id(category, key)) is None:
             value = known.default
@@ -176,7 +175,7 @@ def set_defaults(uow: UnitOfWork) -> None:
 
 
 class ResetConfig(Command[SystemConfig]):
-    """Back to the default."""
+    """Reset a setting to its default."""
 
     def decide(self, aggregate: SystemConfig, uow: UnitOfWork) -> Iterable[Event]:
         require(aggregate.value is not None, "already-done", "The setting is at its default.")
@@ -184,12 +183,12 @@ class ResetConfig(Command[SystemConfig]):
 
 
 def setting(uow: UnitOfWork, category: str, key: str) -> Any:
-    """The value of a known setting as of this decision, in its own type."""
+    """Return the value of a known setting as of this decision, in its own type."""
     return value_of(category, key, uow.find(SystemConfig, config_id(category, key)))
 
 
 def value_of(category: str, key: str, config: SystemConfig | None) -> Any:
-    """The value that a known setting has, in its own type."""
+    """Return the value of a known setting, in its own type."""
     known = KNOWN[category, key]
     if config is None or config.value is None:
         return known.default
@@ -197,16 +196,16 @@ def value_of(category: str, key: str, config: SystemConfig | None) -> Any:
 
 
 def span(uow: UnitOfWork, category: str, key: str) -> timedelta:
-    """The span in days that holds as of this decision: the longest that was set and has not passed
-    since it was lowered."""
+    """Return a setting in days as of this decision: the longest of the current value and the former
+    ones that still apply."""
     config = uow.find(SystemConfig, config_id(category, key))
     former = (days for days, until in config.lapsing if uow.now < until) if config else ()
     return timedelta(days=max(value_of(category, key, config), *former, 0))
 
 
 def _same_type(before: SystemConfig | None, value: JsonValue) -> JsonValue:
-    if before and (wish := _type_of(value)) is not before.data_type:
-        words = f"{before.key} is of the type {before.data_type}, not {wish}."
+    if before and (given := _type_of(value)) is not before.data_type:
+        words = f"{before.key} is of the type {before.data_type}, not {given}."
         raise Invalid("wrong-type", words, "/value")
     return value
 

@@ -1,4 +1,4 @@
-"""The settings that rules know: what each means, its default and its range."""
+"""The known settings: meaning, default and range of each."""
 
 from decimal import Decimal
 from typing import Final
@@ -7,7 +7,7 @@ from msgspec import Struct
 
 
 class Known(Struct, frozen=True):
-    """A setting the rules know: what it means, its default, and the numbers it may take."""
+    """A known setting: its meaning, its default, and the range of a number."""
 
     description: str
     default: bool | int | Decimal
@@ -15,9 +15,9 @@ class Known(Struct, frozen=True):
     most: int = 0
     places: int = 0
     lapses: bool = False
-    """Whether it is a span in days that a lower one replaces only once it has passed itself."""
+    """Whether a lower value in days takes effect only after the former value has passed."""
     looks: str = ""
-    """The kind of reminders that are looked at again at once when it changes."""
+    """The kind of reminders that are brought forward when it changes."""
 
 
 KNOWN: Final[dict[tuple[str, str], Known]] = {

@@ -1,4 +1,4 @@
-"""What each type of integration must say of itself: how it is reached, and what it is told."""
+"""Rules for the configuration of each type of integration."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,15 +13,14 @@ from rim_ledger.values import Email, Network
 WEB: Final = ("https", "http")
 MAIL: Final = ("smtps", "smtp")
 FROM_MAX: Final = 20
-"""Characters of whom an SMS is from: a phone number, or a name of eleven letters."""
+"""Characters of an SMS sender: a phone number, or a name."""
 PER_SECOND_MAX: Final = 10_000
 ADDRESS: Final = TypeAdapter[str](Email)
 MESSAGES: Final = (IntegrationType.SMS, IntegrationType.EMAIL)
 
 
 def require_fit(kind: IntegrationType, base_url: str, config: Mapping[str, Any]) -> None:
-    """Refuse (422, with the place) what an integration of this type cannot be reached by, or
-    cannot be told."""
+    """Refuse (422, with the pointer) a base URL or configuration that does not fit the type."""
     _require_scheme(kind, base_url)
     if kind is IntegrationType.TELECOM and "networks" in config:
         _require_networks(config["networks"])
@@ -34,7 +33,7 @@ def require_fit(kind: IntegrationType, base_url: str, config: Mapping[str, Any])
 
 
 def require_pair(kind: IntegrationType, *, key: bool, secret: bool) -> None:
-    """Refuse a user name without a password for a mail server, and the other way round."""
+    """Refuse a mail server's user name without a password, and the reverse."""
     if kind is IntegrationType.EMAIL and key != secret:
         words = "Of an e-mail integration, apiKey is the user name and apiSecret the password:"
         place = "/apiSecret" if key else "/apiKey"
@@ -48,31 +47,31 @@ def _require_scheme(kind: IntegrationType, base_url: str) -> None:
         raise Invalid("wrong-scheme", words, "/baseUrl")
 
 
-def _require_networks(wish: Any) -> None:
+def _require_networks(value: Any) -> None:
     known = [each.value for each in Network]
-    if not (isinstance(wish, list) and wish and all(each in known for each in wish)):
+    if not (isinstance(value, list) and value and all(each in known for each in value)):
         words = f"This lists one or more of {', '.join(known)}."
         raise Invalid("unknown-network", words, "/config/networks")
 
 
-def _require_address(wish: Any) -> None:
+def _require_address(value: Any) -> None:
     words = "This is the address that e-mails are from, such as ledger@example.com, in ASCII."
     try:
-        ADDRESS.validate_python(wish, strict=True)
+        ADDRESS.validate_python(value, strict=True)
     except ValidationError:
         raise Invalid("invalid-sender", words, "/config/from") from None
-    if not wish.isascii():  # Not every server could be told it.
+    if not value.isascii():  # Not every server accepts it.
         raise Invalid("invalid-sender", words, "/config/from")
 
 
-def _require_name(wish: Any) -> None:
-    short = isinstance(wish, str) and 0 < len(wish) <= FROM_MAX and wish.isprintable()
-    if not short or wish != wish.strip():
+def _require_name(value: Any) -> None:
+    short = isinstance(value, str) and 0 < len(value) <= FROM_MAX and value.isprintable()
+    if not short or value != value.strip():
         words = f"This is whom an SMS is from, in {FROM_MAX} characters at most, such as RIM."
         raise Invalid("invalid-sender", words, "/config/from")
 
 
-def _require_rate(wish: Any) -> None:
-    if type(wish) is not int or not 1 <= wish <= PER_SECOND_MAX:
+def _require_rate(value: Any) -> None:
+    if type(value) is not int or not 1 <= value <= PER_SECOND_MAX:
         words = f"This is how many messages go out in a second, from 1 to {PER_SECOND_MAX}."
         raise Invalid("invalid-rate", words, "/config/perSecond")

@@ -1,11 +1,11 @@
-"""How the secrets of an integration are replaced, cleared, and how long a former one counts."""
+"""Rotation of an integration's secrets: replaced, cleared, and the overlap of the former one."""
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from rim_ledger.delivery.callbacks import MAY_SPEAK
+from rim_ledger.delivery.callbacks import MAY_CALL_BACK
 from rim_ledger.engine.refusals import require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.config_rules import require_pair
@@ -28,13 +28,13 @@ def rotate(
     overlap_hours: int = 0,
     clears: Collection[str] = (),
 ) -> Iterable[IntegrationCredentialsRotated]:
-    """Take over the secrets that a form gives or clears; what is so already changes nothing. What
-    is signed with the former secret is believed for so many hours more."""
+    """Set the secrets that a form gives, and clear those in `clears`; unchanged ones have no
+    effect. Callbacks signed with the former secret are accepted for `overlap_hours` more."""
     known = uow.read(ApiIntegration, integration)
     key_set = form.api_key or ("api_key" not in clears and known.key)
     secret_set = form.api_secret or ("api_secret" not in clears and known.secret)
     require_pair(known.type, key=bool(key_set), secret=bool(secret_set))
-    speaks = known.type is IntegrationType.PAYMENT_GATEWAY and known.status in MAY_SPEAK
+    speaks = known.type is IntegrationType.PAYMENT_GATEWAY and known.status in MAY_CALL_BACK
     require(bool(secret_set) or not speaks, "secret-missing", UNKNOWN_CALLBACKS)
     set_before = (("api_key", known.key, API_KEY), ("api_secret", known.secret, API_SECRET))
     cleared = [(field, name) for field, has, name in set_before if has and field in clears]

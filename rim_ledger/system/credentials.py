@@ -1,4 +1,4 @@
-"""Secrets shared with a provider: kept sealed beside the events, and known by an imprint."""
+"""Secrets shared with a provider: stored sealed beside the events, and shown as an imprint."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -19,12 +19,12 @@ FORMER_SECRET: Final = "formerApiSecret"  # noqa: S105 - the same, while another
 LEAST, MOST = 8, 500
 OVERLAP_HOURS: Final = 24
 OVERLAP_HOURS_MAX: Final = 7 * 24
-TELLING: Final = 12
-"""Characters a secret has before its last four are shown: they are too much of a shorter one."""
+LAST4_LENGTH_MIN: Final = 12
+"""Shortest secret whose last four characters are shown: they reveal too much of a shorter one."""
 
 
 class Imprint(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
-    """What may be known of a secret: enough to recognise it by, not to guess it from."""
+    """What is shown of a secret: enough to recognise it, not to guess it."""
 
     fingerprint: str
     last4: str | None = None
@@ -38,7 +38,7 @@ class Credential(Struct, metaclass=FrozenMeta):
 
 
 def shown(credential: Credential | None) -> dict[str, Any]:
-    """A secret as clients see it: whether there is one, and which."""
+    """Return what clients see of a secret."""
     if credential is None:
         return {"set": False, "last4": None, "fingerprint": None, "setAt": None}
     return {
@@ -50,7 +50,7 @@ def shown(credential: Credential | None) -> dict[str, Any]:
 
 
 def rfc3339(moment: datetime) -> str:
-    """A time in UTC as a row writes it."""
+    """Return a UTC time in the format of rows."""
     return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
@@ -86,7 +86,7 @@ def _written(least: int) -> WithJsonSchema:
 
 
 Key = Annotated[SecretStr, _of_length(1), AfterValidator(_printable), _written(1)]
-"""What a provider knows us by; to a mail server, our user name, which may be short."""
+"""What a provider identifies us by; for a mail server, our user name, which may be short."""
 
 Secret = Annotated[
     SecretStr,
@@ -95,11 +95,11 @@ Secret = Annotated[
     AfterValidator(_strong),
     _written(LEAST),
 ]
-"""What messages are signed with; to a mail server, our password."""
+"""What messages are signed with; for a mail server, our password."""
 
 
 class WithCredentials(Form):
-    """A form with secrets, each of them optional. They can be set, never read."""
+    """A form with optional secrets. They can be set, never read."""
 
     api_key: Key | None = None
     api_secret: Secret | None = None
@@ -108,13 +108,13 @@ class WithCredentials(Form):
 def keep(
     uow: UnitOfWork, owner: UUID, purpose: str, secret: SecretStr | None, known: Credential | None
 ) -> Imprint | None:
-    """Keep a secret, if one is given and it is not the one that is kept already; its imprint."""
+    """Store a secret if it is given and new; return its imprint, else None."""
     if secret is None:
         return None
     text = secret.get_secret_value()
     imprint = Imprint(
         fingerprint=uow.fingerprint(purpose, text)[:16],
-        last4=text[-4:] if len(text) >= TELLING else None,
+        last4=text[-4:] if len(text) >= LAST4_LENGTH_MIN else None,
     )
     if known and known.imprint == imprint:
         return None

@@ -1,4 +1,4 @@
-"""An integration: a provider outside, how it is reached, and the secrets shared with it."""
+"""An integration: an external provider, its endpoint, and the secrets shared with it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ from rim_ledger.system.credentials import Credential, Imprint, rfc3339, shown
 from rim_ledger.values import Network
 
 SERVES: Final = "served-by"
-"""The kind of claim that keeps a network, or a channel of messages, to one integration."""
+"""The kind of claim that reserves a network or channel for one integration."""
 SERVED: Final = (*Network, *Channel)
 
 
@@ -28,7 +28,7 @@ class IntegrationType(StrEnum):
 
 
 class IntegrationStatus(StrEnum):
-    """Whether an integration may act."""
+    """Whether an integration is used."""
 
     ACTIVE = "active"
     INACTIVE = "inactive"
@@ -36,7 +36,7 @@ class IntegrationStatus(StrEnum):
 
 
 class TestResult(StrEnum):
-    """How the last test went."""
+    """The outcome of the last test."""
 
     __test__ = False
 
@@ -52,11 +52,8 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def under_way(integration: UUID) -> str:
-    """The list of the loans and messages that are on their way through an integration."""
+    """Return the list of loans and messages in progress through an integration."""
     return f"through:{integration}"
-
-
-# Events: what can happen to an integration.
 
 
 class IntegrationCreated(Event):
@@ -68,7 +65,7 @@ class IntegrationCreated(Event):
 
 
 class IntegrationChanged(Event):
-    """Only what changed is set."""
+    """Holds changed fields only."""
 
     name: str | None = None
     provider: str | None = None
@@ -77,19 +74,19 @@ class IntegrationChanged(Event):
 
 
 class IntegrationCredentialsRotated(Event):
-    """Only what is new is set. The secrets themselves are kept, encrypted, beside the events.
-    Callbacks that are signed with the former secret are believed until `former_until`; never, when
-    it is left out. It may be set alone, to bring that forward."""
+    """Holds new values only. The secrets are stored encrypted beside the events. Callbacks signed
+    with the former secret are accepted until `former_until`, or not at all without it. It may be
+    set alone, to an earlier time."""
 
     api_key: Imprint | None = None
     api_secret: Imprint | None = None
     cleared: tuple[str, ...] = ()
-    """Those of the two that are none any more."""
+    """Those of the two that are removed."""
     former_until: datetime | None = None
 
 
 class IntegrationTested(Event):
-    """The provider was called once. The reason of a failure is one word, none of the provider's."""
+    """The provider was called once. The reason of a failure is one word of ours."""
 
     result: TestResult
     reason: str | None = None
@@ -104,7 +101,7 @@ class IntegrationDeactivated(Event):
 
 
 class IntegrationBroken(Event):
-    """So many calls failed one after the other that no more are made until a test succeeds."""
+    """Too many calls failed in a row; no more are made until a test succeeds."""
 
     failures: int
 
@@ -124,9 +121,6 @@ IntegrationEvent = (
 )
 
 
-# The aggregate: what those events add up to.
-
-
 class ApiIntegration(Aggregate):
     name: str
     type: IntegrationType
@@ -138,7 +132,7 @@ class ApiIntegration(Aggregate):
     key: Credential | None = None
     secret: Credential | None = None
     former_until: datetime | None = None
-    """Until when callbacks that are signed with the former secret are believed."""
+    """Until when callbacks signed with the former secret are accepted."""
     last_tested: datetime | None = None
     last_test_result: TestResult | None = None
     last_test_reason: str | None = None
@@ -158,8 +152,8 @@ class ApiIntegration(Aggregate):
 
     @property
     def serves(self) -> tuple[Network | Channel, ...]:
-        """What no other integration serves while this one is active: the networks whose airtime
-        it sends, all unless it names some, or its channel of messages."""
+        """What this integration serves exclusively while active: the networks whose airtime it
+        sends, all unless it names some, or its channel of messages."""
         match self.type:
             case IntegrationType.TELECOM:
                 return tuple(Network(each) for each in self.config.get("networks", Network))
@@ -172,12 +166,12 @@ class ApiIntegration(Aggregate):
 
     @property
     def sender(self) -> str:
-        """Whom messages through it are from."""
+        """The sender of messages through it."""
         return str(self.config.get("from", ""))
 
     @property
     def per_second(self) -> int | None:
-        """How many messages may go out through it in a second, if it says so itself."""
+        """Messages per second through it; None if it sets no limit."""
         return self.config.get("perSecond")
 
     @property
@@ -190,7 +184,7 @@ class ApiIntegration(Aggregate):
         return shown(self.secret) | {"formerValidUntil": until and rfc3339(until)}
 
     def former_counts(self, now: datetime) -> bool:
-        """Whether callbacks that are signed with the former secret are still believed."""
+        """Return whether callbacks signed with the former secret are still accepted."""
         return self.former_until is not None and now < self.former_until
 
     def require_present(self) -> None:
@@ -200,8 +194,7 @@ class ApiIntegration(Aggregate):
         match event:
             case IntegrationChanged():
                 changed = self.but(**event.changes)
-                # What is another provider now, or elsewhere, was never tested, and has no secret of
-                # the one before.
+                # Another provider or address is untested, and has none of the former secrets.
                 return changed._untested() if event.provider or event.base_url else changed
             case IntegrationCredentialsRotated(api_key=key, api_secret=secret, former_until=until):
                 has_key = None if "api_key" in event.cleared else self.key

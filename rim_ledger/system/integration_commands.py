@@ -1,4 +1,4 @@
-"""What one may ask of an integration, and the rule each wish must meet."""
+"""Commands on integrations, and their rules."""
 
 import json
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ from rim_ledger.system.integration import (
     TestResult,
     under_way,
 )
-from rim_ledger.system.recovery import PROBE, mended
+from rim_ledger.system.recovery import PROBE, after_test
 from rim_ledger.values import LOOPBACK, Name
 
 CONFIG_MAX: Final = 10_000
@@ -73,13 +73,13 @@ Url = Annotated[
     AfterValidator(_url),
 ]
 Config = Annotated[FreeObject, AfterValidator(_small)]
-"""Whatever else the provider wants to be told; no secrets, for it is shown as it is. `networks`
-lists those that a telecom integration serves, all when it is left out. `from` is whom messages
-are from, which an e-mail integration must say, and `perSecond` how many go out in a second."""
+"""Further configuration for the provider, shown in the clear, so without secrets. `networks` lists
+those that a telecom integration serves, all if omitted. `from` is the sender of messages, required
+for an e-mail integration, and `perSecond` the limit of messages per second."""
 
 
 class CreateIntegration(WithCredentials, Creation[ApiIntegration]):
-    """Add a provider. It does nothing until it is activated."""
+    """Add a provider. It is not used until it is activated."""
 
     name: Name
     type: Annotated[IntegrationType, Field(strict=False)]
@@ -96,9 +96,9 @@ class CreateIntegration(WithCredentials, Creation[ApiIntegration]):
 
 
 class UpdateIntegration(WithCredentials, Patch[ApiIntegration]):
-    """Change what is given; what is left out stays. Secrets are for one provider at one address:
-    whoever changes either sends every secret that is set again. What was active there is inactive
-    then, but for a payment gateway, until it was tested anew."""
+    """Change an integration; omitted fields stay as they are. Secrets belong to one provider at one
+    address: changing either requires every secret that is set again. It also deactivates an active
+    integration, unless a payment gateway, until it is tested again."""
 
     CLEARS = frozenset({"api_key", "api_secret"})
 
@@ -136,9 +136,9 @@ class UpdateIntegration(WithCredentials, Patch[ApiIntegration]):
 
 
 class RotateCredentials(WithCredentials, Command[ApiIntegration]):
-    """Replace the secrets that are given. Callbacks that are signed with the former secret are
-    believed for `overlapHours` more, so that the provider can change over; a secret that leaked
-    is replaced with 0. Given alone, it ends the former secret sooner."""
+    """Replace the secrets that are given. Callbacks signed with the former secret are accepted for
+    `overlapHours` more, so that the provider can change over; use 0 for a secret that leaked. Given
+    alone, `overlapHours` ends the former secret sooner."""
 
     overlap_hours: Annotated[int, Field(ge=0, le=OVERLAP_HOURS_MAX)] | None = None
 
@@ -157,34 +157,34 @@ class RotateCredentials(WithCredentials, Command[ApiIntegration]):
 
 class TestIntegration(Command[ApiIntegration]):
     """Call the provider once, at its base URL and with its key. Any answer of status 2xx within
-    five seconds is a success; nothing of it is shown. At a mail server, log in and leave again. An
-    integration that was put out of use by failures is active again when it succeeds. An address
-    inside of a network is 422."""
+    five seconds is a success; its content is not shown. At a mail server, log in and out. Success
+    reactivates an integration that failures had put out of use. An address inside a private network
+    is 422."""
 
     __test__: ClassVar[bool] = False
 
-    _line: Endpoint | None = PrivateAttr(default=None)
+    _endpoint: Endpoint | None = PrivateAttr(default=None)
     _found: IntegrationTested | Blocked | None = PrivateAttr(default=None)
 
-    def after(self, line: Endpoint, found: IntegrationTested | Blocked) -> Self:
-        """The same wish, once the call was made, and what was found."""
+    def after(self, endpoint: Endpoint, found: IntegrationTested | Blocked) -> Self:
+        """Return a copy of the command with the endpoint that was called, and the outcome."""
         ready = self.model_copy()
-        ready._line, ready._found = line, found
+        ready._endpoint, ready._found = endpoint, found
         return ready
 
     def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
         assert self._found, "the call is made before the decision"
         if isinstance(self._found, Blocked):
             raise self._found
-        same = self._line == endpoint_of(uow, aggregate)
+        same = self._endpoint == endpoint_of(uow, aggregate)
         require(same, "changed-meanwhile", "The integration was changed while it was tested.")
-        return [self._found, *mended(aggregate, self._found, uow)]
+        return [self._found, *after_test(aggregate, self._found, uow)]
 
 
 class ActivateIntegration(Command[ApiIntegration]):
-    """Let an integration act, once its last test succeeded. A payment gateway needs no test, but
-    its secret, by which its callbacks are known. One integration is active for each network, one
-    for SMS and one for e-mails."""
+    """Activate an integration whose last test succeeded. A payment gateway needs no test, but its
+    secret, which authenticates its callbacks. One integration is active for each network, one for
+    SMS and one for e-mails."""
 
     def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "activate", LEGAL)
@@ -198,8 +198,8 @@ class ActivateIntegration(Command[ApiIntegration]):
 
 
 class DeactivateIntegration(Command[ApiIntegration]):
-    """Let an integration act no more; its callbacks are turned away at once. What is under way is
-    still asked about."""
+    """Deactivate an integration; its callbacks are rejected at once. Outcomes in progress are still
+    queried."""
 
     def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "deactivate", LEGAL)
@@ -207,7 +207,7 @@ class DeactivateIntegration(Command[ApiIntegration]):
 
 
 class ArchiveIntegration(Command[ApiIntegration]):
-    """Do away with an integration that is not active. It is kept for the record."""
+    """Archive an integration that is not active. It is kept for the record."""
 
     def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "archive", LEGAL)
@@ -218,8 +218,7 @@ class ArchiveIntegration(Command[ApiIntegration]):
 
 
 def require_nothing_under_way(uow: UnitOfWork, integration: ApiIntegration) -> None:
-    """Refuse while a top-up or a message is open: only whoever was asked for it can tell what
-    became of it."""
+    """Refuse while a top-up or message is unsettled: only this provider can tell its outcome."""
     waiting = uow.listed(under_way(integration.id), 1)
     if integration.type is IntegrationType.TELECOM:
         words = "Top-ups through it wait for their outcome; what was asked of it must stay known."

@@ -1,4 +1,4 @@
-"""The life of an integration that fails: called no more, tested by and by, active again."""
+"""Recovery of a failing integration: calls stop, tests repeat, a success reactivates it."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -18,13 +18,13 @@ from rim_ledger.system.integration import (
 )
 
 PROBE: Final = "test-integration"
-"""The reminder to test one again that is in error."""
+"""The reminder to test an integration in error again."""
 FIRST_PROBE: Final = timedelta(minutes=1)
 LAST_WAIT: Final = timedelta(hours=1)
 
 
-def break_(id: UUID, failures: int) -> Work:
-    """The circuit breaker's decision: call a provider no more, and test it by and by."""
+def open_breaker(id: UUID, failures: int) -> Work:
+    """Return the circuit breaker's decision: stop calling a provider, and schedule a test."""
 
     def work(uow: UnitOfWork) -> UUID:
         integration = uow.read(ApiIntegration, id)
@@ -36,27 +36,27 @@ def break_(id: UUID, failures: int) -> Work:
     return work
 
 
-def mend(line: Endpoint, found: IntegrationTested) -> Work:
-    """The clock's decision on an integration in error that it has tested."""
+def record_test(endpoint: Endpoint, found: IntegrationTested) -> Work:
+    """Return the decision on a scheduled test of an integration in error."""
 
     def work(uow: UnitOfWork) -> UUID:
-        uow.act_upon(line.id)
-        integration = uow.read(ApiIntegration, line.id)
+        uow.act_upon(endpoint.id)
+        integration = uow.read(ApiIntegration, endpoint.id)
         if integration.status is not IntegrationStatus.ERROR:
-            uow.forget(PROBE, line.id)
-        elif line == endpoint_of(uow, integration):
+            uow.forget(PROBE, endpoint.id)
+        elif endpoint == endpoint_of(uow, integration):
             if found.result is TestResult.SUCCESS:
-                uow.append(ApiIntegration, line.id, [found])
-            uow.append(ApiIntegration, line.id, mended(integration, found, uow))
-        return line.id
+                uow.append(ApiIntegration, endpoint.id, [found])
+            uow.append(ApiIntegration, endpoint.id, after_test(integration, found, uow))
+        return endpoint.id
 
     return work
 
 
-def mended(
+def after_test(
     integration: ApiIntegration, found: IntegrationTested, uow: UnitOfWork
 ) -> Iterable[Event]:
-    """What a test leads to for an integration in error: it is active again, or tested later."""
+    """Yield what follows from a test in error: it is activated, or the next test is scheduled."""
     if integration.status is not IntegrationStatus.ERROR or integration.broken_at is None:
         return
     if found.result is TestResult.SUCCESS:

@@ -1,4 +1,4 @@
-"""Brings a ledger back from its backups: looks at everything first, then all of it or nothing."""
+"""Restores a ledger from a chain of backups, in one transaction."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
@@ -18,7 +18,7 @@ from rim_ledger.system.backup_manifest import FILE
 
 REASON: Final = "The ledger was restored from a backup"
 
-# A restored store goes on counting where the other one stopped.
+# A restored identity column continues after its last value.
 COUNTERS: Final = """
 SELECT pg_get_serial_sequence(format('ledger.%%I', c.relname), a.attname), c.relname, a.attname
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
@@ -34,14 +34,14 @@ SELECT max(position) + 1, 1 + count(*) FILTER (WHERE stream_id = %s),
   FROM ledger.events"""
 
 ReportProgress = Callable[[int, int], None]
-"""Is told how many bytes are done, of how many."""
-GoOn = Callable[[AsyncConnection[Any]], Awaitable[tuple[str, EventMac | None]]]
-"""What else belongs to a restore, in the same transaction; what there is to say of it, and what
-authenticates the events of the restored ledger."""
+"""Called with the bytes done, and the total."""
+FinalStep = Callable[[AsyncConnection[Any]], Awaitable[tuple[str, EventMac | None]]]
+"""A further step of the restore, in the same transaction. Returns a message about it, and the MAC
+for the events of the restored ledger."""
 
 
 class NotEmpty(Exception):
-    """There is a ledger already: a restore never touches one."""
+    """The database has a ledger already: a restore never changes one."""
 
     def __init__(self) -> None:
         words = "this database holds a ledger: restore into an empty one, or another RIM_HOME"
@@ -53,13 +53,12 @@ async def restore(
     chain: Chain,
     files: Storage,
     environment: Environment,
-    told: ReportProgress,
+    report: ReportProgress,
     *,
-    go_on: GoOn,
+    go_on: FinalStep,
 ) -> str:
-    """Fill an empty database with a chain, in one transaction; nothing leaves the house from
-    there. What there is to say of it. Raises NotEmpty, or Unsound where this program is too old
-    for the backup."""
+    """Fill an empty database with a chain, in one transaction, with egress stopped. Returns a
+    message. Raises NotEmpty, or BackupError if the backup needs a newer program."""
     async with await AsyncConnection.connect(url) as connection:
         await connection.execute("SET LOCAL lock_timeout = '60s'")
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
@@ -67,7 +66,7 @@ async def restore(
         await _make_tables(connection, chain)
         stored = list[str]()
         try:
-            await _fill(connection, chain, files, stored, told)
+            await _fill(connection, chain, files, stored, report)
             await _set_counters(connection, chain)
             await _migrate(connection, scripts().keys() - set(chain.last.migrations))
             words, mac = await go_on(connection)
@@ -82,7 +81,7 @@ async def restore(
 
 
 async def require_empty(url: str) -> None:
-    """Raises NotEmpty unless there is nothing in the database yet."""
+    """Raise NotEmpty unless the database is empty."""
     async with await AsyncConnection.connect(url) as connection:
         await _require_empty(connection)
 
@@ -94,7 +93,7 @@ async def _require_empty(connection: AsyncConnection[Any]) -> None:
 
 
 async def _make_tables(connection: AsyncConnection[Any], chain: Chain) -> None:
-    """The tables as they were when the backup was made."""
+    """Create the tables as they were when the backup was made."""
     if newer := sorted(set(chain.last.migrations) - scripts().keys()):
         archive, _ = chain.links[-1]
         words = f"it was made by a newer version of the program, with {', '.join(newer)}"
@@ -115,17 +114,17 @@ async def _fill(
     chain: Chain,
     files: Storage,
     stored: list[str],
-    told: ReportProgress,
+    report: ReportProgress,
 ) -> None:
     done, size = 0, chain.size
 
-    def tell(more: int) -> None:
+    def count(more: int) -> None:
         nonlocal done
         done += more
-        told(done, size)
+        report(done, size)
 
     file, parts = "", list[bytes]()
-    async for piece, content, columns in chain.log_and_files(tell):
+    async for piece, content, columns in chain.log_and_files(count):
         name = piece.of.removeprefix(FILE) if piece.of.startswith(FILE) else ""
         if name != file:
             await _keep(files, file, parts, stored)
@@ -136,7 +135,7 @@ async def _fill(
             await _copy(connection, piece.of, columns, content)
     await _keep(files, file, parts, stored)
     for table in chain.tables:
-        async for content in chain.lines(table, tell):
+        async for content in chain.lines(table, count):
             await _copy(connection, table, chain.last.columns[table], content)
 
 
@@ -164,7 +163,7 @@ async def _set_counters(connection: AsyncConnection[Any], chain: Chain) -> None:
 async def _stop_outbound(
     connection: AsyncConnection[Any], reason: str, environment: Environment, mac: EventMac | None
 ) -> None:
-    """The first event after the backup's: it is there or the whole ledger is not."""
+    """Append the event that stops egress, right after the backup's last event."""
     event = OutboundStopped(reason=reason)
     stamp = Stamp(at=environment.now(), actor=SYSTEM)
     codec = Codec({OutboundStopped.__name__: OutboundStopped})

@@ -1,1 +1,1 @@
-"""Keys and what they seal: the key ring, personal keys, sealed files, who was erased."""
+"""Encryption: the key ring, personal keys, sealed files, and the erasure register."""

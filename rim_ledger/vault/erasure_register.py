@@ -1,4 +1,4 @@
-"""Who was erased, in a file outside of the database: a backup from before that must not undo it."""
+"""The erasure register: a file of erased persons, so that a restore cannot undo an erasure."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.unit_of_work import Work
 
 NAME: Final = "erasures"
-"""The file in RIM_HOME: a line of JSON for each person, their id and nothing else of them."""
+"""The file in RIM_HOME: a line of JSON per person, with the id and no other personal data."""
 
 ERASED: Final = "SELECT person FROM ledger.personal_keys WHERE wrapped IS NULL"
 LEFT: Final = """
@@ -29,21 +29,21 @@ log = logging.getLogger(__name__)
 
 
 class ErasureRegister:
-    """The register. It is only ever added to, and means the same however often a line is there."""
+    """The register. It is append-only; repeated lines are harmless."""
 
     def __init__(self, home: Path, environment: Environment) -> None:
         self.path, self._environment = home / NAME, environment
 
     def note(self, persons: Iterable[UUID]) -> None:
-        """Add people who were erased a moment ago. What cannot be written now is at the next
-        start, from the database."""
+        """Add persons who were just erased. If that fails, the next start adds them from the
+        database."""
         try:
             self.add(persons)
         except OSError as error:
             log.error("an erasure could not be put down in %s: %s", self.path, error.strerror)  # noqa: TRY400
 
     def add(self, persons: Iterable[UUID]) -> None:
-        """Add people, on disk when this ends."""
+        """Add persons; on disk when this returns."""
         at = f"{self._environment.now():%Y-%m-%dT%H:%M:%S.%fZ}"
         lines = [json.dumps({"person": str(person), "at": at}) for person in persons]
         if not lines:
@@ -57,15 +57,15 @@ class ErasureRegister:
             os.close(file)
 
     def persons(self) -> set[UUID]:
-        """Everybody who is in it."""
+        """Return all persons in it."""
         if not self.path.exists():
             return set()
         lines = self.path.read_text().splitlines()
         return {UUID(json.loads(line)["person"]) for line in lines if line.strip()}
 
     async def settle(self, url: str, ledger: Ledger, erase_again: Callable[[UUID], Work]) -> int:
-        """Make register and ledger agree: a person in either is erased in both. Returns how many
-        were erased once more, each by the decision that `erase_again` gives for an id."""
+        """Reconcile register and ledger: a person in either is erased in both. Returns how many
+        were erased again, each by the decision that `erase_again` returns for an id."""
         known = self.persons()
         async with await AsyncConnection.connect(url, autocommit=True) as connection:
             cursor = await connection.execute(ERASED)

@@ -1,4 +1,4 @@
-"""The ring of keys: made once, kept under the master secret, and given a new key by a rotation."""
+"""The key ring: created once, wrapped under the master secret, and extended by a rotation."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,12 +19,12 @@ from rim_ledger.engine.refusals import Unavailable
 LOCK: Final = 7_264_006
 CONNECT_TIMEOUT_SECONDS: Final = 5
 KEY, NONCE, KEY_ID = 32, 12, 4
-"""Bytes of a key, of a nonce, and of the number of the key that something is wrapped under."""
+"""Bytes of a key, of a nonce, and of the number of the wrapping key."""
 FIRST: Final = 1
 
 
 class Purpose(StrEnum):
-    """What a key is for. Only the first two kinds ever get another one."""
+    """What a key is for. Only the first two are rotated."""
 
     PERSONAL = "personal"
     SECRET = "secret"  # noqa: S105 - what it is for, not what it is
@@ -32,7 +32,7 @@ class Purpose(StrEnum):
     REQUEST = "request"
     CURSOR = "cursor"
     EVENT = "event"
-    """Authenticates events. Kept with it is the position from which on they carry a code."""
+    """Authenticates events. Stored with the position from which on events have a MAC."""
 
 
 DERIVED: Final = {
@@ -42,7 +42,7 @@ DERIVED: Final = {
     Purpose.REQUEST: b"rim-ledger requests",
     Purpose.CURSOR: b"rim-ledger cursors",
 }
-"""How each key followed from the master secret before there was a ring."""
+"""How each key was derived from the master secret before there was a ring."""
 
 HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
 STORED: Final = "SELECT purpose, id, wrapped FROM ledger.key_ring"
@@ -63,7 +63,7 @@ class WrongSecret(Exception):
 
 
 class UnknownKey(Unavailable):
-    """Something is wrapped under a key that this process cannot come by."""
+    """A value is wrapped under a key that this process cannot load."""
 
     def __init__(self) -> None:
         words = "The keys were rotated; this process must be started anew with RIM_SECRET_KEY."
@@ -71,16 +71,16 @@ class UnknownKey(Unavailable):
 
 
 class Ring:
-    """The keys at hand. One that is not is looked for again: it may have come by a rotation."""
+    """The loaded keys. A missing one is loaded again: a rotation may have added it."""
 
-    def __init__(self, keys: Keys, again: Callable[[], Keys] = dict) -> None:
-        self._keys, self._again = dict(keys), again
+    def __init__(self, keys: Keys, reload: Callable[[], Keys] = dict) -> None:
+        self._keys, self._reload = dict(keys), reload
 
     def key(self, purpose: Purpose, number: int) -> bytes:
-        """A certain key, to open with. Raises UnknownKey."""
+        """Return a key to open with. Raises UnknownKey."""
         if (purpose, number) not in self._keys:
             try:
-                self._keys |= self._again()
+                self._keys |= self._reload()
             except WrongSecret:
                 raise UnknownKey from None
             except psycopg.Error:
@@ -92,26 +92,26 @@ class Ring:
 
     @property
     def event_mac(self) -> EventMac | None:
-        """What authenticates events; None in a ledger in which they carry no codes yet."""
+        """Authenticates events; None in a ledger whose events have no MACs yet."""
         kept = self._keys.get(EVENT_KEY)
         return EventMac.of(kept) if kept else None
 
     def newest(self, purpose: Purpose) -> int:
-        """The number of the key to wrap with."""
+        """Return the number of the key to wrap with."""
         return max(number for of, number in self._keys if of is purpose)
 
 
 def derived(secret: bytes) -> Ring:
-    """The first keys of a ledger whose keys follow from the master secret."""
+    """Return the first keys of a ledger whose keys are derived from the master secret."""
     mac = EventMac(_derive(secret, b"rim-ledger events"))
     return Ring({**_derived(secret), EVENT_KEY: bytes(mac)})
 
 
 def open_ring(url: str, secrets: Sequence[bytes], environment: Environment) -> Ring:
-    """The ring of a ledger; made at the first call, whoever calls first.
+    """Return the ring of a ledger; the first call creates it.
 
-    `secrets` are the master secret and, while it is being changed, the one before it. Raises
-    WrongSecret when none of them opens the ring.
+    `secrets` are the master secret and, while it is being changed, the former one. Raises
+    WrongSecret if none of them opens the ring.
     """
 
     def read() -> Keys:
@@ -131,8 +131,8 @@ def open_ring(url: str, secrets: Sequence[bytes], environment: Environment) -> R
 
 
 def begin_event_macs(url: str, secrets: Sequence[bytes], environment: Environment) -> bool:
-    """Have every event from now on carry a code, in a ledger that was begun without; whether
-    there was anything to do. Raises WrongSecret."""
+    """Let every later event have a MAC, in a ledger that began without; return False if it has
+    them. Raises WrongSecret."""
     with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         if EVENT_KEY in stored(connection, secrets):
@@ -147,12 +147,12 @@ def begin_event_macs(url: str, secrets: Sequence[bytes], environment: Environmen
 
 
 def stored(connection: Connection[Any], secrets: Sequence[bytes]) -> Keys:
-    """The keys in the database. Raises WrongSecret."""
+    """Return the keys in the database. Raises WrongSecret."""
     return unlocked(connection.execute(STORED).fetchall(), secrets)
 
 
 def unlocked(rows: Iterable[tuple[str, int, bytes]], secrets: Sequence[bytes]) -> Keys:
-    """The keys that are STORED, in the clear. Raises WrongSecret."""
+    """Return the keys of STORED rows, in the clear. Raises WrongSecret."""
     wrappers = [_wrapper(secret) for secret in secrets]
     return {
         (Purpose(purpose), number): _unwrapped(wrappers, wrapped, _place(purpose, number))
@@ -161,7 +161,7 @@ def unlocked(rows: Iterable[tuple[str, int, bytes]], secrets: Sequence[bytes]) -
 
 
 def store(connection: Connection[Any], keys: Keys, secret: bytes, environment: Environment) -> None:
-    """Keep these keys, wrapped under a master secret; those that are there are wrapped anew."""
+    """Store keys wrapped under a master secret; existing ones are wrapped again."""
     wrapper = _wrapper(secret)
     for (purpose, number), key in keys.items():
         nonce = environment.random(NONCE)
@@ -175,7 +175,7 @@ def store(connection: Connection[Any], keys: Keys, secret: bytes, environment: E
 def _first_keys(
     connection: Connection[Any], secrets: Sequence[bytes], environment: Environment
 ) -> Keys:
-    """Random ones, but for a ledger that was begun with keys derived from the master secret."""
+    """Return random keys, or the derived ones of a ledger that began with them."""
     if connection.execute("SELECT FROM ledger.events LIMIT 1").fetchone() is None:
         mac = EventMac(environment.random(KEY))
         return {(each, FIRST): environment.random(KEY) for each in DERIVED} | {
@@ -205,7 +205,7 @@ def _unwrapped(wrappers: Sequence[AESGCM], wrapped: bytes, place: bytes) -> byte
 
 
 def _place(purpose: str, number: int) -> bytes:
-    """What a wrapped key is bound to."""
+    """Return the associated data of a wrapped key."""
     return f"{purpose}.{number}".encode()
 
 

@@ -1,4 +1,4 @@
-"""Personal words: sealed under a key per person, so that destroying the key erases the person."""
+"""Personal data: sealed under a key per person, so that destroying the key erases the person."""
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -17,15 +17,15 @@ from rim_ledger.vault.key_ring import KEY, KEY_ID, NONCE, Purpose, Ring
 
 MARK: Final = "~1."
 WRAPPED: Final = "~"
-"""How a wrapped secret begins; its key's number and a full stop follow."""
+"""Prefix of a wrapped secret; its key's number and a full stop follow."""
 
 Keys = Mapping[UUID, AESGCM | None]
-"""The keys at hand; None for a person who was erased."""
+"""The loaded keys; None for an erased person."""
 
 
 class Vault:
-    """Wraps the persons' keys and shared secrets under the keys of the ring, and fingerprints what
-    must be unique. What is wrapped begins with the number of the key that opens it."""
+    """Wraps personal keys and shared secrets under the keys of the ring, and fingerprints unique
+    values. A wrapped value begins with the number of its key."""
 
     def __init__(self, ring: Ring, environment: Environment) -> None:
         self._ring, self._environment = ring, environment
@@ -33,58 +33,59 @@ class Vault:
         self._fingerprint_key = self.key(Purpose.FINGERPRINT)
         self._fingerprint = KeyedHash(self._fingerprint_key)
         self.event_mac = ring.event_mac
-        """What authenticates events; None in a ledger in which they carry no codes yet."""
+        """Authenticates events; None in a ledger whose events have no MACs yet."""
 
     def key(self, purpose: Purpose) -> bytes:
-        """The key of a purpose that needs no other one."""
+        """Return the newest key of a purpose."""
         return self._ring.key(purpose, self.newest(purpose))
 
     def newest(self, purpose: Purpose) -> int:
-        """The number of the key that wraps now."""
+        """Return the number of the key that wraps now."""
         return self._ring.newest(purpose)
 
     def fingerprint(self, kind: str, text: str) -> str:
-        """A keyed hash: equal for equal text, and of no use without the key."""
+        """Return a keyed hash: equal for equal text, and useless without the key."""
         return self._fingerprint.digest(f"{kind}\0{text}".encode()).hex()
 
     def short_print(self, kind: str, text: str) -> str:
-        """A keyed hash of 64 bits, for an index in which two that are alike do little harm."""
+        """Return a keyed hash of 64 bits, for an index in which a collision does little harm."""
         words = f"{kind}\0{text}".encode()
         return hashlib.blake2b(words, key=self._fingerprint_key, digest_size=8).hexdigest()
 
     def make_key(self, person: UUID) -> tuple[AESGCM, bytes]:
-        """A new key for a person, and its wrapped form for the database."""
+        """Return a new key for a person, and its wrapped form for the database."""
         key = self._environment.random(KEY)
         return AESGCM(key), self._wrap(Purpose.PERSONAL, key, person.bytes)
 
     def unwrap(self, person: UUID, wrapped: bytes | None) -> AESGCM | None:
-        """The key in a row of the database; None when it was destroyed."""
+        """Return the key of a database row; None if it was destroyed."""
         if wrapped is None:
             return None
         return AESGCM(self._unwrap(Purpose.PERSONAL, wrapped, person.bytes))
 
     def wrap_secret(self, owner: UUID, purpose: str, text: str) -> str:
-        """A secret that will be needed again, bound to its owner and its purpose."""
+        """Return a secret wrapped for its owner and purpose."""
         place = owner.bytes + purpose.encode()
         wrapped = self._wrap(Purpose.SECRET, text.encode(), place)
         number = int.from_bytes(wrapped[:KEY_ID], "big")
         return f"{WRAPPED}{number}.{urlsafe_b64encode(wrapped[KEY_ID:]).decode()}"
 
     def unwrap_secret(self, owner: UUID, purpose: str, wrapped: str) -> str:
-        """The secret again. Raises InvalidTag when it was wrapped for something else."""
+        """Return a wrapped secret in the clear. Raises InvalidTag if it was wrapped for something
+        else."""
         number, _, sealed = wrapped.removeprefix(WRAPPED).partition(".")
         whole = int(number).to_bytes(KEY_ID, "big") + urlsafe_b64decode(sealed)
         return self._unwrap(Purpose.SECRET, whole, owner.bytes + purpose.encode()).decode()
 
     def secret_print(self, owner: UUID, purpose: str, stored: str) -> str:
-        """The fingerprint of a secret, whatever key it is wrapped under. Raises InvalidTag,
-        ValueError or OverflowError when it was not wrapped for this."""
+        """Return the fingerprint of a stored secret, whatever key wraps it. Raises InvalidTag,
+        ValueError or OverflowError if it was not wrapped for this."""
         sealed = stored.startswith(WRAPPED)
         text = self.unwrap_secret(owner, purpose, stored) if sealed else stored
         return self.fingerprint("secret", f"{owner} {purpose} {text}")
 
-    def wrapped_anew(self, person: UUID, wrapped: bytes) -> bytes:
-        """The same person's key under the newest key of the ring."""
+    def rewrapped(self, person: UUID, wrapped: bytes) -> bytes:
+        """Return a person's key, wrapped under the newest key of the ring."""
         key = self._unwrap(Purpose.PERSONAL, wrapped, person.bytes)
         return self._wrap(Purpose.PERSONAL, key, person.bytes)
 
@@ -103,7 +104,7 @@ class Vault:
         return wrapper
 
     def seal(self, event: Event, person: UUID, key: AESGCM, stream: UUID, event_id: UUID) -> Event:
-        """The event with each personal field encrypted and bound to its place in the log."""
+        """Return the event with its personal fields encrypted, and bound to their place."""
         changes: dict[str, Any] = {}
         place = f"{person.hex}.{stream.hex}.{event_id.hex}"
         for field in personal_fields(type(event)):
@@ -124,9 +125,9 @@ class Vault:
 
 
 def opened(value: Any, keys: Keys) -> Any:
-    """What was sealed, in the clear; null where the person was erased or the key is not at hand.
+    """Return a sealed value in the clear; None if the person was erased or the key is not loaded.
 
-    Raises cryptography's InvalidTag when somebody moved or changed the sealed words.
+    Raises cryptography's InvalidTag if the sealed value was moved or changed.
     """
     if isinstance(value, dict):
         return {name: opened(each, keys) for name, each in value.items()}
@@ -141,13 +142,13 @@ def opened(value: Any, keys: Keys) -> Any:
 
 @cache
 def personal_fields(event: type[Event]) -> tuple[str, ...]:
-    """The fields of an event class that are marked as personal."""
+    """Return the fields of an event class that are marked as personal."""
     return _marked(event, "personal")
 
 
 @cache
 def kept_back(event: type[Event]) -> tuple[str, ...]:
-    """The fields of an event class that are shown to nobody, under their names on the wire."""
+    """Return the wire names of an event class's fields that are never shown."""
     names = {field.name: field.encode_name for field in msgspec.structs.fields(event)}
     return tuple(names[field] for field in _marked(event, "kept_back"))
 

@@ -1,4 +1,4 @@
-"""Gives the ring new keys, and wraps everything anew under them while the service runs."""
+"""Key rotation: adds keys to the ring, and wraps everything again while the service runs."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -16,9 +16,9 @@ from rim_ledger.vault.personal_keys import WRAPPED, Vault
 
 ROTATING: Final = 7_264_007
 LINGERING: Final = 5_000
-"""Milliseconds in which the session of a rotation that was killed is gone, and its lock with it."""
+"""Milliseconds in which the session of a killed rotation ends and releases its lock."""
 ROTATED: Final = (Purpose.PERSONAL, Purpose.SECRET)
-"""Fingerprints must stay what they are, and whatever else is made with a key is soon gone."""
+"""Fingerprints must not change, and values of the other keys are short-lived."""
 BATCH: Final = 1000
 
 LEFT: Final = """
@@ -34,7 +34,7 @@ SELECT owner, purpose, secret FROM ledger.secrets
  WHERE (owner, purpose) > (%s, %s) AND secret LIKE %s AND secret NOT LIKE %s
  ORDER BY owner, purpose LIMIT %s"""
 
-# Written only where nobody has changed it meanwhile: whoever was erased stays erased.
+# Only if unchanged meanwhile: an erased person stays erased.
 WRAP_PERSONS: Final = """
 UPDATE ledger.personal_keys k SET wrapped = n.anew
   FROM unnest(%b::uuid[], %b::bytea[], %b::bytea[]) AS n (person, before, anew)
@@ -47,11 +47,11 @@ UPDATE ledger.secrets s SET secret = n.anew
 
 
 class RotationInProgress(Exception):
-    """Another rotation of the same ledger has not ended yet."""
+    """Another rotation of the same ledger is running."""
 
 
 class Rotated(NamedTuple):
-    """How many were wrapped anew, and whether that was the rest of an interrupted rotation."""
+    """How many values were wrapped, and whether an interrupted rotation was resumed."""
 
     wrapped: int
     resumed: bool
@@ -60,10 +60,10 @@ class Rotated(NamedTuple):
 def rotate(
     url: str, secrets: Sequence[bytes], environment: Environment, progress: Progress
 ) -> Rotated:
-    """Wrap the ring under the first of the secrets, and everything else under new keys of it.
+    """Wrap the ring under the first of the secrets, and everything else under new keys of the ring.
 
-    May be interrupted anywhere, and begun again goes on from there. Raises WrongSecret when none
-    of the secrets opens the ring, Underway when somebody else is at it.
+    If interrupted, it can be started again and continues. Raises WrongSecret if none of the secrets
+    opens the ring, RotationInProgress if another one is running.
     """
     with psycopg.connect(url, autocommit=True) as connection:
         _claim(connection)
@@ -90,7 +90,7 @@ def _claim(connection: Connection[Any]) -> None:
 def _begin(
     connection: Connection[Any], secrets: Sequence[bytes], environment: Environment
 ) -> tuple[Vault, bool]:
-    """Wrap the ring anew, with new keys in it unless those of an interrupted rotation are."""
+    """Wrap the ring again, with new keys unless an interrupted rotation added them."""
     with connection.transaction():
         keys = dict(stored(connection, secrets))
         unsettled = "SELECT FROM ledger.key_ring WHERE settled_at IS NULL"
@@ -103,40 +103,40 @@ def _begin(
 
 
 def _left(connection: Connection[Any], vault: Vault) -> int:
-    """How many are not wrapped under the newest keys yet."""
+    """Return how many values are not wrapped under the newest keys yet."""
     values = [_mark(vault), *_sealed(vault)]
     ((count,),) = connection.execute(LEFT, values).fetchall()
     return int(count)
 
 
 def _persons(connection: Connection[Any], vault: Vault) -> Iterator[int]:
-    """Wrap the persons' keys anew, batch by batch; how many of each."""
+    """Wrap personal keys again; yield the count of each batch."""
     last, mark = UUID(int=0), _mark(vault)
     while rows := connection.execute(PERSONS, [last, mark, BATCH]).fetchall():
         persons, before = zip(*rows, strict=True)
-        anew = [vault.wrapped_anew(*row) for row in rows]
-        yield connection.execute(WRAP_PERSONS, [list(persons), list(before), anew]).rowcount
+        fresh = [vault.rewrapped(*row) for row in rows]
+        yield connection.execute(WRAP_PERSONS, [list(persons), list(before), fresh]).rowcount
         last = persons[-1]
 
 
 def _secrets(connection: Connection[Any], vault: Vault) -> Iterator[int]:
-    """Wrap the sealed secrets anew; hashes are none and stay."""
+    """Wrap sealed secrets again; hashes stay as they are."""
     owner, purpose = UUID(int=0), ""
     while rows := connection.execute(SECRETS, [owner, purpose, *_sealed(vault), BATCH]).fetchall():
-        anew = [
+        fresh = [
             vault.wrap_secret(owner, purpose, vault.unwrap_secret(owner, purpose, secret))
             for owner, purpose, secret in rows
         ]
         columns = [list(column) for column in zip(*rows, strict=True)]
-        yield connection.execute(WRAP_SECRETS, [*columns, anew]).rowcount
+        yield connection.execute(WRAP_SECRETS, [*columns, fresh]).rowcount
         owner, purpose, _ = rows[-1]
 
 
 def _mark(vault: Vault) -> bytes:
-    """How a person's key under the newest key begins."""
+    """Return the prefix of a personal key wrapped under the newest key."""
     return vault.newest(Purpose.PERSONAL).to_bytes(KEY_ID, "big")
 
 
 def _sealed(vault: Vault) -> tuple[str, str]:
-    """How what is sealed begins, and what is sealed under the newest key."""
+    """Return the LIKE patterns of sealed secrets, and of those under the newest key."""
     return f"{WRAPPED}%", f"{WRAPPED}{vault.newest(Purpose.SECRET)}.%"

@@ -1,4 +1,4 @@
-"""A file sealed piece by piece under a person's key, so that it is gone once the key is."""
+"""A file sealed in pieces under a personal key, so that it is unreadable once the key is gone."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from typing import BinaryIO, Final
@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from rim_ledger.engine.environment import Environment
 
 PIECE: Final = 64 * 1024
-"""Bytes of a file that are sealed together."""
+"""Bytes of a file per sealed piece."""
 PREFIX: Final = 7
 TAG: Final = 16
 
@@ -17,8 +17,8 @@ TAG: Final = 16
 def seal_file(
     file: BinaryIO, key: AESGCM, place: bytes, environment: Environment
 ) -> Iterator[bytes]:
-    """The sealed pieces of a file, bound to a place. Each piece is bound to its turn as well, and
-    the last one to being the last: none can be cut off, moved or put in another file."""
+    """Yield the sealed pieces of a file, bound to `place`. Each piece is bound to its number, and
+    the last one to being the last: none can be removed, moved or put into another file."""
     yield (prefix := environment.random(PREFIX))
     file.seek(0)
     turn, piece = 0, file.read(PIECE)
@@ -33,7 +33,7 @@ def seal_file(
 async def open_file(
     sealed: AsyncIterable[bytes], key: AESGCM, place: bytes
 ) -> AsyncIterator[bytes]:
-    """The file again. Raises InvalidTag where it was changed, or ends too early."""
+    """Yield the file's content. Raises InvalidTag if it was changed, or ends too early."""
     turn, prefix, rest = 0, b"", b""
     async for part in sealed:
         rest += part

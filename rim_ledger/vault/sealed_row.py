@@ -1,4 +1,4 @@
-"""The bytes that stand for a row that is sealed and authenticated, but is no event."""
+"""Canonical bytes of an authenticated row that is no event."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,14 +8,14 @@ from typing import Any, Final
 import msgspec
 
 BESIDE: Final = frozenset({"number", "mac"})
-"""Columns that are no part of what a row says."""
+"""Columns that are not part of the content."""
 _encoder: Final = msgspec.json.Encoder(order="sorted")
 
 
 def entry(table: str, row: Mapping[str, Any]) -> bytes:
-    """The bytes for a row of a table of the ledger, by column: the table's name, a line feed, and
-    the columns that are not null as JSON, by name in order and without spaces. Times are in UTC,
-    decimals without zeros at their end. A column that is added later changes no older row."""
+    """Return the canonical bytes of a row, by column: the table's name, a line feed, and the
+    columns that are not null as JSON, sorted and without spaces. Times are in UTC, decimals without
+    trailing zeros. A column that is added later does not change older rows."""
     said = {
         name: _plain(value) if isinstance(value, datetime | Decimal) else value
         for name, value in row.items()
@@ -25,7 +25,8 @@ def entry(table: str, row: Mapping[str, Any]) -> bytes:
 
 
 def entry_of(table: str, said: Any) -> bytes:
-    """The same of what a row says: times in UTC, nothing null, no decimals."""
+    """Return the canonical bytes of a content that is already plain: times in UTC, no nulls, no
+    decimals."""
     return table.encode() + b"\n" + _encoder.encode(said)
 
 

@@ -27,7 +27,7 @@ from rim_ledger.admin.admin_user import (
 )
 from rim_ledger.admin.authentication import SESSION
 from rim_ledger.admin.contact import EditAdmin
-from rim_ledger.admin.passwords import NOBODYS
+from rim_ledger.admin.passwords import DUMMY_HASH
 from rim_ledger.admin.permissions import ALL
 from rim_ledger.admin.session import SESSIONS_MAX
 from rim_ledger.engine.command import Command, perform
@@ -80,7 +80,7 @@ def test_a_new_admin_is_active_and_belongs_to_the_role() -> None:
     assert (known.username, known.status, known.sessions) == ("ada.obi", AdminStatus.ACTIVE, {})
     assert staff.uow().reveal(ada, known.phone) == "+2348031234567"
     assert staff.uow().read(AdminRole, SUPERADMIN).members == {staff.root, ada}
-    for hashed in (staff.kept_secrets[ada, "password"], NOBODYS):
+    for hashed in (staff.kept_secrets[ada, "password"], DUMMY_HASH):
         assert hashed.startswith("$argon2id$v=19$m=19456,t=2,p=1$"), "both take the same time"
 
 

@@ -357,7 +357,7 @@ def test_each_gate_counts_by_itself(tell: Tell, database: str) -> None:
     async def story(gate: Gate) -> None:
         vault = Vault(derived(b"a secret of the tests"), gate.environment)
         await gate.fail(times=3)
-        async with LoginThrottle(database, vault, gate.environment, gate="other") as other:
+        async with LoginThrottle(database, vault, gate.environment, scope="other") as other:
             async with other.attempt("ada", HERE, gate.settings):
                 pass
             with pytest.raises(Refused, match="wrong"):

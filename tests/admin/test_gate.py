@@ -16,7 +16,7 @@ from rim_ledger.admin.admin_commands import AssignRole, ChangePassword, LogOut, 
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, CreateRole, EditRole, builtin_id
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.authentication import LoggedIn, LogIn, enter
-from rim_ledger.admin.bootstrap import BUILT_IN, FIRST_ADMIN, bootstrap, take_on_officer
+from rim_ledger.admin.bootstrap import BUILT_IN, FIRST_ADMIN, bootstrap, create_officer
 from rim_ledger.admin.login_throttle import LoginThrottle, TooManyAttempts
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.admin.security_settings import DEFAULTS
@@ -128,13 +128,13 @@ def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) ->
 
 def test_a_loan_officer_is_made_beside_the_first_admin_and_never_later(database: str) -> None:
     async def story(ledger: Process, environment: Clock) -> None:
-        password = await take_on_officer(ledger, None, environment)
+        password = await create_officer(ledger, None, environment)
         assert password is not None
-        assert await take_on_officer(ledger, None, environment) is None
+        assert await create_officer(ledger, None, environment) is None
         session = await log_in(ledger, "officer", SecretStr(password))
         assert session.role == "loan_officer"
         assert await bootstrap(ledger, None, environment) is not None
-        assert await take_on_officer(ledger, None, environment) is None
+        assert await create_officer(ledger, None, environment) is None
 
     on_ledger(database, story)
 
@@ -142,7 +142,7 @@ def test_a_loan_officer_is_made_beside_the_first_admin_and_never_later(database:
 def test_a_ledger_that_has_its_admin_is_given_no_officer(database: str) -> None:
     async def story(ledger: Process, environment: Clock) -> None:
         await bootstrap(ledger, None, environment)
-        assert await take_on_officer(ledger, None, environment) is None
+        assert await create_officer(ledger, None, environment) is None
         with pytest.raises(Unauthenticated):
             await log_in(ledger, "officer")
 

@@ -23,7 +23,7 @@ from rim_ledger.admin.admin_commands import (
 )
 from rim_ledger.admin.admin_role import SUPERADMIN
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser
-from rim_ledger.admin.authentication import SESSION, SIGHTINGS, begin_session, enter
+from rim_ledger.admin.authentication import SESSION, USES_RECORDED, begin_session, enter
 from rim_ledger.admin.security_settings import (
     SETTINGS,
     EditSecuritySettings,
@@ -178,7 +178,7 @@ class Sessions(RuleBasedStateMachine):
             assert self.now - token.begun_at < SESSION
             self.staff.keep(self.knock(name, OFFICE))
             token.used_at = self.now
-            if self.now >= token.noted_at + self.timeout / SIGHTINGS:
+            if self.now >= token.noted_at + self.timeout / USES_RECORDED:
                 token.noted_at, token.idle_at = self.now, self.now + self.timeout
 
     @rule(minutes=st.sampled_from([1, 3, 27, 30, 60, 300]))

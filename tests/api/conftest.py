@@ -66,7 +66,9 @@ def _waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """To hash a password takes no time."""
     monkeypatch.setattr(passwords, "_argon2id", CHEAP)
-    monkeypatch.setattr(passwords, "NOBODYS", f"$argon2id$v=19$m=8,t=1,p=1${'A' * 22}${'A' * 43}")
+    monkeypatch.setattr(
+        passwords, "DUMMY_HASH", f"$argon2id$v=19$m=8,t=1,p=1${'A' * 22}${'A' * 43}"
+    )
 
 
 class Client:

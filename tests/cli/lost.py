@@ -14,8 +14,8 @@ import pytest
 
 from api.cli import main, sealing
 from api.cli.backup_commands import backup, outbound
-from api.config.backup_files import archivist
-from api.config.checkpoint_files import Outside
+from api.config.backup_files import backup_worker
+from api.config.checkpoint_files import CheckpointFiles
 from api.config.database import open_ledger
 from api.config.settings import Settings
 from projections.proofs.origins import OriginOpening, Origins
@@ -66,7 +66,7 @@ class Ledger:
         async def run() -> None:
             settings = Settings.load()
             async with open_ledger(settings, self.url) as opened:
-                await archivist(settings, self.url, opened).make(UUID(Path(file).stem[-36:]))
+                await backup_worker(settings, self.url, opened).make(UUID(Path(file).stem[-36:]))
 
         asyncio.run(run())
 
@@ -105,7 +105,9 @@ class Ledger:
 
     def last(self) -> Checkpoint:
         """The last checkpoint outside, of the origin that signs now, as an opening names it."""
-        (found,) = (each for each in Outside(self.home).last() if each.origin == self.origin)
+        (found,) = (
+            each for each in CheckpointFiles(self.home).last() if each.origin == self.origin
+        )
         return msgspec.structs.replace(found, more=())
 
     def ask(self, query: str) -> Any:

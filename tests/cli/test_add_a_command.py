@@ -77,10 +77,10 @@ def test_a_new_command_touches_the_files_that_the_page_says_and_no_other(tmp_pat
     assert said
     assert len(follow(tmp_path)) == NUMBERS[said[1]]
     test = CODE.findall(PAGE.read_text().partition("## The test")[2])[0]
-    module = (tmp_path / "tests" / "lending" / "test_user.py").read_text()
-    rules = next(each for each in re.findall(r"from (\S+) import \(", module) if "lending" in each)
     names = "from rim_ledger.lending.user import *\n"
-    head = f"from {rules} import *\nfrom tests.lending.test_user import *\n{names}"
+    head = (
+        f"from {_of('TagUser', tmp_path)} import *\nfrom tests.lending.test_user import *\n{names}"
+    )
     events = f"from {_of('UserTagged', tmp_path)} import UserTagged\n"
     (tmp_path / "tests" / "lending" / "test_tag.py").write_text(f"{head}{events}\n\n{test}")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}

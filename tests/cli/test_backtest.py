@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from api.cli.backtest import whole
+from api.cli.backtest import new_file
 from api.config.database import OperatorError
 from tests.cli.service import Service
 from tests.demo import Size, fill
@@ -51,14 +51,14 @@ def test_a_policy_is_tried_on_the_past(service: Service, tmp_path: Path) -> None
 
 def test_of_a_list_that_was_interrupted_nothing_is_left(tmp_path: Path) -> None:
     changes = tmp_path / "changes.ndjson"
-    with pytest.raises(KeyboardInterrupt), whole(changes) as file:
+    with pytest.raises(KeyboardInterrupt), new_file(changes) as file:
         file.write(b"{}\n")
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
-    with whole(changes) as file:
+    with new_file(changes) as file:
         file.write(b"{}\n")
     assert [each.name for each in tmp_path.iterdir()] == [changes.name]
-    with pytest.raises(OperatorError, match="is there already"), whole(changes) as file:
+    with pytest.raises(OperatorError, match="is there already"), new_file(changes) as file:
         file.write(b"[]\n")
     assert changes.read_bytes() == b"{}\n"
     assert [each.name for each in tmp_path.iterdir()] == [changes.name]

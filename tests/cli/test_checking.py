@@ -28,41 +28,41 @@ async def looks(ledger: Ledger, *, for_ever: bool = False) -> int | None:
         vault = open_vault(settings, ledger.url)
         check = Check(settings, ledger.url, opened, vault, environment, share=1)
         if not for_ever:
-            return await check.look()
+            return await check.run_once()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(check.run(), 1)
         return None
 
 
-def look(ledger: Ledger) -> int | None:
+def run_once(ledger: Ledger) -> int | None:
     return asyncio.run(looks(ledger))
 
 
 def test_a_fault_is_told_once_until_it_is_gone(ledger: Ledger) -> None:
     before = ledger.ask(f"SELECT secret FROM ledger.secrets WHERE {ADMIN}")
     ledger.seal()
-    assert look(ledger) == 0
+    assert run_once(ledger) == 0
     ledger.change(OWN)
-    assert (look(ledger), look(ledger)) == (1, 1)
+    assert (run_once(ledger), run_once(ledger)) == (1, 1)
     assert ledger.ask(FAULTS) == 1
     ledger.change(f"UPDATE ledger.secrets SET secret = '{before}' WHERE {ADMIN}")
-    assert look(ledger) == 0
+    assert run_once(ledger) == 0
     ledger.change(OWN)
-    assert (look(ledger), ledger.ask(FAULTS)) == (1, 2)
+    assert (run_once(ledger), ledger.ask(FAULTS)) == (1, 2)
 
 
 def test_too_many_faults_are_told_as_so_many(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(daily_check, "TOLD", 1)
+    monkeypatch.setattr(daily_check, "REPORTED_MAX", 1)
     ledger.change(OWN)
     ledger.change("DELETE FROM ledger.personal_keys")
-    assert look(ledger) == 2
+    assert run_once(ledger) == 2
     assert ledger.ask("SELECT count(*) FROM ledger.faults WHERE place LIKE '%more than 1 faults%'")
 
 
 def test_a_process_that_starts_anew_does_not_look_anew(ledger: Ledger) -> None:
-    assert look(ledger) == 0
+    assert run_once(ledger) == 0
     ledger.change(OWN)
     asyncio.run(looks(ledger, for_ever=True))
     assert ledger.ask(FAULTS) == 0

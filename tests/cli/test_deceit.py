@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 
 from api.cli import main, sealing
 from api.cli.backup_commands import restore
-from api.config.backup_files import archivist
+from api.config.backup_files import backup_worker
 from api.config.database import OperatorError, open_ledger, open_vault
 from api.config.settings import Settings
 from projections.proofs import checkpoints
@@ -57,7 +57,7 @@ def test_an_origin_that_no_restore_opened_excuses_nothing(ledger: Ledger) -> Non
     async def forge() -> None:
         async with await AsyncConnection.connect(ledger.url) as connection:
             vault = open_vault(Settings.load(), ledger.url)
-            await checkpoints.go_on(connection, vault, SystemEnvironment(), [last])
+            await checkpoints.open_next_origin(connection, vault, SystemEnvironment(), [last])
 
     cut(ledger, first.size)
     asyncio.run(forge())
@@ -257,7 +257,7 @@ def test_a_reminder_that_somebody_put_there_clears_no_good_backup_away(ledger: L
     async def drop() -> None:
         settings = Settings.load()
         async with open_ledger(settings, ledger.url) as opened:
-            await archivist(settings, ledger.url, opened).drop(UUID(file.stem[-36:]))
+            await backup_worker(settings, ledger.url, opened).drop(UUID(file.stem[-36:]))
 
     assert file.exists()
     asyncio.run(drop())

@@ -16,7 +16,7 @@ from tests.cli.service import PATIENCE, Service, stop, wait_for
 from tests.cli.test_restore import PDF, SECRET, Lender, other, run
 from tests.cli.trial import PASSWORD
 
-pytest.importorskip("moto.server", reason="needs the group `heavy`")
+pytestmark = pytest.mark.heavy
 
 __all__ = ["other"]
 
@@ -26,6 +26,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGI
 @pytest.fixture
 def bucket(tmp_path: Path) -> Iterator[str]:
     """The address of a server with one empty bucket."""
+    pytest.importorskip("moto.server", reason="needs the group `heavy`")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with (tmp_path / "log").open("w") as log:

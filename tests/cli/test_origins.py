@@ -9,7 +9,7 @@ import pytest
 from api.cli import main
 from api.cli.backup_commands import restore
 from api.cli.export import export
-from api.config.checkpoint_files import Outside
+from api.config.checkpoint_files import CheckpointFiles
 from api.config.database import OperatorError
 from projections.proofs.origins import Origins, open_first
 from projections.proofs.signed_note import Signer, Verifier
@@ -145,7 +145,7 @@ def test_what_another_log_signed_is_not_called_lost(ledger: Ledger) -> None:
     file, _ = ledger.backup()
     stranger = Signer(b"k" * 32)
     now, others = datetime(2026, 3, 4, tzinfo=UTC), Origins([open_first(stranger)])
-    Outside(ledger.home).keep(stranger.sign(77, b"r" * 32), others, now)
+    CheckpointFiles(ledger.home).keep(stranger.sign(77, b"r" * 32), others, now)
     with pytest.raises(OperatorError, match=f"contradicts .*: {stranger.origin} signed 77 events"):
         main.init()
     ledger.wipe()

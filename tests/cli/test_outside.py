@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from api.cli import main
-from api.config.checkpoint_files import Outside
+from api.config.checkpoint_files import CheckpointFiles
 from api.config.database import OperatorError
 from projections.proofs.origins import Origins, open_first
 from projections.proofs.signed_note import Signer
@@ -59,7 +59,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("what", DAMAGED)
 def test_what_was_damaged_is_refused_and_brought_back(tmp_path: Path, what: str) -> None:
-    outside = Outside(tmp_path)
+    outside = CheckpointFiles(tmp_path)
     outside.keep(SIGNER.sign(7, b"r" * 32), ORIGINS, NOON)
     assert [each.size for each in outside.last()] == [7]
     damage, words = DAMAGED[what]
@@ -72,7 +72,7 @@ def test_what_was_damaged_is_refused_and_brought_back(tmp_path: Path, what: str)
 
 
 def test_whoever_was_stopped_before_the_first_checkpoint_begins_again(tmp_path: Path) -> None:
-    outside = Outside(tmp_path)
+    outside = CheckpointFiles(tmp_path)
     outside.know(ORIGINS)
     (outside.place / SIGNER.origin.removeprefix("rim-ledger/") / "opening").unlink()
     assert outside.last() == []
@@ -81,7 +81,7 @@ def test_whoever_was_stopped_before_the_first_checkpoint_begins_again(tmp_path: 
 
 
 def test_whoever_was_stopped_before_the_latest_had_kept_the_day(tmp_path: Path) -> None:
-    outside = Outside(tmp_path)
+    outside = CheckpointFiles(tmp_path)
     for days in range(3):
         now = NOON + timedelta(days=days)
         outside.keep(SIGNER.sign(7 + days, b"r" * 32), ORIGINS, now)
@@ -90,7 +90,7 @@ def test_whoever_was_stopped_before_the_latest_had_kept_the_day(tmp_path: Path) 
 
 
 def test_a_clock_that_is_set_back_overwrites_no_older_day(tmp_path: Path) -> None:
-    outside = Outside(tmp_path)
+    outside = CheckpointFiles(tmp_path)
     for size, days in ((7, 0), (8, 1), (9, 0), (10, -1)):
         now = NOON + timedelta(days=days)
         outside.keep(SIGNER.sign(size, b"r" * 32), ORIGINS, now)

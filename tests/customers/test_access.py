@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from rim_ledger.admin.security_settings import DEFAULTS
-from rim_ledger.admin.session import SESSION, SESSIONS_MAX, SIGHTINGS
+from rim_ledger.admin.session import SESSION, SESSIONS_MAX, USES_RECORDED
 from rim_ledger.admin.tokens import token_hash
 from rim_ledger.customers.access import CustomerLoggedIn, CustomerLoggedOut, CustomerSeen
-from rim_ledger.customers.customer_session import OWN, SILENCE, is_silent
+from rim_ledger.customers.customer_session import INACTIVE_AFTER, OWN, may_have_changed_hands
 from rim_ledger.engine.aggregate import Actor
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, NotFound, Refused, Unauthenticated
@@ -136,7 +136,7 @@ def test_whoever_was_not_heard_of_for_180_days_is_silent_until_there_is_a_sign()
     memory = Borrower()
 
     def silent() -> bool:
-        return is_silent(memory.user, memory.uow())
+        return may_have_changed_hands(memory.user, memory.uow())
 
     def pay() -> None:
         form = RecordTransaction(
@@ -154,7 +154,7 @@ def test_whoever_was_not_heard_of_for_180_days_is_silent_until_there_is_a_sign()
         lambda: memory.staff(ChangeContact(phone="08031234568")),
     )
     for sign in signs:
-        memory.environment.time += SILENCE - MINUTE
+        memory.environment.time += INACTIVE_AFTER - MINUTE
         assert not silent()
         memory.environment.time += MINUTE
         assert silent()
@@ -208,7 +208,7 @@ class Stories(RuleBasedStateMachine):
         began, used = self.live[token]
         noted = self.memory.asks(token)
         now = self.memory.environment.time
-        assert bool(noted) == (now >= used + DEFAULTS.idle / SIGHTINGS)
+        assert bool(noted) == (now >= used + DEFAULTS.idle / USES_RECORDED)
         self.live[token] = (began, now if noted else used)
 
     @precondition(lambda self: any(map(self.may, self.live)))

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from rim_ledger.delivery.callbacks import NOBODYS, enter, speaker
+from rim_ledger.delivery.callbacks import PLACEHOLDER, enter, speaker
 from rim_ledger.delivery.signature import SignedMessage, sign
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.refusals import Unauthenticated
@@ -89,7 +89,7 @@ def test_whoever_is_of_a_type_that_calls_back_is_let_in_by_its_signature(
 def test_nobody_is_let_in_who_is_no_integration_or_has_no_secret() -> None:
     door = Door(secret=False).after(IntegrationActivated())
     assert not door.admits()
-    assert not door.admits(secret=NOBODYS)
+    assert not door.admits(secret=PLACEHOLDER)
     assert not door.admits(door.desk.ada)
     assert door.desk.uow().find(User, door.desk.ada)
     assert not door.admits(door.desk.environment.new_id())

@@ -16,7 +16,7 @@ from rim_ledger.delivery.breaker import Breaker
 from rim_ledger.delivery.egress import Answer, Blocked, Egress, NoAnswer, Unreachable
 from rim_ledger.delivery.endpoint import Endpoint
 from rim_ledger.delivery.port import UNKNOWN, Lane, Outcome, Provider, Verdict
-from rim_ledger.delivery.worker import InHand
+from rim_ledger.delivery.worker import Delivery
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.system.integration import IntegrationType
 from rim_ledger.values import Network
@@ -115,7 +115,7 @@ def lane(said: Outcome | Exception | None, **more: Any) -> Lane:
 
 
 def outcome_of(lane: Lane, *, minutes: float = 0, **more: Any) -> Outcome | None:
-    item = InHand(id=UUID(int=1), reference=REFERENCE, lane=lane, taken_at=START, **more)
+    item = Delivery(id=UUID(int=1), reference=REFERENCE, lane=lane, taken_at=START, **more)
     return asyncio.run(item.outcome(START + timedelta(minutes=minutes)))
 
 

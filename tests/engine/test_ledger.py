@@ -15,7 +15,7 @@ from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.ledger import Ledger, Work
 from rim_ledger.engine.refusals import NotFound, Refused, Unavailable
-from rim_ledger.engine.store import Line, Store
+from rim_ledger.engine.store import Line, Loaded, Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import lagos_day
 from rim_ledger.vault.key_ring import derived
@@ -140,9 +140,9 @@ def test_what_a_decision_looks_at_ahead_is_loaded_together(
     loads: list[int] = []
     streams = Store.streams
 
-    async def counted(store: Store, ids: Iterable[UUID]) -> list[Line]:
+    async def counted(store: Store, ids: Iterable[UUID], folds: Iterable[str]) -> list[Loaded]:
         loads.append(len(ids := list(ids)))
-        return await streams(store, ids)
+        return await streams(store, ids, folds)
 
     def look(uow: UnitOfWork) -> UUID:
         uow.look_ahead(partial(uow.read, Jar, jar) for jar in jars)
@@ -576,7 +576,7 @@ def test_a_question_that_went_unanswered_teaches_nothing(
     jar, other = WORLD.new_id(), WORLD.new_id()
     ask = getattr(Store, question)
 
-    async def lose_the_answer(self: Store, asked: Any) -> Any:
+    async def lose_the_answer(self: Store, *asked: Any) -> Any:
         monkeypatch.setattr(Store, question, ask)
         await self.connection.close()
         raise psycopg.OperationalError("the connection was lost")

@@ -78,8 +78,7 @@ def stamp() -> Stamp:
 
 
 async def disburse(dispatch: Dispatch, loan: Receipt) -> Loan:
-    ledger = dispatch.ledger
-    await dispatch.disburse(lambda: ledger.execute(Loan, loan.id, DisburseLoan(), stamp()))
+    await dispatch.disburse(await dispatch.ledger.execute(Loan, loan.id, DisburseLoan(), stamp()))
     return loan_in(dispatch, loan)
 
 

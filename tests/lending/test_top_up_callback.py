@@ -28,7 +28,7 @@ from rim_ledger.payments.reversal import Reconcile, ReverseDisbursement
 from rim_ledger.payments.transaction import Transaction, TransactionFailed
 from rim_ledger.system.integration import ApiIntegration, IntegrationBroken
 from rim_ledger.system.integration_commands import DeactivateIntegration
-from rim_ledger.system.recovery import break_
+from rim_ledger.system.recovery import open_breaker
 from tests.lending.desk import refused
 from tests.lending.telecom import DELIVERED, FAILED, TelcoDesk
 from tests.spec import names
@@ -203,7 +203,7 @@ def test_who_is_called_no_more_is_still_heard_of_what_it_was_asked() -> None:
     desk = TelcoDesk()
     loan = desk.approved()
     reference = desk.ask(loan)
-    assert desk.run(break_(desk.telco, 5)) == [IntegrationBroken(failures=5)]
+    assert desk.run(open_breaker(desk.telco, 5)) == [IntegrationBroken(failures=5)]
     assert desk.uow().read(ApiIntegration, desk.telco).status == "error"
     desk.hear(DELIVERED, reference)
     assert desk.loan(loan).status == "disbursed"

@@ -19,7 +19,7 @@ from rim_ledger.notifications.broadcast import (
 from rim_ledger.notifications.broadcast_commands import DraftBroadcast, Frozen, SendBroadcast
 from rim_ledger.notifications.delivery_rules import advance, check_chunk
 from rim_ledger.notifications.notification import NotificationHistory, queue
-from rim_ledger.notifications.outgoing_message import Hand
+from rim_ledger.notifications.outgoing_message import Intake
 from rim_ledger.system.config import SetConfig, setting
 from tests.spec import Memory
 
@@ -112,17 +112,17 @@ class MessageDesk(Memory):
         self.send(broadcast)
         return broadcast
 
-    def take(self, id: UUID, number: int = 0) -> Hand:
+    def take(self, id: UUID, number: int = 0) -> Intake:
         """Look at a chunk and take its next batch."""
-        hand, chunk = Hand(self.providers), chunk_id(id, number)
-        self.run(check_chunk(chunk, hand))
-        self.run(advance(chunk, {}, hand))
-        return hand
+        intake, chunk = Intake(self.providers), chunk_id(id, number)
+        self.run(check_chunk(chunk, intake))
+        self.run(advance(chunk, {}, intake))
+        return intake
 
-    def go_on(self, id: UUID, hand: Hand, heard: Verdict = Verdict.ACCEPTED) -> list[Event]:
+    def go_on(self, id: UUID, intake: Intake, heard: Verdict = Verdict.ACCEPTED) -> list[Event]:
         """Record one outcome for everything in hand, and take the next batch."""
-        outcomes = {each.id: Outcome(heard, "no such number") for each in hand.parcels}
-        return self.run(advance(chunk_id(id, 0), outcomes, hand))
+        outcomes = {each.id: Outcome(heard, "no such number") for each in intake.deliveries}
+        return self.run(advance(chunk_id(id, 0), outcomes, intake))
 
     def queued(self, notice: Any) -> UUID:
         stream: list[UUID] = []

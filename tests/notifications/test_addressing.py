@@ -32,11 +32,11 @@ def test_each_recipient_is_called_by_name() -> None:
     desk = MessageDesk(2)
     words = {"title": "For {{name}}", "message": "Dear {{ name }},\n{{name}}!"}
     broadcast = desk.sending(type="email", **words)
-    hand = desk.take(broadcast)
-    for parcel, user in zip(hand.parcels, desk.users, strict=True):
+    intake = desk.take(broadcast)
+    for delivery, user in zip(intake.deliveries, desk.users, strict=True):
         known = desk.uow().read(User, user)
         name = desk.uow().reveal(user, known.name)
-        order = parcel.order
+        order = delivery.order
         assert (order.subject, order.body) == (f"For {name}", f"Dear {name},\n{name}!")
 
 

@@ -23,10 +23,10 @@ from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.alert import AlertType, SystemAlert
 from rim_ledger.notifications.alert_commands import CreateAlert
-from rim_ledger.notifications.alert_monitor import Alarm
+from rim_ledger.notifications.alert_monitor import AlertMonitor
 from rim_ledger.notifications.broadcast import Target
 from rim_ledger.notifications.broadcast_commands import Frozen
-from rim_ledger.notifications.delivery_worker import Courier
+from rim_ledger.notifications.delivery_worker import DeliveryWorker
 from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.values import LAGOS
 from rim_ledger.vault.key_ring import derived
@@ -83,12 +83,12 @@ class Office:
         self.database, self.ledger, self.values, self.post = database, ledger, Values(), Post()
         self.now = WORLD.now()
 
-    def alarm(self, ledger: Ledger | None = None) -> Alarm:
-        return Alarm(self.database, ledger or self.ledger, self.values, WORLD)
+    def alarm(self, ledger: Ledger | None = None) -> AlertMonitor:
+        return AlertMonitor(self.database, ledger or self.ledger, self.values, WORLD)
 
-    def courier(self, ledger: Ledger | None = None) -> Courier:
+    def courier(self, ledger: Ledger | None = None) -> DeliveryWorker:
         through = Through(self.post)
-        return Courier(self.database, ledger or self.ledger, through, WORLD, nobody)
+        return DeliveryWorker(self.database, ledger or self.ledger, through, WORLD, nobody)
 
     async def add(self, *channels: str) -> UUID:
         wish = CreateAlert(
@@ -104,18 +104,18 @@ class Office:
     def stamp(self) -> Stamp:
         return Stamp(at=self.now, actor=SYSTEM)
 
-    async def see(self, value: int | None, *alarms: Alarm, minutes: float = 1) -> None:
+    async def see(self, value: int | None, *alarms: AlertMonitor, minutes: float = 1) -> None:
         """Look at a value, and say nothing yet."""
         self.now += timedelta(minutes=minutes)
         exact = None if value is None else Decimal(value)
         self.values.of[AlertType.OVERDUE_LOANS] = exact
-        await asyncio.gather(*(each.look(self.now) for each in alarms or [self.alarm()]))
+        await asyncio.gather(*(each.evaluate(self.now) for each in alarms or [self.alarm()]))
 
-    async def carry(self, *couriers: Courier) -> int:
+    async def carry(self, *couriers: DeliveryWorker) -> int:
         """Hand over until nothing waits; how many messages that were."""
         carried = 0
         while rounds := sum(
-            await asyncio.gather(*(each.carry() for each in couriers or [self.courier()]))
+            await asyncio.gather(*(each.deliver_due() for each in couriers or [self.courier()]))
         ):
             carried += rounds
         return carried

@@ -43,7 +43,7 @@ from rim_ledger.notifications.broadcast_commands import (
 )
 from rim_ledger.notifications.contact import OptIn, OptOut
 from rim_ledger.notifications.delivery_rules import check_chunk, progress, settle
-from rim_ledger.notifications.outgoing_message import Hand
+from rim_ledger.notifications.outgoing_message import Intake
 from tests.notifications.desk import DRAFT, VERDICTS, MessageDesk
 from tests.spec import START, names
 
@@ -61,8 +61,8 @@ def at_phase(phase: str) -> tuple[MessageDesk, UUID]:
     if phase == "paused":
         desk.perform(BroadcastMessage, broadcast, PauseBroadcast())
     if phase in ("sent", "failed"):
-        hand = desk.take(broadcast)
-        desk.go_on(broadcast, hand, VERDICTS[phase])
+        intake = desk.take(broadcast)
+        desk.go_on(broadcast, intake, VERDICTS[phase])
     assert desk.broadcast(broadcast).phase == phase
     return desk, broadcast
 
@@ -205,11 +205,11 @@ def test_everybody_is_written_to_once_on_each_channel_and_counted() -> None:
     desk = MessageDesk(5)
     desk.pace(8)  # So a batch is two users.
     broadcast = desk.sending(type="both")
-    hand, told = desk.take(broadcast), list[tuple[str | None, str]]()
-    while hand.parcels:
-        assert len(hand.parcels) <= 4
-        told += [(each.order.to, each.order.channel) for each in hand.parcels]
-        desk.go_on(broadcast, hand)
+    intake, told = desk.take(broadcast), list[tuple[str | None, str]]()
+    while intake.deliveries:
+        assert len(intake.deliveries) <= 4
+        told += [(each.order.to, each.order.channel) for each in intake.deliveries]
+        desk.go_on(broadcast, intake)
     phones = {(f"+234803{number:07}", "sms") for number in range(5)}
     emails = {(f"u{number}@rim.example", "email") for number in range(5)}
     assert sorted(told) == sorted(phones | emails)
@@ -224,15 +224,17 @@ def test_whoever_takes_over_a_chunk_asks_about_what_was_in_hand_and_goes_on() ->
     desk = MessageDesk(4)
     desk.pace(8)
     broadcast = desk.sending()
-    dead, heir = desk.take(broadcast), Hand(desk.providers)
+    dead, heir = desk.take(broadcast), Intake(desk.providers)
     desk.run(check_chunk(desk.chunk(broadcast).id, heir))
     lost = [each.id for each in heir.doubts]
-    assert lost == [each.id for each in dead.parcels]
-    assert heir.parcels == []
+    assert lost == [each.id for each in dead.deliveries]
+    assert heir.deliveries == []
     desk.run(settle({each: Outcome(Verdict.UNKNOWN) for each in lost}))
     desk.go_on(broadcast, heir)
-    assert len(heir.parcels) == 2
-    assert not {each.order.to for each in heir.parcels} & {each.order.to for each in dead.parcels}
+    assert len(heir.deliveries) == 2
+    assert not {each.order.to for each in heir.deliveries} & {
+        each.order.to for each in dead.deliveries
+    }
     assert heir.doubts == []
     # The first one was not dead, only slow: what it says counts, and it gets nothing more to do.
     assert names(desk.go_on(broadcast, dead)) == [
@@ -240,7 +242,7 @@ def test_whoever_takes_over_a_chunk_asks_about_what_was_in_hand_and_goes_on() ->
         "NotificationSent",
         "BroadcastProgressed",
     ]
-    assert dead.parcels == []
+    assert dead.deliveries == []
     assert dead.seen[0] == dead.seen[1]
     desk.go_on(broadcast, heir)
     done = desk.broadcast(broadcast)
@@ -250,8 +252,8 @@ def test_whoever_takes_over_a_chunk_asks_about_what_was_in_hand_and_goes_on() ->
 def test_what_nobody_knows_is_flagged_and_counted_apart() -> None:
     desk = MessageDesk(2)
     broadcast = desk.sending()
-    hand = desk.take(broadcast)
-    desk.go_on(broadcast, hand, Verdict.UNKNOWN)
+    intake = desk.take(broadcast)
+    desk.go_on(broadcast, intake, Verdict.UNKNOWN)
     done = desk.broadcast(broadcast)
     counts = (done.sent_count, done.failed_count, done.unknown_count)
     assert (done.status, counts) == ("failed", (0, 0, 2))
@@ -262,28 +264,28 @@ def test_more_than_five_percent_of_failures_pause_it(failed: int, phase: str) ->
     desk = MessageDesk(40)
     desk.pace(80)
     broadcast = desk.sending()
-    hand = desk.take(broadcast)
-    assert len(hand.parcels) == 20
-    outcomes = list(hand.parcels)
-    hand.parcels = outcomes[:failed]
-    begun = Hand(desk.providers, parcels=outcomes[failed:], seen=hand.seen)
-    settle_part(desk, hand)
+    intake = desk.take(broadcast)
+    assert len(intake.deliveries) == 20
+    outcomes = list(intake.deliveries)
+    intake.deliveries = outcomes[:failed]
+    begun = Intake(desk.providers, deliveries=outcomes[failed:], seen=intake.seen)
+    settle_part(desk, intake)
     desk.go_on(broadcast, begun)
     assert desk.broadcast(broadcast).phase == phase
-    assert bool(begun.parcels) is (phase == "sending")
+    assert bool(begun.deliveries) is (phase == "sending")
     if phase == "paused":
         assert desk.broadcast(broadcast).reason
         desk.perform(BroadcastMessage, broadcast, ResumeBroadcast())
         again = desk.take(broadcast)
-        assert len(again.parcels) == 20
+        assert len(again.deliveries) == 20
         desk.go_on(broadcast, again)
         done = desk.broadcast(broadcast)
         assert (done.status, done.sent_count, done.failed_count) == ("sent", 38, 2)
 
 
-def settle_part(desk: MessageDesk, hand: Hand) -> None:
+def settle_part(desk: MessageDesk, intake: Intake) -> None:
     """Let some of a batch fail, as its provider says before the rest is heard of."""
-    failed = {each.id: Outcome(Verdict.FAILED, "no such number") for each in hand.parcels}
+    failed = {each.id: Outcome(Verdict.FAILED, "no such number") for each in intake.deliveries}
     desk.run(settle(failed))
 
 
@@ -299,10 +301,10 @@ def test_what_is_paused_or_cancelled_takes_nobody_else_in_hand(wish: Any) -> Non
     desk = MessageDesk(4)
     desk.pace(8)
     broadcast = desk.sending()
-    hand = desk.take(broadcast)
+    intake = desk.take(broadcast)
     desk.perform(BroadcastMessage, broadcast, wish)
-    desk.go_on(broadcast, hand)
-    assert hand.parcels == []
+    desk.go_on(broadcast, intake)
+    assert intake.deliveries == []
     stopped = desk.broadcast(broadcast)
     assert stopped.sent_count == 2
     if isinstance(wish, CancelBroadcast):
@@ -316,7 +318,7 @@ def test_the_chunks_of_what_was_cancelled_are_closed_by_whoever_comes() -> None:
     broadcast = desk.sending()
     desk.perform(BroadcastMessage, broadcast, CancelBroadcast())
     assert desk.uow().listed(GOING_OUT, 9) == [broadcast]
-    assert desk.take(broadcast).parcels == []
+    assert desk.take(broadcast).deliveries == []
     assert desk.uow().listed(GOING_OUT, 9) == []
     assert desk.broadcast(broadcast).status == "failed"
 
@@ -355,7 +357,7 @@ def test_marketing_waits_at_night_in_lagos(hour: int, purpose: str, sent: bool) 
     desk.environment.time = START.replace(hour=hour - 1, minute=59 if hour in (8, 20) else 0)
     if hour in (8, 20):
         desk.environment.time += timedelta(minutes=1)
-    assert bool(desk.take(broadcast).parcels) is sent
+    assert bool(desk.take(broadcast).deliveries) is sent
 
 
 def test_whoever_was_suspended_or_opted_out_meanwhile_is_left_out() -> None:
@@ -364,9 +366,9 @@ def test_whoever_was_suspended_or_opted_out_meanwhile_is_left_out() -> None:
     desk.environment.time = START
     desk.perform(User, desk.users[0], SuspendUser(reason="fraud"))
     assert desk.perform(User, desk.users[1], OptOut()) == [UserOptedOut()]
-    hand = desk.take(broadcast)
-    assert [each.order.to for each in hand.parcels] == ["+2348030000002"]
-    desk.go_on(broadcast, hand)
+    intake = desk.take(broadcast)
+    assert [each.order.to for each in intake.deliveries] == ["+2348030000002"]
+    desk.go_on(broadcast, intake)
     done = desk.broadcast(broadcast)
     assert (done.sent_count, done.excluded_count) == (1, 2)
 
@@ -374,7 +376,7 @@ def test_whoever_was_suspended_or_opted_out_meanwhile_is_left_out() -> None:
 def test_opting_out_is_for_marketing_and_can_be_taken_back() -> None:
     desk = MessageDesk(1)
     desk.perform(User, desk.users[0], OptOut())
-    assert len(desk.take(desk.sending()).parcels) == 1
+    assert len(desk.take(desk.sending()).deliveries) == 1
     with pytest.raises(Refused):
         desk.perform(User, desk.users[0], OptOut())
     assert desk.perform(User, desk.users[0], OptIn()) == [UserOptedIn()]

@@ -26,7 +26,7 @@ from rim_ledger.notifications.broadcast_commands import (
     ResumeBroadcast,
 )
 from rim_ledger.notifications.contact import GONE, OptOut
-from rim_ledger.notifications.delivery_rules import check_chunk, settle, take_again, take_waiting
+from rim_ledger.notifications.delivery_rules import check_chunk, retake, settle, take_waiting
 from rim_ledger.notifications.notification import (
     HandOver,
     Notice,
@@ -36,7 +36,7 @@ from rim_ledger.notifications.notification import (
     RecipientType,
     repeat_id,
 )
-from rim_ledger.notifications.outgoing_message import CANCELLED, UNWANTED, Hand
+from rim_ledger.notifications.outgoing_message import CANCELLED, UNWANTED, Intake
 from rim_ledger.notifications.retry import RetryNotification
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
 from rim_ledger.system.integration_commands import (
@@ -47,7 +47,7 @@ from rim_ledger.system.integration_commands import (
     TestIntegration,
     UpdateIntegration,
 )
-from rim_ledger.system.recovery import break_
+from rim_ledger.system.recovery import open_breaker
 from tests.lending.desk import refused
 from tests.notifications.desk import MessageDesk
 
@@ -63,7 +63,7 @@ class PostOffice(MessageDesk):
         super().__init__(users)
         ledger, egress = cast("Ledger", None), Egress(development=True)
         self.through = Providers("", ledger, self.environment, egress, outbox=otherwise)
-        self.hand = Hand(self.through)
+        self.intake = Intake(self.through)
 
     def connect(self, kind: str = "sms", **config: Any) -> UUID:
         id_ = self.environment.new_id()
@@ -83,8 +83,8 @@ class PostOffice(MessageDesk):
         return self.through.lane(channel, self.uow())
 
     def taken(self, row: UUID) -> Lane:
-        self.run(take_waiting([row], self.hand))
-        (message,) = [*self.hand.parcels, *self.hand.doubts]
+        self.run(take_waiting([row], self.intake))
+        (message,) = [*self.intake.deliveries, *self.intake.doubts]
         return message.lane
 
     def alone(self, number: int = 0) -> UUID:
@@ -122,7 +122,7 @@ def test_each_channel_goes_through_its_own_integration_at_its_own_rate() -> None
 def test_who_is_in_error_gets_nothing_and_nobody_else_does_instead() -> None:
     desk = PostOffice()
     sms = desk.connect()
-    desk.run(break_(sms, 5))
+    desk.run(open_breaker(sms, 5))
     lane = desk.lane()
     assert isinstance(lane.closed, Unavailable)
     assert (lane.integration, lane.closed.code, lane.given_up) == (sms, "sender-out-of-use", False)
@@ -144,7 +144,7 @@ def test_what_is_in_hand_is_asked_about_where_it_went() -> None:
     second = desk.connect()
     lane = desk.taken(row)
     assert (lane.integration, lane.given_up) == (first, True)
-    assert desk.hand.parcels == [], "it is asked about, not sent"
+    assert desk.intake.deliveries == [], "it is asked about, not sent"
     assert desk.taken(desk.alone(1)).integration == second
     desk.stop(second)
     assert desk.taken(desk.alone(2)).integration is None
@@ -156,12 +156,12 @@ def test_of_a_chunk_that_somebody_had_in_hand_too() -> None:
     first = desk.connect()
     broadcast = desk.sending()
     dead = desk.take(broadcast)
-    assert {each.lane.integration for each in dead.parcels} == {first}
+    assert {each.lane.integration for each in dead.deliveries} == {first}
     desk.stop(first)
     desk.connect()
-    desk.run(check_chunk(desk.chunk(broadcast).id, desk.hand))
-    assert len(desk.hand.doubts) == 3
-    assert {each.lane.integration for each in desk.hand.doubts} == {first}
+    desk.run(check_chunk(desk.chunk(broadcast).id, desk.intake))
+    assert len(desk.intake.doubts) == 3
+    assert {each.lane.integration for each in desk.intake.doubts} == {first}
 
 
 def test_while_messages_are_in_hand_who_has_them_stays_known() -> None:
@@ -193,18 +193,18 @@ def test_a_broadcast_stands_still_while_a_provider_is_out_of_use(kind: str) -> N
     desk.pace(16)
     sms = desk.connect()
     broadcast = desk.sending(type=kind)
-    hand = desk.take(broadcast)
-    count = len(hand.parcels)
-    desk.run(break_(sms, 5))
-    desk.go_on(broadcast, hand)
-    assert hand.parcels == []
-    assert hand.seen == (4, 4)
-    assert desk.take(broadcast).parcels == []
+    intake = desk.take(broadcast)
+    count = len(intake.deliveries)
+    desk.run(open_breaker(sms, 5))
+    desk.go_on(broadcast, intake)
+    assert intake.deliveries == []
+    assert intake.seen == (4, 4)
+    assert desk.take(broadcast).deliveries == []
     assert desk.broadcast(broadcast).phase == "sending"
     line = endpoint_of(desk.uow(), desk.uow().read(ApiIntegration, sms))
     desk.perform(ApiIntegration, sms, TestIntegration().after(line, GOOD))
     again = desk.take(broadcast)
-    assert len(again.parcels) == count
+    assert len(again.deliveries) == count
     desk.go_on(broadcast, again)
     assert desk.broadcast(broadcast).sent_count == 2 * count
 
@@ -213,13 +213,15 @@ def left_in_hand(desk: PostOffice, **more: Any) -> tuple[UUID, list[UUID]]:
     """A broadcast that somebody died with, whose messages their provider has never heard of."""
     desk.providers = desk.through  # type: ignore[assignment]
     broadcast = desk.sending(**more)
-    return broadcast, [each.id for each in desk.take(broadcast).parcels]
+    return broadcast, [each.id for each in desk.take(broadcast).deliveries]
 
 
 def again(desk: PostOffice, rows: list[UUID]) -> list[str | None]:
     """To whom they are sent again, or None and the reason."""
-    desk.run(take_again(rows, desk.hand))
-    return [each.withheld.reason if each.withheld else each.order.to for each in desk.hand.parcels]
+    desk.run(retake(rows, desk.intake))
+    return [
+        each.withheld.reason if each.withheld else each.order.to for each in desk.intake.deliveries
+    ]
 
 
 def test_what_came_nowhere_is_in_hand_anew_before_it_is_sent_again() -> None:
@@ -232,7 +234,7 @@ def test_what_came_nowhere_is_in_hand_anew_before_it_is_sent_again() -> None:
     assert again(desk, [row]) == ["+2348030000000"]
     known = desk.row(row)
     assert (known.integration, known.taken_at) == (second, desk.environment.now())
-    assert (known.hand_over, desk.hand.parcels[0].lane.integration) == ("under-way", second)
+    assert (known.hand_over, desk.intake.deliveries[0].lane.integration) == ("under-way", second)
     desk.run(settle({row: Outcome(Verdict.ACCEPTED)}))
     assert again(desk, [row]) == [], "somebody was faster"
 
@@ -256,12 +258,12 @@ def test_what_is_repeated_by_a_person_goes_though_its_broadcast_is_over() -> Non
     desk = PostOffice(users=1)
     desk.providers = desk.through  # type: ignore[assignment]
     broadcast = desk.sending(purpose="marketing")
-    hand = desk.take(broadcast)
-    (row,) = [each.id for each in hand.parcels]
-    desk.go_on(broadcast, hand, Verdict.FAILED)
+    intake = desk.take(broadcast)
+    (row,) = [each.id for each in intake.deliveries]
+    desk.go_on(broadcast, intake, Verdict.FAILED)
     desk.perform(NotificationHistory, repeat_id(row), RetryNotification(parent=row))
-    desk.run(take_waiting([repeat_id(row)], desk.hand))
-    assert [each.order.to for each in desk.hand.parcels] == ["+2348030000000"]
+    desk.run(take_waiting([repeat_id(row)], desk.intake))
+    assert [each.order.to for each in desk.intake.deliveries] == ["+2348030000000"]
     assert again(desk, [repeat_id(row)]) == ["+2348030000000"]
     desk.perform(User, desk.users[0], OptOut())
     assert again(desk, [repeat_id(row)]) == [UNWANTED]
@@ -274,7 +276,7 @@ def test_a_broadcast_that_stands_still_loses_nobody_it_had_in_hand(still: str) -
     broadcast, rows = left_in_hand(desk)
     line = endpoint_of(desk.uow(), desk.uow().read(ApiIntegration, sms))
     switch = {
-        "error": lambda: desk.run(break_(sms, 5)),
+        "error": lambda: desk.run(open_breaker(sms, 5)),
         "paused": lambda: desk.perform(BroadcastMessage, broadcast, PauseBroadcast()),
         "outbound": lambda: desk.run(SwitchOutbound(enabled=False).work),
     }
@@ -299,7 +301,7 @@ def test_what_may_still_be_on_its_way_is_known_by_its_lane() -> None:
     desk.taken(row)
     desk.environment.time += timedelta(seconds=5)
     desk.taken(row)
-    (doubt,) = desk.hand.doubts
+    (doubt,) = desk.intake.doubts
     assert desk.environment.now() - doubt.taken_at == timedelta(seconds=5)
     assert doubt.lane.on_the_way == timedelta(minutes=2)
 

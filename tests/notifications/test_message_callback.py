@@ -15,7 +15,7 @@ from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import SuspendUser
 from rim_ledger.notifications.broadcast import chunk_id
-from rim_ledger.notifications.delivery_rules import Hand, advance, settle, take_waiting
+from rim_ledger.notifications.delivery_rules import Intake, advance, settle, take_waiting
 from rim_ledger.notifications.message_callback import MessageCallback
 from rim_ledger.notifications.notification import (
     Notice,
@@ -62,7 +62,7 @@ def one(desk: MessageDesk, channel: NotificationChannel = NotificationChannel.SM
 
 def brought_to(desk: MessageDesk, standing: str) -> UUID:
     row = one(desk)
-    desk.run(take_waiting([row], Hand(desk.providers)))
+    desk.run(take_waiting([row], Intake(desk.providers)))
     if standing != "under-way":
         desk.run(settle({row: Outcome(VERDICTS[standing], "no such number")}))
     return row
@@ -112,7 +112,7 @@ def test_a_message_that_failed_by_a_callback_is_repeated_like_any_other() -> Non
     desk.perform(NotificationHistory, row, RetryNotification(parent=row))
     child = desk.row(row).retried_as
     assert child
-    desk.run(take_waiting([child], Hand(desk.providers)))
+    desk.run(take_waiting([child], Intake(desk.providers)))
     hear(desk, DELIVERED, child)
     assert (desk.row(row).status, desk.row(child).status) == ("failed", "delivered")
 
@@ -131,7 +131,7 @@ def test_what_fails_late_is_told_on_the_channel_that_stands_in() -> None:
     desk = desk_of()
     notice = replace(ALERT, recipient=desk.users[0], otherwise=NotificationChannel.EMAIL)
     row = desk.queued(notice)
-    desk.run(take_waiting([row], Hand(desk.providers)))
+    desk.run(take_waiting([row], Intake(desk.providers)))
     desk.run(settle({row: Outcome(Verdict.ACCEPTED)}))
     assert "NotificationQueued" in names(hear(desk, FAILED, row))
     assert hear(desk, FAILED, row) == []
@@ -170,9 +170,9 @@ def counts(desk: MessageDesk, broadcast: UUID) -> tuple[int, int, int]:
 def test_what_fails_after_it_was_accepted_is_counted_among_the_failed_alone() -> None:
     desk = desk_of()
     broadcast = desk.sending()
-    hand = desk.take(broadcast)
-    first, second, third = (each.id for each in hand.parcels)
-    desk.go_on(broadcast, hand)
+    intake = desk.take(broadcast)
+    first, second, third = (each.id for each in intake.deliveries)
+    desk.go_on(broadcast, intake)
     assert counts(desk, broadcast) == (3, 0, 0)
     hear(desk, FAILED, first)
     hear(desk, DELIVERED, second)
@@ -189,10 +189,10 @@ def test_a_broadcast_that_begins_to_fail_late_is_paused_all_the_same() -> None:
     desk = desk_of(users=40)
     desk.pace(100)
     broadcast = desk.sending()
-    hand = desk.take(broadcast)
-    rows = [each.id for each in hand.parcels]
+    intake = desk.take(broadcast)
+    rows = [each.id for each in intake.deliveries]
     assert len(rows) == 25
-    desk.go_on(broadcast, hand)
+    desk.go_on(broadcast, intake)
     assert desk.broadcast(broadcast).phase == "sending"
     hear(desk, FAILED, rows[0])
     assert desk.broadcast(broadcast).phase == "sending"
@@ -211,8 +211,8 @@ def test_in_any_order_of_words_and_answers_the_counts_are_what_the_rows_say(
 ) -> None:
     desk = desk_of(users=6)
     broadcast = desk.sending()
-    hand = desk.take(broadcast)
-    rows = [each.id for each in hand.parcels]
+    intake = desk.take(broadcast)
+    rows = [each.id for each in intake.deliveries]
     desk.perform(User, desk.users[5], SuspendUser(reason="fraud"))
 
     def check() -> None:
@@ -233,6 +233,6 @@ def test_in_any_order_of_words_and_answers_the_counts_are_what_the_rows_say(
     tell(early)
     pairs: list[Any] = list(zip(rows, answers, strict=False))
     outcomes = {row: Outcome(VERDICTS[each], "no such number") for row, each in pairs}
-    desk.run(advance(chunk_id(broadcast, 0), outcomes, hand))
+    desk.run(advance(chunk_id(broadcast, 0), outcomes, intake))
     check()
     tell(late)

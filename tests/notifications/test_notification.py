@@ -26,8 +26,8 @@ from rim_ledger.notifications.notification import (
     RecipientType,
     mark,
 )
-from rim_ledger.notifications.outgoing_message import Hand
-from rim_ledger.notifications.queues import in_hand, waiting
+from rim_ledger.notifications.outgoing_message import Intake
+from rim_ledger.notifications.queues import in_flight, waiting
 from rim_ledger.notifications.retry import RetryNotification
 from tests.notifications.desk import VERDICTS, MessageDesk
 from tests.spec import names
@@ -44,10 +44,10 @@ def notice(desk: MessageDesk, **more: Any) -> Notice:
     return replace(told, **more)
 
 
-def taken(desk: MessageDesk, *ids: UUID) -> Hand:
-    hand = Hand(desk.providers)
-    desk.run(take_waiting(ids, hand))
-    return hand
+def taken(desk: MessageDesk, *ids: UUID) -> Intake:
+    intake = Intake(desk.providers)
+    desk.run(take_waiting(ids, intake))
+    return intake
 
 
 def heard(desk: MessageDesk, id: UUID, what: Verdict) -> list[Event]:
@@ -72,8 +72,8 @@ def test_it_is_in_hand_before_it_is_sent_and_its_address_is_clear_there_alone() 
     desk = MessageDesk()
     row = desk.queued(notice(desk))
     assert desk.uow().listed(waiting("sms"), 9) == [row]
-    (parcel,) = taken(desk, row).parcels
-    assert (parcel.order.to, parcel.order.body) == ("+2348030000000", "Message")
+    (delivery,) = taken(desk, row).deliveries
+    assert (delivery.order.to, delivery.order.body) == ("+2348030000000", "Message")
     assert desk.row(row).hand_over is HandOver.UNDER_WAY
     assert not any("+234" in str(each.event) or "Message" in str(each.event) for each in desk.log)
     assert names(heard(desk, row, Verdict.ACCEPTED)) == ["NotificationSent"]
@@ -89,8 +89,8 @@ def test_the_oldest_goes_first_and_no_more_are_in_hand_than_may_go_at_once() -> 
         desk.environment.time += timedelta(seconds=1)
         rows.append(desk.queued(notice(desk, cause=UUID(int=number))))
     assert desk.uow().listed(waiting("sms"), 9) == rows
-    assert [each.id for each in taken(desk, *rows).parcels] == rows[:3]
-    assert desk.uow().listed(in_hand("sms"), 9) == rows[:3]
+    assert [each.id for each in taken(desk, *rows).deliveries] == rows[:3]
+    assert desk.uow().listed(in_flight("sms"), 9) == rows[:3]
     assert desk.uow().listed(waiting("sms"), 9) == rows[3:]
 
 
@@ -121,7 +121,7 @@ def test_what_is_heard_is_recorded_once(what: Verdict, status: str, hand_over: s
     assert (desk.row(row).status, desk.row(row).hand_over) == (status, hand_over)
     assert desk.row(row).error_message == ("no such number" if status == "failed" else None)
     assert heard(desk, row, what) == []
-    assert taken(desk, row).parcels == [], "nothing is ever sent again"
+    assert taken(desk, row).deliveries == [], "nothing is ever sent again"
 
 
 def test_an_unknown_outcome_may_turn_out_later() -> None:
@@ -175,9 +175,9 @@ def test_nobody_is_written_to_who_is_gone_by_then() -> None:
     desk = MessageDesk()
     row = desk.queued(notice(desk))
     desk.perform(User, desk.users[0], SuspendUser(reason="fraud"))
-    (parcel,) = taken(desk, row).parcels
-    assert parcel.order is None
-    assert parcel.withheld
+    (delivery,) = taken(desk, row).deliveries
+    assert delivery.order is None
+    assert delivery.withheld
 
 
 def test_a_retry_is_another_one_that_names_the_failed_one_and_there_is_one_of_it() -> None:
@@ -196,8 +196,8 @@ def test_a_retry_is_another_one_that_names_the_failed_one_and_there_is_one_of_it
     with pytest.raises(Refused) as refused:
         desk.perform(NotificationHistory, row, wish)
     assert refused.value.code == "already-done"
-    (parcel,) = taken(desk, child).parcels
-    assert (parcel.id, parcel.order.body) == (child, "Message")
+    (delivery,) = taken(desk, child).deliveries
+    assert (delivery.id, delivery.order.body) == (child, "Message")
     heard(desk, child, Verdict.FAILED)
     desk.perform(NotificationHistory, child, RetryNotification(parent=child))
     with pytest.raises(NotFound):

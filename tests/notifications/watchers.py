@@ -13,7 +13,7 @@ from rim_ledger.notifications.alert import AlertTriggered, SystemAlert
 from rim_ledger.notifications.alert_commands import CreateAlert, observe
 from rim_ledger.notifications.delivery_rules import settle, take_waiting
 from rim_ledger.notifications.notification import NotificationHistory, NotificationQueued
-from rim_ledger.notifications.outgoing_message import Hand
+from rim_ledger.notifications.outgoing_message import Intake
 from rim_ledger.notifications.queues import waiting
 from tests.admin.staff import Staff
 from tests.notifications.desk import Through
@@ -67,11 +67,11 @@ class Watchers(Staff):
 
     def hand_over(self, heard: Verdict = Verdict.ACCEPTED) -> list[Event]:
         """Carry what waits, as the courier does; what came of it."""
-        hand, uow = Hand(Through()), self.uow()
-        take_waiting(self.waiting(), hand)(uow)
+        intake, uow = Intake(Through()), self.uow()
+        take_waiting(self.waiting(), intake)(uow)
         self.keep(uow)
         down = Outcome(heard, "it is down")
-        outcomes = {each.id: each.withheld or down for each in hand.parcels}
+        outcomes = {each.id: each.withheld or down for each in intake.deliveries}
         uow = self.uow()
         settle(outcomes)(uow)
         return self.keep(uow)

@@ -33,7 +33,7 @@ from rim_ledger.payments.reversal import (
     ReverseTransaction,
 )
 from rim_ledger.payments.transaction import LEGAL, PaymentMethod, Transaction, TransactionType
-from rim_ledger.schedule import LOOKS
+from rim_ledger.schedule import DECISIONS
 from rim_ledger.values import Network, interest
 from tests.lending.desk import Desk, refused
 from tests.spec import names
@@ -401,8 +401,8 @@ class Payments(RuleBasedStateMachine):
     def wait(self, days: int) -> None:
         self.desk.environment.time += timedelta(days=days)
         for (what, stream), at in list(self.desk.reminders.items()):
-            if what in LOOKS and at and at <= self.desk.environment.time:
-                self.desk.run(LOOKS[what](stream))
+            if what in DECISIONS and at and at <= self.desk.environment.time:
+                self.desk.run(DECISIONS[what](stream))
 
     @invariant()
     def the_netting_law_holds(self) -> None:

@@ -9,12 +9,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from projections.conversation import ChatMessage, TicketHistory, said_and_done
+from projections.conversation import ChatMessage, TicketHistory, ticket_rows
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.support.assignment import TICKETS_MAX, assign_waiting
 from rim_ledger.support.conversation import MarkMessagesRead, PostMessage
-from rim_ledger.support.deadlines import REMINDER, next_look, overdue
+from rim_ledger.support.deadlines import REMINDER, next_deadline, overdue
 from rim_ledger.support.staff_commands import RetireAgent, SetAvailability
 from rim_ledger.support.support_agent import AgentStatus, SupportAgent, agent_stream
 from rim_ledger.support.ticket import (
@@ -136,7 +136,7 @@ class Tickets(RuleBasedStateMachine):
                 self.folded[stream] = self.folded[stream].evolve(each.event, each.stamp)
             else:
                 continue
-            rows = list(said_and_done(self.folded[stream], each))
+            rows = list(ticket_rows(self.folded[stream], each))
             history = [row for row in rows if isinstance(row, TicketHistory)]
             assert [row.id for row in history] == (
                 [] if isinstance(each.event, MessagesRead) else [each.id]
@@ -175,7 +175,7 @@ class Tickets(RuleBasedStateMachine):
     def the_clock_looks_when_something_falls_due_and_no_later(self) -> None:
         for id_ in self.tickets:
             ticket, at = self.desk.ticket(id_), self.desk.reminders.get((REMINDER, id_))
-            due = next_look(ticket)
+            due = next_deadline(ticket)
             assert due is None or (at is not None and at <= due)
             assert not list(overdue(ticket, START))
             resolved = ticket.status in (TicketStatus.RESOLVED, TicketStatus.CLOSED)

@@ -10,7 +10,7 @@ import pytest
 
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.storage import Storage
-from rim_ledger.system.backup_chain import Chain, look_at
+from rim_ledger.system.backup_chain import Chain, verified_chain
 from rim_ledger.system.backup_file import HEAD, LENGTH, Archive, BackupError, Sealer
 from rim_ledger.system.backup_manifest import Manifest
 
@@ -138,7 +138,7 @@ def test_a_chain_is_whole_and_in_order_or_none(tmp_path: Path) -> None:
     third, _ = write(tmp_path, b"4\n", parent=more)
 
     def look(*files: Path) -> Chain:
-        return asyncio.run(look_at([archive(each) for each in files], lambda _: None))
+        return asyncio.run(verified_chain([archive(each) for each in files], lambda _: None))
 
     assert look(full, second, third).last.position == 4
     for files, words in (

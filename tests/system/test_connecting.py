@@ -27,7 +27,7 @@ from rim_ledger.system.integration_commands import (
     TestIntegration,
     UpdateIntegration,
 )
-from rim_ledger.system.recovery import break_, mend
+from rim_ledger.system.recovery import open_breaker, record_test
 from tests.lending.desk import Desk, refused
 from tests.spec import names
 
@@ -72,7 +72,7 @@ class Providers(Desk):
 
     def in_error(self) -> UUID:
         id_ = self.active()
-        assert names(self.run(break_(id_, 5))) == ["IntegrationBroken"]
+        assert names(self.run(open_breaker(id_, 5))) == ["IntegrationBroken"]
         return id_
 
 
@@ -165,7 +165,7 @@ def test_one_integration_is_active_for_each_channel_beside_those_of_networks() -
     for spare in (second, other):
         desk.test(spare)
         assert refused(lambda one=spare: desk.wish(one, ActivateIntegration())) == "channel-taken"
-    desk.run(break_(first, 5))
+    desk.run(open_breaker(first, 5))
     assert refused(lambda: desk.wish(second, ActivateIntegration())) == "channel-taken"
     for active, spare in ((first, second), (mail, other)):
         desk.wish(active, DeactivateIntegration())
@@ -265,7 +265,7 @@ def test_networks_are_a_list_of_those_there_are(wish: Any) -> None:
 def test_who_keeps_failing_is_in_error_until_a_test_succeeds() -> None:
     desk = Providers()
     telecom = desk.in_error()
-    assert desk.run(break_(telecom, 6)) == []
+    assert desk.run(open_breaker(telecom, 6)) == []
     assert desk.integration(telecom).status == "error"
     assert refused(lambda: desk.wish(telecom, ActivateIntegration())) == "invalid-transition"
     assert desk.test(telecom, BAD) == ["IntegrationTested"]
@@ -294,9 +294,9 @@ def test_the_clock_tests_what_is_in_error_less_and_less_often() -> None:
         assert at is not None
         waits.append((at - desk.environment.time).total_seconds() / 60)
         desk.environment.time = at
-        assert desk.run(mend(desk.line(telecom), BAD)) == []
+        assert desk.run(record_test(desk.line(telecom), BAD)) == []
     assert waits == [1, 1, 2, 4, 8, 16, 32, 60, 60]
-    assert desk.run(mend(desk.line(telecom), GOOD)) == [GOOD, IntegrationActivated()]
+    assert desk.run(record_test(desk.line(telecom), GOOD)) == [GOOD, IntegrationActivated()]
     assert desk.reminders["test-integration", telecom] is None
 
 
@@ -304,7 +304,7 @@ def test_the_clock_leaves_what_is_no_longer_in_error_alone() -> None:
     desk = Providers()
     telecom = desk.in_error()
     desk.wish(telecom, DeactivateIntegration())
-    assert desk.run(mend(desk.line(telecom), GOOD)) == []
+    assert desk.run(record_test(desk.line(telecom), GOOD)) == []
     assert desk.integration(telecom).status == "inactive"
 
 
@@ -313,7 +313,7 @@ def test_only_what_is_active_and_called_breaks() -> None:
     idle = desk.add()
     gateway = desk.add(type="payment_gateway", apiSecret="a-secret-of-paystack")
     desk.wish(gateway, ActivateIntegration())
-    assert desk.run(break_(idle, 5)) == desk.run(break_(gateway, 5)) == []
+    assert desk.run(open_breaker(idle, 5)) == desk.run(open_breaker(gateway, 5)) == []
 
 
 def test_what_is_archived_is_kept_and_does_nothing_more() -> None:

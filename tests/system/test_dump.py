@@ -11,7 +11,7 @@ import pytest
 from psycopg import AsyncConnection, sql
 
 from rim_ledger.storage import Storage
-from rim_ledger.system.backup_chain import Chain, look_at, outlined
+from rim_ledger.system.backup_chain import Chain, unverified_chain, verified_chain
 from rim_ledger.system.backup_dump import LEFT_OUT, Dump
 from rim_ledger.system.backup_file import Archive, Sealer
 from rim_ledger.system.restore import restore
@@ -98,7 +98,7 @@ class Keeper:
         """One more backup; its bytes."""
 
         async def make() -> bytes:
-            before = await outlined(self.archives()) if self.files else None
+            before = await unverified_chain(self.archives()) if self.files else None
             id_ = WORLD.new_id()
             dump = Dump(
                 url=self.url,
@@ -106,7 +106,7 @@ class Keeper:
                 sealer=Sealer(SECRET, id_, WORLD),
                 id=id_,
                 before=before,
-                told=lambda done, total: told.append((done, total)),
+                report=lambda done, total: told.append((done, total)),
             )
             return b"".join([part async for part in dump.parts()])
 
@@ -118,7 +118,7 @@ class Keeper:
         return file.stat().st_size
 
     def chain(self) -> Chain:
-        return asyncio.run(look_at(self.archives(), lambda _: None))
+        return asyncio.run(verified_chain(self.archives(), lambda _: None))
 
 
 async def no_more(_: AsyncConnection[Any]) -> tuple[str, None]:

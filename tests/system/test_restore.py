@@ -12,7 +12,7 @@ from rim_ledger.delivery.kill_switch import OUTBOUND
 from rim_ledger.engine.event_mac import EventMac, leaf
 from rim_ledger.postgres.migrations import scripts
 from rim_ledger.storage import Storage
-from rim_ledger.system.backup_chain import Chain, look_at
+from rim_ledger.system.backup_chain import Chain, verified_chain
 from rim_ledger.system.backup_file import Sealer
 from rim_ledger.system.backup_manifest import Manifest
 from rim_ledger.system.restore import restore
@@ -41,7 +41,7 @@ def backup(place: Path) -> Chain:
     )
     file = place / "full.rim"
     file.write_bytes(sealer.head + piece + sealer.manifest(manifest))
-    return asyncio.run(look_at([archive(file)], lambda _: None))
+    return asyncio.run(verified_chain([archive(file)], lambda _: None))
 
 
 def brought_back(url: str, place: Path, go_on: Any) -> str:

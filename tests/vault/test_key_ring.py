@@ -214,14 +214,14 @@ def test_whoever_is_erased_during_a_rotation_stays_erased(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = _persons(database, _vault(database), 3)
-    gone, wrapped_anew = next(iter(people)), Vault.wrapped_anew
+    gone, rewrapped = next(iter(people)), Vault.rewrapped
     query = "UPDATE ledger.personal_keys SET wrapped = NULL, erased_at = now() WHERE person = %s"
 
     def meanwhile(vault: Vault, person: UUID, wrapped: bytes) -> bytes:
         _rows(database, query, gone)
-        return wrapped_anew(vault, person, wrapped)
+        return rewrapped(vault, person, wrapped)
 
-    monkeypatch.setattr(Vault, "wrapped_anew", meanwhile)
+    monkeypatch.setattr(Vault, "rewrapped", meanwhile)
     rotate(database, [OLD], WORLD, _silent)
     kept = dict(_rows(database, "SELECT person, wrapped FROM ledger.personal_keys"))
     assert [person for person, wrapped in kept.items() if wrapped is None] == [gone]

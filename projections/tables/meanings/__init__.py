@@ -1,4 +1,4 @@
-"""What columns mean, by name: where a name means something else of one owner, as `Owner.name`."""
+"""Meanings of columns by name, or as `Owner.name` where an owner's differs."""
 
 from types import MappingProxyType
 from typing import Final

@@ -1,4 +1,4 @@
-"""Columns that many tables and events have, and those of the exported log."""
+"""Columns shared by many tables and events, and those of the exported log."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Columns of admins, of security, of what was done, and of the running of the service."""
+"""Columns of admins, security, activities and operations."""
 
 from typing import Final
 
@@ -39,7 +39,7 @@ MEANINGS: Final[dict[str, str]] = {
     "two_factor_required": "Whether every admin needs a second factor.",
     "two_factor_method": "Which second factor is offered.",
     "ip_blacklist": "Addresses that may not come in.",
-    # What was done.
+    # Activities.
     "action": "What was done, as the name of the event or command.",
     "entity_id": "The object that it happened to.",
     "audit_logs.entity": "The kind of object that it happened to.",

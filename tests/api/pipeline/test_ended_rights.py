@@ -81,7 +81,7 @@ def test_a_long_answer_breaks_off_when_its_right_ends(
 ) -> None:
     monkeypatch.setattr("api.routes.event_log.PAGE", 2)
     monkeypatch.setattr("api.routes.journal.PAGE", 1)
-    monkeypatch.setattr("api.http.download.ADMITTED", 1)
+    monkeypatch.setattr("api.http.download.ADMITTED_BYTES", 1)
 
     async def story(admin: Client) -> None:
         made = await lend_and_repay(admin)

@@ -17,7 +17,7 @@ from projections.measures import TableMeasures
 from rim_ledger.delivery.breaker import Breaker
 from rim_ledger.delivery.port import Channel
 from rim_ledger.notifications.alert import AlertType
-from rim_ledger.notifications.alert_monitor import Alarm
+from rim_ledger.notifications.alert_monitor import AlertMonitor
 from rim_ledger.postgres.faults import note_fault
 from tests.api.conftest import Client, Tell
 from tests.api.routes.test_broadcasts import Listening, courier
@@ -46,9 +46,9 @@ def url_of(admin: Client) -> str:
     return str(admin.app.state.settings.database_url)
 
 
-def alarm(admin: Client) -> Alarm:
+def alarm(admin: Client) -> AlertMonitor:
     context, url = admin.app.state.context, url_of(admin)
-    return Alarm(url, context.ledger, TableMeasures(url), context.environment)
+    return AlertMonitor(url, context.ledger, TableMeasures(url), context.environment)
 
 
 async def measured(admin: Client, type: AlertType, **later: float) -> Decimal | None:
@@ -110,14 +110,14 @@ def test_an_overdue_loan_is_told_to_those_who_asked_for_it(tell: Tell) -> None:
         context = admin.app.state.context
         assert await context.tables.wait(context.ledger.head)
         late = datetime.now(UTC) + timedelta(days=40)
-        await courier(admin).carry()  # That somebody was taken on is told as well.
+        await courier(admin).deliver_due()  # That somebody was taken on is told as well.
         before = len(admin.outbox())
-        await alarm(admin).look()
+        await alarm(admin).evaluate()
         assert (await row(admin, one))["state"] == "normal"
-        await alarm(admin).look(late)
-        await alarm(admin).look(late + timedelta(minutes=1))
+        await alarm(admin).evaluate(late)
+        await alarm(admin).evaluate(late + timedelta(minutes=1))
         assert admin.outbox()[before:] == [], "whoever looks sends nothing"
-        assert await courier(admin).carry() == 2
+        assert await courier(admin).deliver_due() == 2
         sent = admin.outbox()[before:]
         assert sorted(each["to"] for each in sent) == ["admin@rim.example", "boss@example.com"]
         shown = await row(admin, one)
@@ -157,9 +157,9 @@ def test_a_rebuild_tells_nobody_and_shows_the_same(tell: Tell, database: str) ->
         for name in ("told", "untold"):
             await note_fault(url_of(admin), context.environment, name)
             await add(admin, type="system_error")
-            await alarm(admin).look()
+            await alarm(admin).evaluate()
             if name == "told":
-                assert await courier(admin, spy).carry() == 1
+                assert await courier(admin, spy).deliver_due() == 1
         for check in (True, False):
             rebuilt = await rebuild(database, context.vault, lambda *_: None, check=check)
             assert not rebuilt.differences

@@ -9,7 +9,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from api.config.backup_files import archivist
+from api.config.backup_files import backup_worker
 from rim_ledger import storage
 from rim_ledger.notifications.alert import AlertType
 from rim_ledger.schedule import tick
@@ -24,7 +24,7 @@ ALL, SETTINGS, SWITCH = "/v1/backups", "/v1/backup-settings", "/v1/outbound"
 def keeper(admin: Client) -> BackupWorker:
     """Whoever makes the backups, as the clock has it."""
     context, settings = admin.app.state.context, admin.app.state.settings
-    return archivist(settings, settings.database_url, context.ledger)
+    return backup_worker(settings, settings.database_url, context.ledger)
 
 
 async def clock(admin: Client, **later: float) -> int:

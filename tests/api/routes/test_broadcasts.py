@@ -13,7 +13,7 @@ import pytest
 from projections.audience import find_audience
 from projections.follow.rebuild import rebuild
 from rim_ledger.delivery.port import UNKNOWN, Message, Outcome, Verdict
-from rim_ledger.notifications.delivery_worker import Courier
+from rim_ledger.notifications.delivery_worker import DeliveryWorker
 from rim_ledger.vault.personal_keys import Vault
 from tests.api.conftest import WORLD, Client, Tell
 from tests.api.pipeline.test_commands import code
@@ -54,11 +54,15 @@ class Listening:
         return Outcome(self.answer)
 
 
-def courier(admin: Client, listening: Listening | None = None, sms: UUID | None = None) -> Courier:
+def courier(
+    admin: Client, listening: Listening | None = None, sms: UUID | None = None
+) -> DeliveryWorker:
     """One who carries to whoever listens, or else to the service's own providers."""
     context = admin.app.state.context
     through = Through(listening, sms) if listening else context.sender.providers
-    return Courier(context.url, context.ledger, through, WORLD, partial(find_audience, context.url))
+    return DeliveryWorker(
+        context.url, context.ledger, through, WORLD, partial(find_audience, context.url)
+    )
 
 
 async def drafted(admin: Client, **more: Any) -> str:
@@ -91,7 +95,7 @@ def test_a_broadcast_reaches_everybody_once_and_shows_every_field(tell: Tell) ->
         path = await drafted(admin, type="both")
         await sent(admin, path)
         assert (await row(admin, path))["status"] == "scheduled"
-        assert await courier(admin).carry() > 0
+        assert await courier(admin).deliver_due() > 0
         done = await row(admin, path)
         assert (done["status"], done["phase"], done["sentCount"]) == ("sent", "sent", 10)
         assert (done["failedCount"], done["unknownCount"], done["excludedCount"]) == (0, 0, 0)
@@ -119,7 +123,7 @@ def test_a_broadcast_reaches_everybody_once_and_shows_every_field(tell: Tell) ->
         assert len(await rows(admin, f"/v1/notifications?sentAtFrom={since}")) >= 1
         listed = await rows(admin, f"{BROADCASTS}?status=sent&targetAudience=all")
         assert [each["id"] for each in listed] == [done["id"]]
-        assert await courier(admin).carry() == 0
+        assert await courier(admin).deliver_due() == 0
 
     tell(story)
 
@@ -144,7 +148,7 @@ def test_each_audience_is_who_is_so_at_the_moment(tell: Tell) -> None:
             assert size == len(who), (audience, purpose)
             if purpose == "notice":
                 listening = Listening()
-                await courier(admin, listening).carry()
+                await courier(admin, listening).deliver_due()
                 assert {to for _, to, _ in listening.sent} == {f"+234803{n:07}" for n in who}
         nobody = await drafted(admin, targetAudience="overdue_users")
         refused = await admin.post(f"{nobody}/send")
@@ -162,7 +166,7 @@ def test_chosen_users_are_named_by_either_id_and_are_known(tell: Tell) -> None:
         assert sorted((await row(admin, path))["customUserIds"]) == sorted([one["id"], two["id"]])
         await sent(admin, path)
         listening = Listening()
-        await courier(admin, listening).carry()
+        await courier(admin, listening).deliver_due()
         assert len(listening.sent) == 2
         unknown = [one["id"], "01900000-0000-7000-8000-000000000009"]
         wish = DRAFT | {"targetAudience": "custom", "customUserIds": unknown}
@@ -188,8 +192,8 @@ def test_a_scheduled_one_goes_out_when_its_time_has_come(tell: Tell) -> None:
         late = await admin.post(f"{path}/schedule", {"scheduledFor": "2026-01-01T00:00:00"})
         assert late.status_code == 422, "a time has an offset"
         listening = Listening()
-        assert await courier(admin, listening).carry() == 0
-        await courier(admin, listening).carry(soon + timedelta(seconds=1))
+        assert await courier(admin, listening).deliver_due() == 0
+        await courier(admin, listening).deliver_due(soon + timedelta(seconds=1))
         assert (await row(admin, path))["status"] == "sent"
         assert len(listening.sent) == 1
 
@@ -204,7 +208,7 @@ def test_several_carry_one_broadcast_and_nobody_is_told_twice(tell: Tell) -> Non
         await sent(admin, path)
         listening = Listening()
         couriers = [courier(admin, listening) for _ in range(3)]
-        await asyncio.gather(*(each.carry() for each in couriers))
+        await asyncio.gather(*(each.deliver_due() for each in couriers))
         assert sorted(to for _, to, _ in listening.sent) == [f"+234803{n:07}" for n in range(30)]
         assert (await row(admin, path))["sentCount"] == 30
 
@@ -237,9 +241,9 @@ def test_what_a_courier_had_in_hand_when_it_died_is_asked_about(
 
         dies, heir = Dies(), Listening(answer=answer)
         with pytest.raises(asyncio.CancelledError):
-            await courier(admin, dies).carry()
+            await courier(admin, dies).deliver_due()
         assert len(dies.sent) == 1
-        await courier(admin, heir).carry()
+        await courier(admin, heir).deliver_due()
         reference = dies.sent[0][2]
         assert heir.asked == [reference]
         assert [each for _, _, each in heir.sent].count(reference) == again
@@ -260,8 +264,8 @@ def test_a_provider_that_falls_silent_leaves_the_outcome_unknown(tell: Tell) -> 
         path = await drafted(admin)
         await sent(admin, path)
         listening = Listening(silent="+2348030000000")
-        await courier(admin, listening).carry()
-        await courier(admin, listening).carry()
+        await courier(admin, listening).deliver_due()
+        await courier(admin, listening).deliver_due()
         done = await row(admin, path)
         assert (done["sentCount"], done["unknownCount"], done["status"]) == (1, 1, "sent")
         assert len(listening.sent) == 2
@@ -298,7 +302,7 @@ def test_what_failed_is_retried_as_another_and_counted(tell: Tell) -> None:
             await admin.user(number)
         path = await drafted(admin)
         await sent(admin, path)
-        await courier(admin, Listening("+2348030000000")).carry()
+        await courier(admin, Listening("+2348030000000")).deliver_due()
         done = await row(admin, path)
         assert (done["status"], done["sentCount"], done["failedCount"]) == ("sent", 1, 1)
         (failed,) = await rows(admin, f"{path}/recipients?status=failed")
@@ -309,8 +313,8 @@ def test_what_failed_is_retried_as_another_and_counted(tell: Tell) -> None:
         twice = await admin.post(f"/v1/notifications/{failed['id']}/retry")
         assert code(twice) == (409, "already-done")
         listening = Listening()
-        assert await courier(admin, listening).carry() == 1
-        assert await courier(admin, listening).carry() == 0
+        assert await courier(admin, listening).deliver_due() == 1
+        assert await courier(admin, listening).deliver_due() == 0
         again = await row(admin, retried.headers["location"])
         assert (again["parentId"], again["status"]) == (failed["id"], "sent")
         assert (await row(admin, path))["sentCount"] == 2
@@ -328,7 +332,7 @@ def test_the_rate_is_kept_by_all_couriers_together(tell: Tell) -> None:
             await sent(admin, await drafted(admin))
         listening = Listening()
         couriers, begun = [courier(admin, listening) for _ in range(2)], loop_time()
-        await asyncio.gather(*(each.carry() for each in couriers))
+        await asyncio.gather(*(each.deliver_due() for each in couriers))
         # 16 messages in batches of two: the last may not begin before 14/8 seconds have passed.
         assert len(listening.at) == 16
         assert max(listening.at) - begun >= 14 / 8 - 0.05
@@ -348,10 +352,10 @@ def test_nothing_is_carried_while_nothing_may_leave_the_house(tell: Tell) -> Non
         refused = await admin.post(f"{await drafted(admin)}/send")
         assert (refused.status_code, refused.json()["code"]) == (409, "outbound-stopped")
         listening = Listening()
-        assert await courier(admin, listening).carry(soon + timedelta(seconds=1)) == 0
+        assert await courier(admin, listening).deliver_due(soon + timedelta(seconds=1)) == 0
         assert (await row(admin, later))["phase"] == "scheduled"
         await admin.post("/v1/outbound", {"enabled": True})
-        await courier(admin, listening).carry(soon + timedelta(seconds=1))
+        await courier(admin, listening).deliver_due(soon + timedelta(seconds=1))
         assert len(listening.sent) == 2
 
     tell(story)
@@ -363,7 +367,7 @@ def test_a_rebuild_sends_nothing_and_shows_the_same(tell: Tell, database: str) -
             await admin.user(number)
         path = await drafted(admin, type="both")
         await sent(admin, path)
-        await courier(admin).carry()
+        await courier(admin).deliver_due()
         unsent = await drafted(admin)
         await sent(admin, unsent)
         before = admin.outbox()
@@ -397,7 +401,7 @@ def test_whoever_may_not_send_drafts_only_and_words_to_persons_are_hidden(tell: 
         chosen = DRAFT | {"targetAudience": "custom", "customUserIds": [user["id"][:-1] + "0"]}
         assert (await nobody.post(BROADCASTS, chosen)).status_code == 403
         await sent(admin, path)
-        await courier(admin, Listening()).carry()
+        await courier(admin, Listening()).deliver_due()
         (one,) = await rows(writer, f"{path}/recipients")
         assert (one["title"], one["message"]) == ("***", "***")
 

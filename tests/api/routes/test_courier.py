@@ -102,10 +102,10 @@ def test_a_courier_outlives_a_database_that_is_away_and_a_broadcast_that_fails(
         user, held = UUID((await admin.user())["id"]), Held()
         monkeypatch.setattr("rim_ledger.notifications.delivery_worker.INTERVAL_SECONDS", 0.01)
         carrier, away, fails = courier(admin, held), asyncio.Event(), asyncio.Event()
-        errands, broadcast = carrier._errands, carrier._broadcast
+        errands, broadcast = carrier._tasks, carrier._broadcast
 
         async def is_away() -> object:
-            carrier._errands = errands  # type: ignore[method-assign]
+            carrier._tasks = errands  # type: ignore[method-assign]
             away.set()
             raise OSError
 
@@ -114,7 +114,7 @@ def test_a_courier_outlives_a_database_that_is_away_and_a_broadcast_that_fails(
             fails.set()
             raise OSError
 
-        carrier._errands = is_away  # type: ignore[method-assign, assignment]
+        carrier._tasks = is_away  # type: ignore[method-assign, assignment]
         carrier._broadcast = fail  # type: ignore[method-assign]
         monkeypatch.setattr("tests.api.routes.test_courier.courier", lambda *_: carrier)
         async with carrying(admin, held):
@@ -153,7 +153,7 @@ def test_broadcasts_that_stand_still_hide_none_that_may_go(
         for _ in range(standing):
             await sent(admin, await drafted(admin))
         await sent(admin, await drafted(admin, type="email"))
-        assert await carrier.carry() > 0
+        assert await carrier.deliver_due() > 0
         assert [channel for channel, *_ in held.sent] == ["email"]
 
         monkeypatch.setattr("tests.api.routes.test_courier.courier", lambda *_: carrier)
@@ -179,7 +179,7 @@ def test_however_many_broadcasts_are_due_they_leave_others_their_connections(
         await admin.user()
         carrier = courier(admin, Held())
         carrier._lanes = NoSms(Held())
-        look, looks = carrier._errands, 0
+        look, looks = carrier._tasks, 0
         enough, all_had = asyncio.Event(), asyncio.Event()
 
         async def looked(at: datetime | None = None) -> object:
@@ -202,7 +202,7 @@ def test_however_many_broadcasts_are_due_they_leave_others_their_connections(
                 yield free
             open_ -= 1
 
-        monkeypatch.setattr(carrier, "_errands", looked)
+        monkeypatch.setattr(carrier, "_tasks", looked)
         monkeypatch.setattr("rim_ledger.notifications.delivery_worker.lease", counted)
         monkeypatch.setattr("tests.api.routes.test_courier.courier", lambda *_: carrier)
         for _ in range(5):

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from rim_ledger.customers.customer_session import SILENCE
+from rim_ledger.customers.customer_session import INACTIVE_AFTER
 from rim_ledger.customers.phone_code import ASKED_MOST, SENT_MOST
 from tests.api.conftest import Client, Tell, serving
 from tests.api.pipeline.test_commands import code as refusal
@@ -233,7 +233,7 @@ def test_after_180_days_of_silence_staff_verify_the_phone_first(tell: Tell) -> N
         user = await admin.user()
         assert await is_in(await log_in(admin))
         code = await code_for(admin, phone())
-        clock.passes(days=SILENCE.days)
+        clock.passes(days=INACTIVE_AFTER.days)
         admin = await admin.as_("admin")
         assert await tried(admin, phone(), code) == (401, "invalid-code")
         before = len(await sent(admin))

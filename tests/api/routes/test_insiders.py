@@ -122,7 +122,7 @@ def test_the_former_phone_is_told_by_sms_wherever_the_borrower_is_reached_now(te
         user = (await admin.user(1))["id"]
         moved = await admin.ask("PATCH", f"/v1/users/{user}", {"phone": "08051112222"})
         assert moved.status_code == 200, moved.text
-        await courier(admin).carry()
+        await courier(admin).deliver_due()
         told = [each for each in admin.outbox() if "was changed" in each["body"]]
         assert [each["to"] for each in told] == ["+2348030000001"]
         query = "SELECT body FROM ledger.events WHERE name = 'NotificationQueued'"

@@ -88,7 +88,7 @@ def test_codes_tokens_tests_and_broadcasts_take_the_way_that_is_connected(tell: 
             assert tried.status_code == 200, tried.text
             path = await drafted(admin, type="both")
             await sent(admin, path)
-            await courier(admin).carry()
+            await courier(admin).deliver_due()
             assert (await row(admin, path))["sentCount"] == 2
         assert admin.outbox() == []
 
@@ -189,14 +189,14 @@ def test_a_provider_that_keeps_failing_gets_no_more_until_it_is_well(tell: Tell)
             gateway.unknown = "+2348030000000"
             path = await drafted(admin, targetAudience="custom", customUserIds=await ids(admin, 1))
             await sent(admin, path)
-            await courier(admin).carry()
+            await courier(admin).deliver_due()
             (failed,) = await rows(admin, f"{path}/recipients?status=failed")
             assert await measures.failing(datetime.now(UTC)) == set(), "it was about one number"
 
             gateway.away = True
             path = await drafted(admin)
             await sent(admin, path)
-            await courier(admin).carry()
+            await courier(admin).deliver_due()
             assert await status(admin, one) == "error"
             assert await measures.failing(datetime.now(UTC)) == {Channel.SMS}
             stands = await row(admin, path)
@@ -206,10 +206,10 @@ def test_a_provider_that_keeps_failing_gets_no_more_until_it_is_well(tell: Tell)
                 0,
             )
             gateway.away = False
-            assert await courier(admin).carry() == 0
+            assert await courier(admin).deliver_due() == 0
 
             retried = await admin.post(f"/v1/notifications/{failed['id']}/retry")
-            await courier(admin).carry()
+            await courier(admin).deliver_due()
             single = await row(admin, retried.headers["location"])
             assert single["errorMessage"] == "The provider of sms messages is out of use."
             late = await admin.post(f"{await drafted(admin)}/send")
@@ -221,7 +221,7 @@ def test_a_provider_that_keeps_failing_gets_no_more_until_it_is_well(tell: Tell)
             gateway.unknown = ""
             assert (await admin.post(one + "/test")).status_code == 200
             assert await status(admin, one) == "active"
-            await courier(admin).carry()
+            await courier(admin).deliver_due()
             done = await row(admin, path)
             assert (done["phase"], done["sentCount"], done["unknownCount"]) == ("sent", 7, 5)
             assert len(gateway.got) == 7
@@ -244,7 +244,7 @@ def test_numbers_and_mailboxes_that_are_refused_say_nothing_of_the_provider(tell
             one = await connected(admin, "email", url)
             path = await drafted(admin, type="email")
             await sent(admin, path)
-            await courier(admin).carry()
+            await courier(admin).deliver_due()
             assert (await row(admin, path))["failedCount"] == 7
             assert await status(admin, one) == "active"
 
@@ -269,7 +269,7 @@ def test_what_was_in_hand_is_asked_about_where_it_went(tell: Tell) -> None:
             assert (await admin.post(former + "/deactivate")).status_code == 200
             await connected(admin, "sms", other)
             second.asked.clear()
-            await courier(admin).carry()
+            await courier(admin).deliver_due()
             assert (await row(admin, path))["sentCount"] == 3
             assert (await admin.ask("PATCH", former, moved)).status_code == 200
         assert len(set(first.asked[1:])) == 3
@@ -291,12 +291,12 @@ def test_who_does_not_answer_is_asked_again_until_nobody_uses_them_any_more(tell
             await die(admin)
             gateway.mute = True
             for _ in range(3):
-                assert await courier(admin).carry() == 0
+                assert await courier(admin).deliver_due() == 0
             stands = await row(admin, path)
             assert (stands["phase"], stands["unknownCount"]) == ("sending", 0)
             assert await status(admin, one) == "error", "questions are calls as well"
             assert (await admin.post(one + "/deactivate")).status_code == 200
-            await courier(admin).carry()
+            await courier(admin).deliver_due()
             assert (await row(admin, path))["unknownCount"] == 3
             assert (await admin.ask("DELETE", one)).status_code == 200
         assert gateway.got == []
@@ -312,7 +312,7 @@ async def die(admin: Client) -> None:
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(asyncio.CancelledError):
         patch.setattr("rim_ledger.delivery.port.Lane.send", dying)
-        await courier(admin).carry()
+        await courier(admin).deliver_due()
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -333,7 +333,7 @@ def test_two_processes_keep_to_the_rate_of_one_provider(
                 await sent(admin, await drafted(admin))
             begun = loop_time()
             couriers = [courier(admin), courier(process)]
-            await asyncio.gather(*(each.carry() for each in couriers))
+            await asyncio.gather(*(each.deliver_due() for each in couriers))
         # 16 messages in batches of two: the last may not begin before 14/8 seconds have passed.
         assert len(gateway.at) == 16
         assert max(gateway.at) - begun >= 14 / 8 - 0.05
@@ -349,11 +349,11 @@ def test_one_provider_after_another_does_not_wait_for_the_former(tell: Tell) -> 
         async with a_provider(gateway.answer) as url, a_provider(next_.answer) as other:
             first = await connected(admin, "sms", url, perSecond=1)
             await sent(admin, await drafted(admin))
-            await courier(admin).carry()
+            await courier(admin).deliver_due()
             assert (await admin.post(first + "/deactivate")).status_code == 200
             second = await connected(admin, "sms", other, perSecond=1)
             await sent(admin, await drafted(admin))
-            await courier(admin).carry()
+            await courier(admin).deliver_due()
         paces = await admin.app.state.context.pool.rows("SELECT provider FROM ledger.paces")
         assert {name for (name,) in paces} == {each.rpartition("/")[2] for each in (first, second)}
         assert Counter(map(len, (gateway.got, next_.got))) == {1: 2}

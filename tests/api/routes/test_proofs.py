@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from projections.proofs.checkpoints import go_on, signer
+from projections.proofs.checkpoints import open_next_origin, signer
 from projections.proofs.sealer import Sealer
 from projections.proofs.signed_note import Checkpoint
 from tests.api.conftest import WORLD, Client, Tell, vault_of
@@ -29,7 +29,7 @@ async def sealed(database: str) -> None:
 async def restored(database: str, *kept: Checkpoint) -> None:
     """Go on under another key, as a restore does."""
     async with await psycopg.AsyncConnection.connect(database) as connection:
-        await go_on(connection, vault_of(database), WORLD, kept)
+        await open_next_origin(connection, vault_of(database), WORLD, kept)
 
 
 def verified(place: Path, **texts: str) -> tuple[int, str]:

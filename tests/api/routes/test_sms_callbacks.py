@@ -31,7 +31,7 @@ async def told(admin: Client, users: int, through: Gateway) -> tuple[str, list[s
     await admin.get(path, headers=await admin.caught_up())
     await sent(admin, path)
     provider = Listening()
-    assert await courier(admin, provider, UUID(through.path[-36:])).carry() >= users
+    assert await courier(admin, provider, UUID(through.path[-36:])).deliver_due() >= users
     return path, [reference for _, _, reference in provider.sent]
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from projections.follow.rebuild import rebuild
 from rim_ledger.system.integration import ApiIntegration, IntegrationActivated
-from rim_ledger.system.recovery import break_
+from rim_ledger.system.recovery import open_breaker
 from tests.api.conftest import Client, Tell, serving
 from tests.api.routes.providers import DELIVERED, FAILED, asked, connected, word
 from tests.api.routes.test_callbacks import INTEGRATIONS, OTHER, SECRET, Gateway, paid, row
@@ -180,7 +180,7 @@ def test_who_is_in_error_is_heard_and_who_was_stopped_or_does_not_sign_is_a_stra
             telco = await connected(admin, url)
             loan, reference = await asked(admin, officer)
             integration = UUID(telco.path.rsplit("/", 1)[1])
-            await admin.app.state.context.ledger.submit(break_(integration, 5), STAMP)
+            await admin.app.state.context.ledger.submit(open_breaker(integration, 5), STAMP)
             path = f"{INTEGRATIONS}/{integration}"
             assert (await row(admin, path))["status"] == "error"
             said = word(DELIVERED, reference)

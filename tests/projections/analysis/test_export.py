@@ -25,25 +25,21 @@ from api.cli.export import verify_export
 from projections.analysis import export
 from projections.analysis.export_check import verify
 from projections.analysis.export_files import (
+    BadExport,
     Manifest,
-    Unfitting,
     digest,
     proof_of,
-    strange,
     types_of,
+    unexpected_files,
     write_manifest,
 )
 from projections.analysis.export_rows import SCHEMA
 from projections.analysis.export_types import WRITTEN, write_types
 from projections.proofs.checkpoints import origins
-from projections.proofs.omitted_events import absent_in
+from projections.proofs.omitted_events import read_proofs
 from projections.proofs.signed_note import Signer, VerificationError, Verifier
 from rim_ledger.lending.user import AutoLimitDisabled, User, UserErased
-from rim_ledger.payments.transaction import (
-    Transaction,
-    TransactionRecorded,
-    TransactionType,
-)
+from rim_ledger.payments.transaction import Transaction, TransactionRecorded, TransactionType
 from tests.projections.proofs.test_origins import forged_origin, restored
 from tests.projections.proofs.test_seals import sealed, tampered
 from tests.projections.story import ADA, AT, BOLA, START, VAULT, WORLD, erases, opens, rows, written
@@ -141,6 +137,7 @@ def test_polars_finds_the_same_totals(log: str, tmp_path: Path) -> None:
     assert _with_amounts(found) == _with_amounts(rows(log, STORED))
 
 
+@pytest.mark.heavy
 @pytest.mark.filterwarnings("ignore")  # The client of Spark warns of its own libraries.
 def test_a_distributed_engine_finds_the_same_totals(
     log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -227,7 +224,7 @@ def test_an_export_is_not_gone_on_with_where_an_earlier_file_is_not_as_it_was(
     manifest = (proof_of(tmp_path) / "manifest.json").read_bytes()
     if new:
         asyncio.run(written(log, paid(77)))
-    with pytest.raises(Unfitting, match=words):
+    with pytest.raises(BadExport, match=words):
         asyncio.run(exported(log, tmp_path))
     assert (proof_of(tmp_path) / "manifest.json").read_bytes() == manifest
 
@@ -242,7 +239,7 @@ def test_an_export_of_an_earlier_version_is_gone_on_with(log: str, tmp_path: Pat
     assert (list(later.segments[:-1]), later.last) == (old, held.last + 1)
     file = tmp_path / held.segments[0].file
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(Unfitting, match="is not the file"):
+    with pytest.raises(BadExport, match="is not the file"):
         asyncio.run(exported(log, tmp_path))
 
 
@@ -250,7 +247,7 @@ def test_a_part_of_the_log_is_exported_alone(log: str, tmp_path: Path) -> None:
     asyncio.run(exported(log, tmp_path, first=8, types=("TransactionRecorded",)))
     found = asked(tmp_path, "SELECT DISTINCT name, min(position) >= 8 FROM {log} GROUP BY name")
     assert found == [("TransactionRecorded", True)]
-    with pytest.raises(Unfitting, match="from position 8 of TransactionRecorded"):
+    with pytest.raises(BadExport, match="from position 8 of TransactionRecorded"):
         asyncio.run(exported(log, tmp_path))
 
 
@@ -443,21 +440,21 @@ def test_a_forged_part_of_the_log_is_found_out(
 def test_a_part_that_hides_words_has_the_erasures_beside_it(log: str, tmp_path: Path) -> None:
     held = asyncio.run(exported(log, tmp_path, types=("UserRegistered",)))
     (proof,) = held.proofs
-    texts = [each.entry for each in absent_in(proof_of(tmp_path) / proof.file) if each.entry]
+    texts = [each.entry for each in read_proofs(proof_of(tmp_path) / proof.file) if each.entry]
     assert [text.split(b"\n")[1].decode() for text in texts] == [str(ADA)]
 
 
 def test_a_file_of_proofs_that_is_missing_is_told(log: str, tmp_path: Path) -> None:
     held = asyncio.run(exported(log, tmp_path, first=8))
     (proof_of(tmp_path) / held.proofs[0].file).unlink()
-    with pytest.raises(Unfitting, match="is missing"):
+    with pytest.raises(BadExport, match="is missing"):
         asyncio.run(exported(log, tmp_path, first=8))
 
 
 def test_an_erasure_that_is_not_sealed_yet_is_told(log: str, tmp_path: Path) -> None:
     asyncio.run(written(log, erases(BOLA, UserErased())))
     held = asyncio.run(exported(log, tmp_path))
-    with pytest.raises(Unfitting, match="not sealed yet"):
+    with pytest.raises(BadExport, match="not sealed yet"):
         verify(tmp_path, Verifier.of(str(held.key)))
     asyncio.run(sealed(log))
     held = asyncio.run(exported(log, tmp_path))
@@ -470,7 +467,7 @@ def test_an_export_whose_last_file_was_taken_away_says_where_it_ends(
     held = asyncio.run(exported(log, tmp_path))
     less = replace(held, segments=held.segments[:-1])
     write_manifest(tmp_path, less)
-    for each in strange(tmp_path, less):
+    for each in unexpected_files(tmp_path, less):
         each.unlink()
     words = f"it ends at position {less.last}, and was signed up to {held.last}"
     with pytest.raises(VerificationError, match=words):
@@ -538,7 +535,7 @@ def test_a_key_that_is_no_text_is_untrue(log: str, tmp_path: Path) -> None:
 def test_a_manifest_that_is_none_is_refused(log: str, tmp_path: Path) -> None:
     proof_of(tmp_path).mkdir()
     (proof_of(tmp_path) / "manifest.json").write_text("{}")
-    with pytest.raises(Unfitting, match="cannot be read"):
+    with pytest.raises(BadExport, match="cannot be read"):
         asyncio.run(exported(log, tmp_path))
 
 
@@ -580,8 +577,8 @@ def test_an_export_is_not_gone_on_with_after_a_restore_to_before_its_end(
     held = asyncio.run(exported(log, tmp_path))
     tampered(log, f"DELETE FROM ledger.events WHERE position = {held.last}")
     opening = asyncio.run(restored(log))
-    with pytest.raises(Unfitting, match=f"up to position {held.last}, and then {opening}"):
+    with pytest.raises(BadExport, match=f"up to position {held.last}, and then {opening}"):
         asyncio.run(exported(log, tmp_path))
     assert asyncio.run(exported(log, tmp_path / "another")).last == held.last
-    with pytest.raises(Unfitting, match="another log"):
+    with pytest.raises(BadExport, match="another log"):
         asyncio.run(exported(log, tmp_path, origins=(opening.note,)))

@@ -25,14 +25,14 @@ from projections.analysis.export_check import verify
 from projections.analysis.export_columns import COMMON, fields_of, schema_of
 from projections.analysis.export_files import (
     MANIFEST,
+    BadExport,
     Manifest,
     Segment,
-    Unfitting,
     begin,
     digest,
     proof_of,
-    strange,
     types_of,
+    unexpected_files,
     write_manifest,
 )
 from projections.analysis.export_rows import SCHEMA, values_of
@@ -321,7 +321,7 @@ def test_a_file_that_readers_would_take_for_a_part_of_the_export_is_found(
         verify(place, Verifier.of(str(held.key)))
     code, said = offline(place, held.key)
     assert (code, str(other) in said) == (1, True), said
-    with pytest.raises(Unfitting, match=r"more.parquet is none of this export"):
+    with pytest.raises(BadExport, match=r"more.parquet is none of this export"):
         asyncio.run(exported(log, place))
 
 
@@ -383,7 +383,7 @@ def test_a_run_that_broke_off_between_its_files_leaves_no_event_twice(
         patch.setattr(export_types, "digest", breaks)
         with pytest.raises(OSError, match="no space"):
             asyncio.run(exported(log, place))
-    assert list(strange(place, None)), "files that no manifest names"
+    assert list(unexpected_files(place, None)), "files that no manifest names"
     asyncio.run(written(log, paid(77)))
     held = asyncio.run(exported(log, place))
     assert held.last == whole.last + 1
@@ -415,7 +415,7 @@ def test_an_export_does_not_begin_where_nothing_can_lie_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path)
-    with pytest.raises(Unfitting, match="name a directory inside of it"):
+    with pytest.raises(BadExport, match="name a directory inside of it"):
         begin(tmp_path)
 
 

@@ -14,9 +14,9 @@ from projections.proofs.checkpoints import origins, signer
 from projections.proofs.merkle import EMPTY
 from projections.proofs.origins import OriginOpening, Origins, open_first, open_next
 from projections.proofs.sealer import Sealer
-from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, Verifier, said
+from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, Verifier, parsed
 from projections.proofs.trees import Contradiction
-from projections.proofs.verify import Verification, require_true
+from projections.proofs.verify import Verification, require_consistent
 from rim_ledger.lending.user import CreditScoreSet, User
 from tests.projections.proofs.test_seals import FLIP, forged, scores, sealed, tampered
 from tests.projections.story import BOLA, START, VAULT, WORLD, opens, written
@@ -27,7 +27,7 @@ FIRST = open_first(OLD)
 KEPT = Checkpoint(OLD.origin, 9, OTHER)
 NEXT = open_next(NEW, OLD, (7, ROOT), Checkpoint(OLD.origin, 5, ROOT), [KEPT])
 """What a restore of seven events says, of which five were signed; two more were lost."""
-LAST = open_next(NEWEST, NEW, (12, OTHER), said(NEXT), [])
+LAST = open_next(NEWEST, NEW, (12, OTHER), parsed(NEXT), [])
 
 
 def test_whoever_knows_only_the_first_key_follows_to_the_last() -> None:
@@ -36,7 +36,7 @@ def test_whoever_knows_only_the_first_key_follows_to_the_last() -> None:
         known.require_signed(note)
         assert OriginOpening.of(note).verifier.key == following.key
         known = OriginOpening.of(note).verifier
-        assert known.open(note) == said(note)
+        assert known.open(note) == parsed(note)
     assert Origins([FIRST, NEXT, LAST]).openings[-1].verifier.key == known.key
 
 
@@ -140,7 +140,7 @@ def bare(checkpoint: Checkpoint) -> Checkpoint:
 async def restored(url: str, kept: Sequence[Checkpoint] = ()) -> OriginOpening:
     """Go on from what is in a store as a restore does, with an event of its own after it."""
     async with await AsyncConnection.connect(url) as connection:
-        opening = await checkpoints.go_on(connection, VAULT, WORLD, kept)
+        opening = await checkpoints.open_next_origin(connection, VAULT, WORLD, kept)
     await written(url, opens(User, BOLA, CreditScoreSet(score=1, reason="a test")))
     return opening
 
@@ -152,7 +152,7 @@ async def looked_at(url: str, *kept: Checkpoint) -> tuple[list[str], str | None]
         checked = Verification(connection, known, kept, VAULT.event_mac)
         found = [each async for each in checked.faults(lambda _, __: None)]
         try:
-            await require_true(connection, known, kept)
+            await require_consistent(connection, known, kept)
         except Contradiction as contradiction:
             return found, str(contradiction)
         return found, None
@@ -174,16 +174,16 @@ def notes(database: str) -> list[str]:
 
 def test_a_log_that_goes_on_is_true_under_three_keys(database: str, notes: list[str]) -> None:
     async def story() -> None:
-        first = said(notes[-1])
+        first = parsed(notes[-1])
         gone = Checkpoint(first.origin, 31, ROOT)
         second = await restored(database, [first, gone])
         assert (second.checkpoint.size, second.after, second.lost) == (23, bare(first), [gone])
         (later,) = await sealed(database)
-        assert (said(later).origin, said(later).size) == (second.verifier.origin, 24)
-        third = await restored(database, [gone, said(later)])
-        assert (third.checkpoint.size, third.after, third.lost) == (24, bare(said(later)), [])
+        assert (parsed(later).origin, parsed(later).size) == (second.verifier.origin, 24)
+        third = await restored(database, [gone, parsed(later)])
+        assert (third.checkpoint.size, third.after, third.lost) == (24, bare(parsed(later)), [])
         await sealed(database)
-        assert await looked_at(database, first, gone, said(later)) == ([], None)
+        assert await looked_at(database, first, gone, parsed(later)) == ([], None)
 
     asyncio.run(story())
 
@@ -198,7 +198,7 @@ def test_events_that_nobody_had_signed_are_under_the_new_key(
 
 
 def test_what_no_restore_has_named_contradicts(database: str, notes: list[str]) -> None:
-    origin = said(notes[-1]).origin
+    origin = parsed(notes[-1]).origin
     asyncio.run(restored(database, [Checkpoint(origin, 31, ROOT)]))
     for size, root, whole, quick in (
         (31, ROOT, None, None),
@@ -219,7 +219,7 @@ def test_a_log_that_shares_no_origin_is_another_one(database: str, notes: list[s
 
 def test_two_branches_of_one_log_are_told_apart(database: str, notes: list[str]) -> None:
     """A restore whose store was lost too: its checkpoints are known outside and nowhere else."""
-    kept = [said(notes[-1]), Checkpoint(STRANGER.origin, 22, ROOT)]
+    kept = [parsed(notes[-1]), Checkpoint(STRANGER.origin, 22, ROOT)]
     opening = asyncio.run(restored(database, kept))
     assert opening.lost == kept[1:]
     assert asyncio.run(looked_at(database, *kept)) == ([], None)
@@ -246,7 +246,7 @@ def forged_origin(url: str, root: bytes, after: bytes, size: int = 20) -> None:
 def test_an_origin_on_other_events_than_there_are_is_found(
     database: str, notes: list[str], wrong: str
 ) -> None:
-    true = said(notes[-1]).root
+    true = parsed(notes[-1]).root
     forged_origin(database, **({"root": true, "after": true} | {wrong: ROOT}))
     found, _ = asyncio.run(looked_at(database))
     assert found == ["checkpoint of 20 events: another root was signed than they have"]

@@ -13,7 +13,7 @@ from projections.proofs.activity_spans import DroppedSpan, drop
 from projections.proofs.checkpoints import signer
 from projections.proofs.merkle import leaf_hash
 from projections.proofs.sealer import Sealer
-from projections.proofs.signed_note import said
+from projections.proofs.signed_note import parsed
 from projections.proofs.trees import Contradiction
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.refused_request import Asked
@@ -65,15 +65,15 @@ def note(database: str) -> str:
 
 
 def test_each_row_is_a_leaf_and_the_root_is_signed(database: str, note: str) -> None:
-    found = said(note).activity
+    found = parsed(note).activity
     assert found is not None
     assert (found.size, found.since) == (6, 0)
     assert asyncio.run(faults(database, note)) == []
     assert asyncio.run(sealed(database)) == []
     asyncio.run(written(database, look(BOLA)))
     (later,) = asyncio.run(sealed(database))
-    assert said(later).size == said(note).size
-    assert (activity := said(later).activity)
+    assert parsed(later).size == parsed(note).size
+    assert (activity := parsed(later).activity)
     assert activity.size == 7
     assert asyncio.run(faults(database, note, later)) == []
 
@@ -189,7 +189,7 @@ def test_lines_and_seals_changed_together_do_not_have_the_signed_root(
 async def sealed_knowing(url: str, note: str) -> None:
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         key = await signer(connection, VAULT, WORLD)
-        await Sealer(connection, key, VAULT, WORLD, said(note)).advance()
+        await Sealer(connection, key, VAULT, WORLD, parsed(note)).advance()
 
 
 def test_lines_from_before_the_codes_are_sealed_at_the_first_sealing(database: str) -> None:
@@ -200,7 +200,7 @@ def test_lines_from_before_the_codes_are_sealed_at_the_first_sealing(database: s
         await written(database, look(BOLA))
         return await sealed(database)
 
-    found = said(asyncio.run(story())[-1]).activity
+    found = parsed(asyncio.run(story())[-1]).activity
     assert found is not None
     assert (found.size, found.since) == (3, 2)
     assert asyncio.run(faults(database)) == []

@@ -13,9 +13,9 @@ from projections.proofs import verify
 from projections.proofs.checkpoints import known_signer, origins, signer
 from projections.proofs.merkle import WIDTH, Edge, leaf_hash
 from projections.proofs.sealer import Sealer
-from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, Verifier, said
+from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, Verifier, parsed
 from projections.proofs.trees import Contradiction
-from projections.proofs.verify import Verification, require_true
+from projections.proofs.verify import Verification, require_consistent
 from rim_ledger.lending.user import CreditScoreSet, User
 from tests.projections.story import ADA, START, VAULT, WORLD, opens, rows, written
 
@@ -39,14 +39,14 @@ async def faults(url: str, *outside: str) -> list[str]:
     """What is found to be wrong, of notes that were kept outside as well."""
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         known = await origins(connection, VAULT)
-        verification = Verification(connection, known, [*map(said, outside)], VAULT.event_mac)
+        verification = Verification(connection, known, [*map(parsed, outside)], VAULT.event_mac)
         return [fault async for fault in verification.faults(lambda _, __: None)]
 
 
 async def contradicts(url: str, note: str) -> str | None:
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         try:
-            await require_true(connection, await origins(connection, VAULT), [said(note)])
+            await require_consistent(connection, await origins(connection, VAULT), [parsed(note)])
         except Contradiction as contradiction:
             return str(contradiction)
         return None
@@ -275,7 +275,7 @@ def test_what_was_signed_here_is_not_signed_otherwise(
             key = await signer(connection, VAULT, WORLD)
             old = Sealer(connection, key, VAULT, WORLD)
             await written(database, *scores(PAGE))
-            signed = said(str(await old.advance()))
+            signed = parsed(str(await old.advance()))
             tampered(database, *CUT)
             await written(database, *scores(further))
             words = "24 events are not those" if further > 1 else "23, and was signed up to 24"
@@ -291,7 +291,7 @@ def test_a_sealer_goes_on_from_what_others_signed_after_it(database: str, notes:
     async def story() -> list[str]:
         async with await AsyncConnection.connect(database, autocommit=True) as connection:
             key, found = await signer(connection, VAULT, WORLD), list[str]()
-            sealer = Sealer(connection, key, VAULT, WORLD, said(notes[1]))
+            sealer = Sealer(connection, key, VAULT, WORLD, parsed(notes[1]))
             for _ in range(3):
                 await written(database, *scores(PAGE))
                 found += [note for note in [await sealer.advance()] if note]
@@ -299,7 +299,7 @@ def test_a_sealer_goes_on_from_what_others_signed_after_it(database: str, notes:
                 found += await sealed(database)
         return found
 
-    found = [said(note).size for note in asyncio.run(story())]
+    found = [parsed(note).size for note in asyncio.run(story())]
     assert found == [*range(24, 45, PAGE)]
     assert asyncio.run(faults(database)) == []
 

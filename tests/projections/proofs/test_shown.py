@@ -8,7 +8,7 @@ import pytest
 
 from projections.follow import streams
 from projections.follow.streams import moments
-from projections.proofs.derived_rows import Beside, Place
+from projections.proofs.derived_rows import DerivedRows, RowsProgress
 from rim_ledger.engine.ledger import Work
 from rim_ledger.lending.user import User, UserErased
 from tests.projections.story import (
@@ -37,9 +37,9 @@ def change(url: str, *statements: str) -> None:
             assert connection.execute(statement.encode()).rowcount == 1, statement
 
 
-async def looked(url: str, place: Place | None = None) -> list[str]:
+async def looked(url: str, place: RowsProgress | None = None) -> list[str]:
     async with moments(url) as still:
-        faults = Beside(still, VAULT, NOW, place).faults()
+        faults = DerivedRows(still, VAULT, NOW, place).faults()
         return [fault async for fault in faults if fault.startswith("read")]
 
 
@@ -112,7 +112,7 @@ def test_a_look_goes_on_where_another_was_interrupted(
 ) -> None:
     monkeypatch.setattr(streams, "SPAN", 2)
     told(database, *START)
-    place, spans = Place(), 0
+    place, spans = RowsProgress(), 0
 
     class Interrupted(Exception):
         pass
@@ -124,7 +124,7 @@ def test_a_look_goes_on_where_another_was_interrupted(
                 raise Interrupted
 
         async with moments(database) as still:
-            async for fault in Beside(still, VAULT, NOW, place, rest).faults():
+            async for fault in DerivedRows(still, VAULT, NOW, place, rest).faults():
                 assert not fault.startswith("read"), fault
 
     with pytest.raises(Interrupted):

@@ -1,0 +1,65 @@
+"""What was used last, as much as fits: the rest is forgotten, and loaded again when needed."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar, overload
+
+K = TypeVar("K")
+V = TypeVar("V")
+D = TypeVar("D")
+
+
+class Recent(Generic[K, V]):
+    """Values by their keys, in the order of their use. Only `shrink` forgets for want of memory:
+    what is loaded for a group of decisions is there until they are taken."""
+
+    def __init__(self, weight_max: int, weigh: Callable[[V], int]) -> None:
+        """`weigh` gives about how many bytes of memory a value takes with its key; `weight_max` is
+        how many all may take together."""
+        self._weight_max, self._weigh = weight_max, weigh
+        self._values: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self.weight = 0
+        """About how many bytes all take."""
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._values
+
+    def __getitem__(self, key: K) -> V:
+        value, _ = self._values[key]
+        self._values.move_to_end(key)
+        return value
+
+    @overload
+    def get(self, key: K) -> V | None: ...
+    @overload
+    def get(self, key: K, default: D) -> V | D: ...
+    def get(self, key: K, default: object = None) -> object:
+        return self[key] if key in self._values else default
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self.forget(key)
+        weight = self._weigh(value)
+        self._values[key] = value, weight
+        self.weight += weight
+
+    def update(self, values: Mapping[K, V]) -> None:
+        for key, value in values.items():
+            self[key] = value
+
+    def forget(self, key: K) -> None:
+        """Forget a value, if it is there."""
+        _, weight = self._values.pop(key, (None, 0))
+        self.weight -= weight
+
+    def clear(self) -> None:
+        self._values.clear()
+        self.weight = 0
+
+    def shrink(self) -> None:
+        """Forget what was not used for longest, until the rest fits."""
+        while self.weight > self._weight_max:
+            _, (_, weight) = self._values.popitem(last=False)
+            self.weight -= weight

@@ -1,0 +1,203 @@
+"""The follower keeps the states of long streams, and begins with them again."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+import psycopg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from psycopg import AsyncConnection
+
+from projections.follow import log
+from projections.follow.as_of import Moment, folded
+from projections.follow.fold import Entry
+from projections.follow.follower import Follower
+from projections.follow.snapshots import StreamStates
+from projections.tables import schema
+from rim_ledger.engine.ledger import Work
+from rim_ledger.engine.snapshots import EVERY
+from rim_ledger.lending.user import CreditScoreSet, User, UserContactChanged
+from tests.conftest import a_database
+from tests.engine.test_event_mac import tamper
+from tests.projections.story import (
+    ADA,
+    BOLA,
+    START,
+    VAULT,
+    erases,
+    followed,
+    opens,
+    rebuilt_equals_live,
+    rows,
+    told,
+    written,
+)
+
+T = TypeVar("T")
+MAC = VAULT.event_mac
+assert MAC
+KEPT = "SELECT stream_id, version FROM ledger.snapshots ORDER BY 1"
+
+
+def scored(user: UUID, times: int) -> tuple[Work, ...]:
+    """A user's score is set again and again."""
+    return tuple(
+        opens(User, user, CreditScoreSet(score=each, reason="why")) for each in range(times)
+    )
+
+
+def on_connection(url: str, story: Callable[[AsyncConnection[Any]], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with await AsyncConnection.connect(url, autocommit=True) as connection:
+            return await story(connection)
+
+    return asyncio.run(run())
+
+
+def both(url: str) -> tuple[dict[UUID, Entry], dict[UUID, Entry]]:
+    """All streams at the end of the log: by their snapshots, and by all their events."""
+
+    async def story(connection: AsyncConnection[Any]) -> tuple[Any, Any]:
+        assert MAC
+        streams = [each for (each,) in rows(url, "SELECT DISTINCT stream_id FROM ledger.events")]
+        head = await log.head(connection)
+        found = await StreamStates(connection, MAC).load(streams, head)
+        by_snapshots = {stream: replace(each, snapshot=0) for stream, each in found.items()}
+        return by_snapshots, await folded(connection, streams, Moment(head))
+
+    return on_connection(url, story)
+
+
+def test_a_stream_that_grew_is_kept_once_it_grew_enough(database: str) -> None:
+    told(database, *START, *scored(ADA, EVERY - 3))
+    assert rows(database, KEPT) == []
+    told(database, *scored(ADA, 1))
+    assert rows(database, KEPT) == [(ADA, EVERY)]
+    told(database, *scored(ADA, EVERY - 1))
+    assert rows(database, KEPT) == [(ADA, EVERY)]
+    told(database, *scored(ADA, 1))
+    assert rows(database, KEPT) == [(ADA, 2 * EVERY)]
+    by_snapshots, whole = both(database)
+    assert by_snapshots == whole
+    rebuilt_equals_live(database)
+
+
+def test_a_damaged_snapshot_is_noticed_and_made_again(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    told(database, *START, *scored(ADA, EVERY))
+    tamper(database, "UPDATE ledger.snapshots SET state = state || '\\x00'")
+    with caplog.at_level(logging.ERROR, "rim_ledger"):
+        told(database, *scored(ADA, 1))
+    assert f"the snapshot of stream {ADA} is damaged" in caplog.text
+    assert rows(database, KEPT) == [(ADA, EVERY + 3)]
+    by_snapshots, whole = both(database)
+    assert by_snapshots == whole
+    rebuilt_equals_live(database)
+
+
+def test_a_snapshot_of_another_fold_is_made_again(database: str) -> None:
+    told(database, *START, *scored(ADA, EVERY))
+    tamper(database, "UPDATE ledger.snapshots SET fingerprint = 'of another'")
+    told(database, *scored(ADA, 1))
+    assert rows(database, KEPT) == [(ADA, EVERY + 3)]
+    ((fingerprint,),) = rows(database, "SELECT fingerprint FROM ledger.snapshots")
+    assert fingerprint != "of another"
+
+
+def test_what_tables_add_to_a_snapshot_is_made_again_by_other_tables(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(database, *START, *scored(ADA, EVERY))
+    monkeypatch.setattr("projections.follow.snapshots.FOLD", "of other tables")
+    told(database, *scored(ADA, 1))
+    assert rows(database, KEPT) == [(ADA, EVERY + 3)]
+    rebuilt_equals_live(database)
+
+
+def test_no_snapshot_is_made_of_a_stream_with_a_forged_event(database: str) -> None:
+    asyncio.run(written(database, *START, *scored(BOLA, EVERY), *scored(ADA, 1)))
+
+    async def forge(connection: AsyncConnection[Any]) -> None:
+        await connection.execute(
+            "INSERT INTO ledger.events (position, stream_id, version, name, body, recorded_at, mac)"
+            ' SELECT head + n, %s, 3 + n, name, regexp_replace(body, \'"id":"[^"]*\','
+            ' \'"id":"\' || gen_random_uuid()), recorded_at, mac FROM ledger.events,'
+            " generate_series(1, 20) n, (SELECT max(position) AS head FROM ledger.events) h"
+            " WHERE stream_id = %s AND version = 3",
+            [ADA, ADA],
+        )
+
+    on_connection(database, forge)
+    asyncio.run(followed(database, page=7))
+    assert [stream for stream, _ in rows(database, KEPT)] == [BOLA]
+    assert rows(database, f"SELECT version FROM read.users WHERE id = '{ADA}'") == [(23,)]
+
+
+def test_a_page_that_is_not_committed_keeps_nothing(database: str) -> None:
+    told(database, *START)
+    asyncio.run(written(database, *scored(ADA, EVERY)))
+
+    async def killed(connection: AsyncConnection[Any]) -> None:
+        """The session ends as with its process, when the page was written but for its commit."""
+        follower = Follower(connection, VAULT)
+        async with connection.transaction(force_rollback=True):
+            assert await follower.advance() == EVERY
+            assert await (await connection.execute(KEPT)).fetchall()
+            with psycopg.connect(database) as other:
+                pid = connection.info.backend_pid
+                other.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+    on_connection(database, killed)
+    assert rows(database, KEPT) == []
+    told(database)
+    assert rows(database, KEPT) == [(ADA, EVERY + 2)]
+    rebuilt_equals_live(database)
+
+
+def test_two_followers_keep_what_is_true(database: str) -> None:
+    asyncio.run(written(database, *START, *scored(ADA, 40), *scored(BOLA, 40)))
+
+    async def two() -> None:
+        async with (
+            await AsyncConnection.connect(database, autocommit=True) as one,
+            await AsyncConnection.connect(database, autocommit=True) as other,
+        ):
+            await schema.create(one)
+            followers = [Follower(one, VAULT), Follower(other, VAULT)]
+            while any(await asyncio.gather(*(each.advance(limit=5) for each in followers))):
+                pass
+
+    asyncio.run(two())
+    assert [stream for stream, _ in rows(database, KEPT)] == sorted([ADA, BOLA])
+    by_snapshots, whole = both(database)
+    assert by_snapshots == whole
+    rebuilt_equals_live(database)
+
+
+WORKS: dict[str, tuple[Work, ...]] = {
+    "a score": scored(ADA, 1),
+    "many scores": scored(ADA, 11),
+    "another's": scored(BOLA, 9),
+    "a contact": (opens(User, BOLA, UserContactChanged(name="Bola Ahmed")),),
+    "an erasure": (erases(BOLA),),
+}
+
+
+@settings(max_examples=5)
+@given(st.lists(st.sampled_from(sorted(WORKS)), min_size=2, max_size=7), st.integers(1, 30))
+def test_streams_by_their_snapshots_are_streams_by_their_events(
+    server: str, names: list[str], page: int
+) -> None:
+    with a_database(server, "template_ledger") as url:
+        told(url, *START, page=page)
+        for name in dict.fromkeys(names) if "an erasure" in names else names:
+            told(url, *WORKS[name], page=page)
+            by_snapshots, whole = both(url)
+            assert by_snapshots == whole
+        rebuilt_equals_live(url)
