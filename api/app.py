@@ -106,7 +106,7 @@ class Api(FastAPI):
 
 @asynccontextmanager
 async def open_context(settings: Settings, table: Table) -> AsyncIterator[Context]:
-    """Connect to everything, and close it in order."""
+    """Open all parts of the context, and close them in order."""
     environment = SystemEnvironment()
     url = settings.database_url
     assert url, "whoever opens the desk has found or started a database"

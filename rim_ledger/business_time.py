@@ -206,8 +206,8 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
 """The events with the business time of something else, and the rule for it."""
 
 RESTATING: Final = (LoanFeeCharged, LoanChargesWaived, LoanWrittenOff, LoanWriteOffUndone)
-"""Events that change what is owed on a loan without money, or whether it is an asset. What was
-decided after one, on what was owed by then, does not stand before it."""
+"""Events that change what is owed on a loan without money, or whether it is an asset. Later
+decisions depend on them, so they do not count before them."""
 
 FIGURES: Final = (CreditScoreRecomputed, CreditLimitAdjusted)
 """Events on which no later event depends."""

@@ -117,7 +117,7 @@ async def _run(
 
 
 async def _look_again(dispatch: Dispatch, setting_id: UUID, stamp: Stamp) -> None:
-    """Look again at all that depends on a setting which was set."""
+    """Bring forward the reminders that depend on a setting which was changed."""
 
     def look(uow: UnitOfWork) -> str:
         return config.looks_of(uow.read(config.SystemConfig, setting_id))

@@ -41,7 +41,7 @@ def test_a_loan_whose_reminder_is_lost_falls_overdue_all_the_same(
 ) -> None:
     async def story(dispatch: Dispatch, loan: Receipt) -> None:
         await disburse(dispatch, loan)
-        look = check(database, dispatch, tmp_path).look
+        look = check(database, dispatch, tmp_path).run_once
         assert await look() == 0
         change(database, LOST[how])
         assert await tick(dispatch, days=31) == 0
@@ -73,7 +73,7 @@ def test_a_top_up_of_unknown_outcome_is_asked_about_though_its_reminder_is_lost(
         assert (await disburse(dispatch, loan)).disbursement == "unknown"
         monkeypatch.undo()
         change(database, LOST["deleted"])
-        assert await check(database, dispatch, tmp_path).look() == 1
+        assert await check(database, dispatch, tmp_path).run_once() == 1
         assert await tick(dispatch, hours=2) == 1
         assert loan_in(dispatch, loan).disbursement == "failed"
 
@@ -109,7 +109,7 @@ def test_loans_that_defaulted_before_there_were_write_offs_are_looked_at(
         with psycopg.connect(database) as connection:
             connection.execute(WRITE_OFFS.encode())
         assert await tick(dispatch, days=62) == 1
-        assert await check(database, dispatch, tmp_path).look() == 0
+        assert await check(database, dispatch, tmp_path).run_once() == 0
         assert loan_in(dispatch, loan).written_off_at is None
 
     lend(database, "08031234567", story)
@@ -119,7 +119,7 @@ def test_one_clock_looks_at_a_time(database: str, tmp_path: Path) -> None:
     async def story(dispatch: Dispatch, loan: Receipt) -> None:
         await disburse(dispatch, loan)
         change(database, LOST["deleted"])
-        looks = [check(database, dispatch, tmp_path).look() for _ in range(2)]
+        looks = [check(database, dispatch, tmp_path).run_once() for _ in range(2)]
         assert set(await asyncio.gather(*looks)) == {None, 1}
 
     lend(database, "08031234567", story)
@@ -129,7 +129,7 @@ def test_numbers_and_names_that_were_given_twice_are_found(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story(dispatch: Dispatch, loan: Receipt) -> None:
-        look = check(database, dispatch, tmp_path).look
+        look = check(database, dispatch, tmp_path).run_once
         assert await look() == 0
         change(database, "UPDATE ledger.numbers SET last = 0 WHERE prefix = 'LOAN'")
         assert await look() == 1

@@ -1,5 +1,4 @@
-"""Every state that can be kept as a snapshot is read as what it was, value for value and type for
-type."""
+"""Every state that a snapshot can have is read as it was, value for value, type for type."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime

@@ -19,7 +19,7 @@ Schema = dict[str, Any]
 
 TEXT: Final[Schema] = {"type": "string"}
 FILE: Final[Schema] = {"type": "string", "format": "binary"}
-"""Bytes. OpenAPI 3.1 needs no format for them, but generators of clients read it."""
+"""Bytes. OpenAPI 3.1 needs no format for them, but client generators read it."""
 PROBLEM: Final[Schema] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance", "code", "requestId"],
@@ -50,7 +50,7 @@ SHAPES: Final[dict[str, Schema]] = {
     "Problem": PROBLEM,
     JSON_OBJECT: {"type": "object", "description": "Any fields.", "additionalProperties": True},
 }
-"""The components that FastAPI does not hear of from the routes."""
+"""Components that no route declares."""
 
 
 class Receipt(BaseModel):
@@ -62,26 +62,26 @@ class Receipt(BaseModel):
 
 
 def ref(name: str) -> Schema:
-    """The reference to a component."""
+    """A reference to a component."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def shape(name: str, properties: Mapping[str, Any], optional: Collection[str] = ()) -> Schema:
-    """The reference to an object of these properties (JSON Schema), which the description names.
-    All but the optional ones are always there."""
+    """Define an object type with these properties (JSON Schema), all required but the optional
+    ones; gives the reference to it."""
     required = [each for each in properties if each not in optional]
     SHAPES[name] = {"type": "object", "required": required, "properties": dict(properties)}
     return ref(name)
 
 
 def enumeration(kind: type[StrEnum]) -> Schema:
-    """The reference to one of these words, which the description names as the code does."""
+    """Define an enumeration, named as in the code; gives the reference to it."""
     SHAPES[kind.__name__] = {"type": "string", "enum": [*kind]}
     return ref(kind.__name__)
 
 
 def lines_of(line: Schema) -> Schema:
-    """A body of NDJSON, each line of which is of a schema."""
+    """A body of NDJSON with lines of this schema."""
     words = "A line of JSON for each, as `contentSchema` says."
     media_type = NDJSON.decode()
     return FILE | {"contentMediaType": media_type, "contentSchema": line, "description": words}

@@ -1,4 +1,4 @@
-"""What is added to FastAPI's document, since FastAPI does not ask it of the routes."""
+"""Completes FastAPI's OpenAPI document with what routes do not declare."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -12,14 +12,13 @@ from projections.tables.dictionary import meaning, unit
 from projections.tables.table import Row
 
 VALUES: Final = ("default", "enum", "const", "example", "examples")
-"""The keywords of a schema that hold values, which are no schemas."""
+"""Schema keywords whose values are no schemas."""
 OF_ANY_OBJECT: Final = {"type", "additionalProperties"}
-"""What the schema of an object says that may have any fields."""
+"""Keywords of an object schema that allows any fields."""
 
 
 def complete(document: Schema, routes: Iterable[AnyRoute]) -> Schema:
-    """Add an example of each command, what the columns mean, and the names of enumerations and of
-    shapes that no route declares."""
+    """Add examples of commands, meanings of columns, and the names of enumerations and shapes."""
     schemas = document["components"]["schemas"]
     schemas |= SHAPES | {"CloudEvent": CLOUD_EVENT}
     shown = [each for each in routes if not (isinstance(each, Other) and each.former)]
@@ -39,7 +38,7 @@ def complete(document: Schema, routes: Iterable[AnyRoute]) -> Schema:
 
 
 def _add_example(body: Schema, schemas: dict[str, Schema]) -> None:
-    """Show a command that can be sent, and whether it may be left out."""
+    """Add an example of the command, and say if the body is optional."""
     content = body["content"]["application/json"]
     name = content["schema"]["$ref"].rsplit("/", 1)[1]
     body["required"] = bool(schemas[name].get("required"))
@@ -47,7 +46,7 @@ def _add_example(body: Schema, schemas: dict[str, Schema]) -> None:
 
 
 def _describe_columns(row: type[Row], schema: Schema) -> None:
-    """What each column means. What borrowers are not shown is not always there."""
+    """Describe each column; those hidden from borrowers are not required."""
     for column in row.COLUMNS.values():
         measure = unit(row.TABLE, column.name, column.sql_type)
         words = meaning(row.TABLE, column.name) + (f" Unit: {measure}." if measure else "")
@@ -59,7 +58,7 @@ def _describe_columns(row: type[Row], schema: Schema) -> None:
 
 
 def _name_words(row: type[Row], parameters: list[Schema], schema: Schema) -> None:
-    """Let the filters of a column take the enumeration that the column's values are of."""
+    """Let the filters of a column reference the column's enumeration."""
     of_column = {column.wire: column for column in row.COLUMNS.values() if column.words}
     for parameter in parameters:
         if column := of_column.get(parameter["name"]):
@@ -70,9 +69,8 @@ def _name_words(row: type[Row], parameters: list[Schema], schema: Schema) -> Non
 
 
 def _tidy(schema: Any) -> None:
-    """Leave out the titles that pydantic makes of names, and give one name to all objects that may
-    have any fields: generators take an object without properties for an empty one, and name each
-    place where it stands."""
+    """Drop pydantic's generated titles, and give one name to all objects with any fields, which
+    client generators would otherwise take for empty ones and name at each place."""
     if isinstance(schema, list):
         for each in schema:
             _tidy(each)

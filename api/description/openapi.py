@@ -1,7 +1,7 @@
 """What FastAPI needs of each route for its OpenAPI document."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from inspect import Parameter, Signature
 from typing import Any, Final
 
@@ -60,7 +60,7 @@ def route_arguments(route: AnyRoute) -> dict[str, Any]:
         "description": _words(route),
         "tags": [_tag(route)],
         "response_description": "Done.",
-        "responses": dict(_problems(_statuses(route))),
+        "responses": dict(_problems(route)),
         "response_model": None,
     }
     extra: Schema = {"parameters": [*_parameters(route)]}
@@ -126,7 +126,7 @@ def _plural(path: str) -> str:
 
 
 def _tag(route: AnyRoute) -> str:
-    """The group of an operation: what its path begins with, without the ending of a file."""
+    """The tag of an operation: the first part of its path, without a file extension."""
     version, _, rest = route.path.removeprefix("/").partition("/")
     return rest.split("/")[0].partition(".")[0] if version == "v1" else "service"
 
@@ -190,9 +190,14 @@ def _statuses(route: AnyRoute) -> tuple[str, ...]:
             return OF_COMMANDS
 
 
-def _problems(statuses: Iterable[str]) -> Iterator[tuple[int | str, Schema]]:
+def _problems(route: AnyRoute) -> Iterator[tuple[int | str, Schema]]:
+    """A problem for each status. What answers in lines may refuse in lines, so these come first:
+    generated clients read the first media type that they know."""
+    lines = NDJSON.decode()
     content = {"application/problem+json": {"schema": ref("Problem")}}
-    for each in statuses:
+    if isinstance(route, Other) and route.answers == lines:
+        content = {lines: {"schema": FILE}} | content
+    for each in _statuses(route):
         yield int(each), {"description": SENTENCES[each], "content": content}
 
 
@@ -256,7 +261,7 @@ ANSWERS: Final[Mapping[str, Schema]] = {
     "application/vnd.apache.parquet": FILE,
     NDJSON.decode(): FILE,
 }
-"""Answers that are neither JSON of ours nor text."""
+"""Answers that are neither our JSON nor text."""
 _POSITION: Final = _header(
     "Ledger-Position", {"type": "integer", "minimum": 0}, "Answer from this position on."
 )

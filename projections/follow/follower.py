@@ -16,13 +16,17 @@ from projections.follow.log import Line
 from projections.follow.snapshots import StreamStates
 from projections.tables import schema
 from projections.tables.writer import Unwritable, persons_of, rows_of, write
+from rim_ledger.engine.entry import weight
+from rim_ledger.engine.recent import Recent
 from rim_ledger.engine.store import CHANNEL, IMPATIENT, INDEXES_ONLY
 from rim_ledger.postgres.outage import OUTAGE, Outages
 from rim_ledger.vault.living_keys import LIVING_KEYS
 from rim_ledger.vault.personal_keys import Keys, Vault
 
 PAGE: Final = 2_000
-CACHE_MAX: Final = 50_000
+CACHE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Memory, about, of the cached streams."""
+KEYS_MAX: Final = 50_000
 POLL_SECONDS: Final = 0.25
 """Poll interval, should a notification be lost."""
 PAUSE_SECONDS_MAX: Final = 1.0
@@ -34,11 +38,11 @@ class Follower:
 
     def __init__(self, connection: AsyncConnection[Any], vault: Vault, tables: str = schema.LIVE):
         self._connection, self._tables = connection, tables
-        self._unwrap = lru_cache(CACHE_MAX)(vault.unwrap)
+        self._unwrap = lru_cache(KEYS_MAX)(vault.unwrap)
         own = vault.event_mac if tables == schema.LIVE else None
         self._states = StreamStates(connection, own) if own else None
         """None where the tables are built anew, from events alone."""
-        self._cache: dict[UUID, Entry] = {}
+        self._cache = Recent[UUID, Entry](CACHE_BYTES_MAX, lambda each: weight(each.folded))
         self._position = -1
 
     async def advance(self, upto: int | None = None, limit: int = PAGE) -> int:
@@ -118,12 +122,13 @@ class Follower:
         return entries
 
     def _remember(self, touched: dict[UUID, Entry]) -> None:
-        """Cache the entries; the least recently used are evicted."""
+        """Cache the entries that have not ended; the least recently used are evicted."""
         for stream, entry in touched.items():
-            self._cache.pop(stream, None)
-            self._cache[stream] = entry
-        while len(self._cache) > CACHE_MAX:
-            del self._cache[next(iter(self._cache))]
+            if entry.aggregate.ended:
+                self._cache.forget(stream)
+            else:
+                self._cache[stream] = entry
+        self._cache.shrink()
 
 
 async def follow(

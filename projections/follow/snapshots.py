@@ -1,4 +1,4 @@
-"""Keeps the states of long streams as the follower comes by them, and begins with them again."""
+"""Stores snapshots of long streams while the follower folds them, and loads streams from them."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
@@ -18,25 +18,24 @@ from rim_ledger.engine.event_mac import EventMac
 from rim_ledger.engine.fingerprint import fingerprint
 from rim_ledger.engine.snapshots import EVERY, KEEP, LOAD, Snapshot, Snapshots
 
-FOLD: Final = fingerprint("the tables", __name__, business_time.__name__)
-"""Of what a follower adds to a snapshot."""
-
 
 class _Shown(Struct, frozen=True):
-    """What the tables need of a stream besides what decisions need."""
+    """What the tables need of a stream beyond what decisions need."""
 
     fold: str
     begun: int
     times: Times
 
 
+FOLD: Final = fingerprint(" ".join(_Shown.__struct_fields__), business_time.__name__)
+"""Of this, as the event's own fold has another."""
 _read = msgspec.msgpack.Decoder(_Shown)
 
 
 class StreamStates:
-    """Loads streams by their snapshots, and makes new ones in the follower's own transaction: so
-    none is ever of events that the tables do not show yet. Of a stream that has an event without
-    the right code none is made, as decisions take a snapshot for what the ledger wrote."""
+    """Loads streams from snapshots, and makes new ones in the follower's own transaction, so that
+    none is ahead of the tables. Streams with an event without a valid MAC get none, as decisions
+    trust a snapshot to be of what the ledger wrote."""
 
     def __init__(self, connection: AsyncConnection[Any], event_mac: EventMac) -> None:
         self._connection, self._event_mac = connection, event_mac
@@ -44,21 +43,21 @@ class StreamStates:
         self._forged: set[UUID] = set()
 
     def check(self, lines: Iterable[Line]) -> None:
-        """Look at the codes of events that are folded."""
+        """Verify the MACs of folded events."""
         for line in lines:
             if not self._event_mac.is_right(line.position, leaf(line), line.mac):
                 self._forged.add(line.stream)
 
     async def load(self, ids: Collection[UUID], position: int) -> dict[UUID, Entry]:
-        """These streams as they were at a position; those that had not begun are not among them.
-        Raises PoisonEvent."""
+        """Load streams as of a position; those that had not begun are left out. Raises
+        PoisonEvent."""
         found = await self._load(ids, position, self._snapshots.fingerprints)
         if whole := [stream for stream, entry in found.items() if entry is None]:
             found |= await self._load(whole, position, ())
         return {stream: entry for stream, entry in found.items() if entry}
 
     async def keep(self, entries: Mapping[UUID, Entry]) -> dict[UUID, Entry]:
-        """Make the snapshots of those streams that grew enough since their last; these streams."""
+        """Make snapshots of the streams that grew enough since their last one; gives these."""
         grown = {
             stream: replace(entry, snapshot=entry.version)
             for stream, entry in entries.items()
@@ -76,15 +75,15 @@ class StreamStates:
     async def _load(
         self, ids: Collection[UUID], position: int, fingerprints: Collection[str]
     ) -> dict[UUID, Entry | None]:
-        """These streams, by the snapshots with these fingerprints; None where one cannot be
-        used."""
+        """Load streams from the snapshots with these fingerprints; None where one is not usable."""
         cursor = self._connection.cursor(binary=True)
         await cursor.execute(LOAD, [list(ids), list(fingerprints), position])
         loaded = dict[UUID, Entry | None]()
-        for stream, kept, fold, text, code, at, *event in await cursor.fetchall():
+        for stream, version, fold, state, code, at, *event in await cursor.fetchall():
             line = None if at is None else Line(at, stream, *event)
-            if kept is not None and stream not in loaded:
-                loaded[stream] = self._opened(Snapshot.found(stream, kept, fold, text, code), line)
+            if version is not None and stream not in loaded:
+                snapshot = Snapshot.found(stream, version, fold, state, code)
+                loaded[stream] = self._opened(snapshot, line)
             elif line and (stream not in loaded or loaded[stream]):
                 loaded[stream], _ = step(loaded.get(stream), line)
             if line:
@@ -92,7 +91,7 @@ class StreamStates:
         return loaded
 
     def _opened(self, snapshot: Snapshot, line: Line | None) -> Entry | None:
-        """A stream as it was kept, if what the tables need was kept by the same code."""
+        """The stream of a snapshot, None if another version of the code made it."""
         found = self._snapshots.opened(snapshot, decode(line).id if line else None)
         if line is None or found is None:
             return None

@@ -177,7 +177,7 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class OneTimeToken(Struct, frozen=True, gc=False):
-    """A token that was sent, by its hash: for a first password, or with `resets` for another."""
+    """The hash of a token that was sent: for a first password or, with `resets`, for another."""
 
     token: str
     expires_at: datetime

@@ -124,8 +124,8 @@ class Reader(Protocol):
 
 
 class Aggregate(Holding, metaclass=FrozenMeta):
-    """What the events of one stream add up to. Never the truth: that is replayed, though a state of
-    a long stream is kept to save the work.
+    """The state folded from one stream's events. The events are authoritative; the state of a long
+    stream is also stored as a snapshot, to save work.
 
     Its `id` is that of its stream, unless it is a profile of another aggregate and shares its id.
     """
@@ -159,7 +159,7 @@ class Aggregate(Holding, metaclass=FrozenMeta):
 
     @property
     def ended(self) -> bool:
-        """Whether hardly anything is still to happen to it: it is not kept in memory."""
+        """Whether it hardly changes any more: it is not cached then."""
         return False
 
     def known_to(self, reader: Reader) -> bool:

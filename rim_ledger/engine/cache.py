@@ -34,7 +34,7 @@ from rim_ledger.vault.personal_keys import Vault
 STREAMS_BYTES_MAX: Final = 48 * 1024 * 1024
 NAMES_BYTES_MAX: Final = 6 * 1024 * 1024
 KEYS_BYTES_MAX: Final = 8 * 1024 * 1024
-"""Memory that each part of the cache may take, about: some 20,000 of each kind."""
+"""Approximate memory of each part of the cache: some 20,000 entries each."""
 NAME_BYTES, KEY_BYTES = 300, 400
 
 log = logging.getLogger("rim_ledger")
@@ -75,9 +75,8 @@ class Cache:
         self.numbers.clear()
 
     async def load_streams(self, store: Store, ids: Collection[UUID]) -> None:
-        """That something is not there is believed of an answer only, here as in all that is
-        loaded, and not of a question that went unanswered. Raises Forged, also where a version is
-        missing."""
+        """Load streams. Here and in all loads, absence is cached only after an answer of the store.
+        Raises Forged, also for a missing version."""
         loaded = await self._load(store, ids, self.snapshots.fingerprints)
         if whole := [stream for stream, found in loaded.items() if found is None]:
             loaded |= await self._load(store, whole, ())
@@ -86,8 +85,8 @@ class Cache:
     async def _load(
         self, store: Store, ids: Collection[UUID], fingerprints: Collection[str]
     ) -> dict[UUID, Entry | None]:
-        """These streams, by the snapshots with these fingerprints; None where one cannot be used.
-        Raises Forged."""
+        """Return these streams, from snapshots with these fingerprints where there are any; None if
+        a snapshot cannot be used. Raises Forged."""
         loaded: dict[UUID, Entry | None] = dict.fromkeys(ids, Entry())
         for each in await store.streams(ids, fingerprints):
             if before := loaded[each.stream]:
@@ -95,7 +94,8 @@ class Cache:
         return loaded
 
     def _joined(self, before: Entry, loaded: Loaded) -> Entry | None:
-        """A stream with what was loaded next. Raises Forged."""
+        """Return a stream after the next loaded event or snapshot; None if the snapshot cannot be
+        used. Raises Forged."""
         if loaded.snapshot and not before.version:
             last = self.read(loaded.line).id if loaded.line else None
             found = self.snapshots.opened(loaded.snapshot, last)
@@ -196,7 +196,7 @@ class Cache:
         raise RowForged(table, of)
 
     def keep(self, streams: Mapping[UUID, Entry]) -> None:
-        """Take in what streams have come to, but for those that have come to their end."""
+        """Cache the new states of streams, except those that have ended."""
         for stream, known in streams.items():
             if known.aggregate and known.aggregate.ended:
                 self.streams.forget(stream)
@@ -204,7 +204,7 @@ class Cache:
                 self.streams[stream] = known
 
     def shrink(self) -> None:
-        """Stay small: what was not used for longest goes first, and is loaded again when needed."""
+        """Evict the least recently used entries beyond the limits; they are loaded on demand."""
         for part in (self.streams, self.claims, self.keys):
             part.shrink()
 

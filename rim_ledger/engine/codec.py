@@ -65,7 +65,7 @@ class Codec(Mapper[UUID]):
         self._events = events
 
     def body(self, recorded: Recorded) -> bytes:
-        """An event as it is stored."""
+        """Encode an event as it is stored."""
         event, kept = recorded.event, cast("dict[str, str | None]", recorded.kept)
         written = _Written(
             claims=recorded.claims,

@@ -46,7 +46,7 @@ def with_rows(kept: Kept, changes: Kept) -> Kept:
 
 
 def weight(entry: Entry) -> int:
-    """About how many bytes of memory a stream takes: four times what it takes written down."""
+    """Return the approximate memory of a stream in bytes: four times its encoded size."""
     try:
         return 500 + 4 * len(_encode(entry))
     except OverflowError:  # MessagePack has no integers of more than 64 bits.

@@ -51,7 +51,7 @@ class EventMac:
         return self._hash.digest(leaf)
 
     def row_code(self, table: str, *columns: str, body: bytes = b"") -> bytes:
-        """The 32 bytes of code for a row beside the log, of which one column may be bytes; no leaf
+        """Return the 32-byte MAC of a row beside the log, of which one column may be bytes; no leaf
         of an event begins like it."""
         return self.code(msgspec.json.encode([table, *columns]) + body)
 

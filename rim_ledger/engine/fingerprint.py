@@ -1,4 +1,4 @@
-"""What tells one version of some code from any other: a hash of the sources it is made of."""
+"""Fingerprints of code versions: hashes of the sources that it is made of."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ NAME: Final = re.compile(r"[\w.]+")
 
 @cache
 def source(module: str) -> str:
-    """The source of a module. Raises LookupError where it cannot be read."""
+    """Return the source of a module. Raises LookupError if it cannot be read."""
     spec = find_spec(module)
     found = getattr(spec.loader, "get_source", lambda _: None)(module) if spec else None
     if found is None:
@@ -29,10 +29,10 @@ def source(module: str) -> str:
 
 
 def fingerprint(what: str, *modules: str, read: Callable[[str], str] = source) -> str:
-    """The fingerprint of something that these modules define: it changes with any change in them,
-    and in the modules of this package and of their own that they import, directly or not.
+    """Return the fingerprint of something that these modules define: it changes with any change in
+    them, and in the modules of this package and of their own that they import, directly or not.
 
-    Raises LookupError where the source of one cannot be read.
+    Raises LookupError if the source of one cannot be read.
     """
     sources, wanted = dict[str, str](), list(modules)
     while wanted:
@@ -46,14 +46,14 @@ def fingerprint(what: str, *modules: str, read: Callable[[str], str] = source) -
 
 @cache
 def _imported(module: str, text: str) -> list[str]:
-    """The modules of this package, and of a module's own, that its source imports."""
+    """Return the modules of this package, and of a module's own, that its source imports."""
     packages = {_package(__name__), _package(module)}
     names = [name for name in _named(text) if _package(name) in packages]
     return [name for name in names if _is_module(name)]
 
 
 def _named(text: str) -> Iterator[str]:
-    """What a source imports: modules, and names in them that may be modules as well."""
+    """Yield what a source imports: modules, and names in them that may be modules as well."""
     for module, names, plain in IMPORT.findall(text):
         if module.startswith("."):
             raise LookupError(f"from {module} import: which module that is was not looked for")

@@ -270,7 +270,9 @@ class Ledger:
             with contextlib.suppress(Moved):
                 await self._decide_and_write(group)
                 return
-        await self._catch_up()  # Most of it while others write; little is left for the lock.
+        await (
+            self._catch_up()
+        )  # Most of it while others write, so that little is left for the lock.
         async with self.link.store.connection.transaction():
             await self.link.store.lock()
             await self._catch_up()

@@ -1,4 +1,4 @@
-"""What was used last, as much as fits: the rest is forgotten, and loaded again when needed."""
+"""A cache of the least recently used kind, bounded by memory."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -10,16 +10,16 @@ D = TypeVar("D")
 
 
 class Recent(Generic[K, V]):
-    """Values by their keys, in the order of their use. Only `shrink` forgets for want of memory:
-    what is loaded for a group of decisions is there until they are taken."""
+    """Values by key, in the order of use. Only `shrink` evicts for lack of memory: what is loaded
+    for a batch stays until the batch is decided."""
 
     def __init__(self, weight_max: int, weigh: Callable[[V], int]) -> None:
-        """`weigh` gives about how many bytes of memory a value takes with its key; `weight_max` is
-        how many all may take together."""
+        """`weigh` returns the approximate memory of a value with its key, in bytes; `weight_max` is
+        the limit of their sum."""
         self._weight_max, self._weigh = weight_max, weigh
         self._values: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self.weight = 0
-        """About how many bytes all take."""
+        """Approximate memory of all values, in bytes."""
 
     def __len__(self) -> int:
         return len(self._values)
@@ -50,7 +50,7 @@ class Recent(Generic[K, V]):
             self[key] = value
 
     def forget(self, key: K) -> None:
-        """Forget a value, if it is there."""
+        """Remove a value, if it is there."""
         _, weight = self._values.pop(key, (None, 0))
         self.weight -= weight
 
@@ -59,7 +59,7 @@ class Recent(Generic[K, V]):
         self.weight = 0
 
     def shrink(self) -> None:
-        """Forget what was not used for longest, until the rest fits."""
+        """Evict the least recently used values, until the rest fits."""
         while self.weight > self._weight_max:
             _, (_, weight) = self._values.popitem(last=False)
             self.weight -= weight

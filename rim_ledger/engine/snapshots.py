@@ -1,6 +1,7 @@
-"""States of long streams, kept so that loading one need not begin with its first event.
+"""Snapshots of long streams, so that loading need not begin with the first event.
 
-They only save work: a snapshot that cannot be used is ignored, and made again from the events."""
+They only save work: a snapshot that cannot be used is ignored, and made again from the events.
+"""
 
 import logging
 from collections.abc import Mapping
@@ -20,24 +21,27 @@ from rim_ledger.engine.event_mac import EventMac
 from rim_ledger.engine.fingerprint import fingerprint
 
 EVERY: Final = 16
-"""Events that a stream grows by until its state is kept again."""
+"""Events between two snapshots of a stream."""
 
 LOAD: Final = """
 SELECT w.stream_id, s.version, k.*,
        e.position, e.version, e.name, convert_to(e.body, 'UTF8'), e.recorded_at, e.mac
   FROM unnest(%b::uuid[]) AS w (stream_id)
-  LEFT JOIN ledger.snapshots AS s ON s.stream_id = w.stream_id AND s.fingerprint = ANY (%b::text[])
+  LEFT JOIN LATERAL (
+       SELECT * FROM ledger.snapshots
+        WHERE stream_id = w.stream_id AND fingerprint = ANY (%b::text[]) LIMIT 1) AS s ON true
   LEFT JOIN LATERAL (
        SELECT * FROM ledger.events
         WHERE stream_id = w.stream_id AND version >= coalesce(s.version, 0)
-          AND position <= coalesce(%b::int8, position)) AS e ON true
+          AND position <= coalesce(%b::int8, position) ORDER BY version) AS e ON true
   LEFT JOIN LATERAL (
        SELECT s.fingerprint, s.state, s.mac WHERE s.version = e.version) AS k ON true
  WHERE e.position IS NOT NULL OR s.version IS NOT NULL
  ORDER BY w.stream_id, e.version"""
 """The events of streams, up to a position if one is given. Of a stream that has a snapshot with one
 of these fingerprints, those after it and the last one in it, beside which the snapshot stands;
-where there are none of these, a row without an event."""
+where there are none of these, a row without an event. What has an order or a limit of its own is
+looked up stream by stream, however small the tables were when the plan was made."""
 
 KEEP: Final = """
 INSERT INTO ledger.snapshots (stream_id, version, fingerprint, state, mac)
@@ -61,7 +65,7 @@ class Snapshot(NamedTuple):
     def found(
         cls, stream: UUID, version: int, fold: str | None, state: bytes | None, mac: bytes | None
     ) -> Self:
-        """What LOAD finds: all but the version is None beside an event that is not its last."""
+        """Return the snapshot in a row of LOAD: all but the version is None beside later events."""
         return cls(stream, version, fold or "", state or b"", mac or b"")
 
 
@@ -78,22 +82,20 @@ _write = msgspec.msgpack.Encoder(uuid_format="bytes")  # JSON has no keys of sev
 
 
 class Snapshots:
-    """Makes snapshots of streams, and opens those that the same fold of the same ledger made."""
+    """Makes snapshots of streams, and opens those made by the same fold of the same ledger."""
 
     def __init__(
         self, entities: Mapping[type[Event], type[Aggregate]], event_mac: EventMac
     ) -> None:
         self._event_mac = event_mac
         self._folds = {kind: _fold(entities, kind) for kind in dict.fromkeys(entities.values())}
-        self._decoders: Mapping[str | None, msgspec.msgpack.Decoder[Aggregate]] = {
-            fold: msgspec.msgpack.Decoder(kind) for kind, fold in self._folds.items()
-        }
+        self._decoders = {fold: msgspec.msgpack.Decoder(kind) for kind, fold in self._folds.items()}
         self.fingerprints = list(self._folds.values())
         """Of the snapshots that can be opened."""
 
     def made(self, stream: UUID, entry: Entry, more: Any = None) -> Snapshot | None:
-        """The snapshot of a stream that has begun. `more` is kept with it. None, which is
-        logged, where it would not be read as the same state."""
+        """Return the snapshot of a stream that has begun, with `more` stored in it. None, which is
+        logged, if it would not decode to the same state."""
         assert entry.aggregate, "it has begun"
         assert entry.last, "its events have ids"
         assert entry.latest, "and times"
@@ -115,9 +117,9 @@ class Snapshots:
         return None
 
     def opened(self, snapshot: Snapshot, last: UUID | None) -> tuple[Entry, Raw] | None:
-        """A stream as it was kept, and what was kept with it; `last` is the id of the event beside
-        which the snapshot stands, if it stands beside one. None, which is logged, where this ledger
-        did not make it, or not of that event."""
+        """Return the stream of a snapshot, and what was stored with it; `last` is the id of the
+        event beside it, if there is one. None, which is logged, if this ledger did not make it, or
+        not of that event."""
         stream, version, fold, body, code = snapshot
         own = compare_digest(code, self._code(stream, version, fold, body))
         if own and (state := _read.decode(body)).last == last:
@@ -132,6 +134,6 @@ class Snapshots:
 
 
 def _fold(entities: Mapping[type[Event], type[Aggregate]], kind: type[Aggregate]) -> str:
-    """The fingerprint of all that decides what the events of a kind come to, and how it is kept."""
+    """Return the fingerprint of all code that determines the fold of a kind, and its encoding."""
     events = {event.__module__ for event, of in entities.items() if of is kind}
     return fingerprint(kind.__qualname__, kind.__module__, __name__, *events)

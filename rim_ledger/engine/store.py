@@ -148,8 +148,8 @@ class Store:
         return await self._lines(query, [position, PAGE])
 
     async def streams(self, ids: Iterable[UUID], fingerprints: Iterable[str] = ()) -> list[Loaded]:
-        """The events of these streams, in order: of a stream that has a snapshot with one of these
-        fingerprints, from the last one on that it includes."""
+        """Return the events of these streams, in order; for a stream with a snapshot of one of
+        these fingerprints, from the last event in it."""
         cursor = await self.connection.execute(LOAD, [list(ids), list(fingerprints), None])
         return [_loaded(row) async for row in cursor]
 
@@ -195,8 +195,7 @@ class Store:
         return {(owner, purpose): secret async for owner, purpose, secret in cursor}
 
     async def hasten(self, what: str, at: datetime) -> None:
-        """Have the clock look at every stream with a reminder of a kind by a time, at the latest:
-        a look that is too early is in vain."""
+        """Bring forward all reminders of a kind to a time (UTC). An early reminder does no harm."""
         await self.connection.execute(HASTEN, [at, what, at])
 
     async def due(self, at: datetime, count: int) -> list[Reminder]:

@@ -9,7 +9,8 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 
 CALLER: Final = ContextVar[Hashable]("caller", default="")
-"""On whose behalf this task asks for decisions. What has no caller, such as the clock, is one."""
+"""The caller on whose behalf this task requests decisions. Tasks without one, such as the
+scheduler, count as one caller."""
 
 
 class Turns(Generic[T]):
@@ -30,7 +31,7 @@ class Turns(Generic[T]):
         return bool(self._taken or self._lanes)
 
     def add(self, each: T) -> None:
-        """Let something wait for its caller's turn."""
+        """Queue an item for its caller."""
         caller = CALLER.get()
         if (lane := self._lanes.get(caller)) is None:
             lane = self._lanes[caller] = deque()

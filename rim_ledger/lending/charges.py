@@ -1,4 +1,4 @@
-"""Late fees and waivers: charges beside the fee that a loan was agreed on with."""
+"""Late fees and waivers: charges beyond the agreed fee of a loan."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -22,13 +22,13 @@ from rim_ledger.values import KOBO, ZERO, Money, Note
 
 POLICY_VERSION: Final = "late-fee-v1"
 LATER: Final = timedelta(days=1)
-"""Until the clock looks again at a loan whose late fee is due and cannot be charged: none is set
-any more, or nothing is left below the cap."""
+"""Time until a late fee that is due but cannot be charged is checked again: none is configured any
+more, or the cap is reached."""
 
 
 class ChargeFee(Command[Loan]):
-    """Charge a fee to an open loan, for a reason. All fees of a loan together, the clock's late fee
-    as well, are `lending.lateFeeMaxPercent` of its amount at most."""
+    """Charge a fee to an open loan, for a reason. All fees of a loan together, including the
+    automatic late fee, are at most `lending.lateFeeMaxPercent` of its amount."""
 
     amount: Money
     reason: Note
@@ -50,9 +50,8 @@ class ChargeFee(Command[Loan]):
 
 
 class WaiveCharges(Command[Loan]):
-    """Let a borrower off charges that are not paid yet, for a reason: fees first, then interest,
-    never principal; all of them when no amount is given. Where nothing else is owed, the loan is
-    completed."""
+    """Waive unpaid charges of a loan, for a reason: fees first, then interest, never principal; all
+    of them if no amount is given. If nothing else is owed, the loan is completed."""
 
     amount: Money | None = None
     reason: Note
@@ -75,7 +74,7 @@ class WaiveCharges(Command[Loan]):
 
 
 def check_late_fee(id: UUID) -> Work:
-    """The clock's decision some days after a loan fell overdue, if a late fee was set then."""
+    """Return the decision of the reminder for the late fee of an overdue loan."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
@@ -98,7 +97,7 @@ def check_late_fee(id: UUID) -> Work:
 
 
 def _room(uow: UnitOfWork, loan: Loan) -> Decimal:
-    """Naira of fees that a loan may still be charged."""
+    """Return the fees that a loan may still be charged, in naira."""
     percent: Decimal = setting(uow, "lending", "lateFeeMaxPercent")
     most = (loan.amount * percent / 100).quantize(KOBO, ROUND_DOWN)
     return max(ZERO, most - loan.fees_charged)

@@ -138,8 +138,7 @@ def cancel(uow: UnitOfWork, loan: Loan) -> None:
 
 
 def fall_overdue(uow: UnitOfWork, loan: Loan, late_fee_at: datetime | None) -> None:
-    """Mark a loan as overdue, once per loan. The clock charges a late fee at a time, if one is
-    set."""
+    """Mark a loan as overdue, once per loan; the late fee is due at `late_fee_at`, if set."""
     uow.append(Loan, loan.id, [LoanBecameOverdue(late_fee_at=late_fee_at)])
     uow.append(User, loan.user_id, [DebtBecameOverdue(loan_id=loan.id)])
     assert loan.due_date, "it was lent"
@@ -147,13 +146,13 @@ def fall_overdue(uow: UnitOfWork, loan: Loan, late_fee_at: datetime | None) -> N
 
 
 def charge(uow: UnitOfWork, loan: Loan, event: LoanFeeCharged) -> None:
-    """More is owed on an open loan."""
+    """Charge a fee to an open loan."""
     uow.append(Loan, loan.id, [event])
     uow.append(User, loan.user_id, [DebtFeeCharged(loan_id=loan.id, amount=event.amount)])
 
 
 def waive(uow: UnitOfWork, loan: Loan, event: LoanChargesWaived) -> None:
-    """Less is owed on an open loan; it is completed where nothing is left."""
+    """Waive charges of an open loan; it is completed if nothing is left."""
     debt, paid_at = uow.read(User, loan.user_id).debts[loan.id], loan.paid_up()
     nothing_left = event.charges.amount == debt.outstanding
     ended = (Completion(loan_id=loan.id, paid_at=paid_at),) if nothing_left else ()
@@ -172,7 +171,7 @@ def default(uow: UnitOfWork, loan: Loan, event: LoanDefaulted) -> None:
 
 
 def write_off(uow: UnitOfWork, loan: Loan, reason: str | None) -> None:
-    """Take what is outstanding on a defaulted loan for lost."""
+    """Write off the outstanding amount of a defaulted loan."""
     debt = uow.read(User, loan.user_id).debts[loan.id]
     uow.forget("write-off", loan.id)
     uow.append(Loan, loan.id, [LoanWrittenOff.of(debt, reason=reason)])
@@ -180,7 +179,7 @@ def write_off(uow: UnitOfWork, loan: Loan, reason: str | None) -> None:
 
 
 def undo_write_off(uow: UnitOfWork, loan: Loan, reason: str | None) -> None:
-    """What is outstanding on a loan that was written off is not lost after all."""
+    """Undo the write-off of a loan."""
     debt = uow.read(User, loan.user_id).debts[loan.id]
     uow.append(Loan, loan.id, [LoanWriteOffUndone.of(debt, reason=reason)])
     uow.append(User, loan.user_id, [DebtWriteOffUndone(loan_id=loan.id)])

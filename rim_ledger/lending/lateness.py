@@ -90,8 +90,8 @@ def check_default(id: UUID) -> Work:
 
 
 def plan_write_off(uow: UnitOfWork, loan: Loan) -> None:
-    """Have the clock look at a defaulted loan when it is to be written off, by what is set now.
-    While that is never, the reminder waits for another setting."""
+    """Set the reminder of the automatic write-off of a defaulted loan, by the present setting.
+    While that is off, the reminder is far ahead, and brought forward by another setting."""
     if not loan.historical and not loan.write_off_undone:
         days = setting(uow, "lending", "writeOffAfterDays")
         at = over(loan) + timedelta(days=days) if days else uow.now + AFTER_MAX
@@ -116,7 +116,8 @@ def check_credit_default(id: UUID) -> Work:
 
 
 def _late_fee_at(uow: UnitOfWork, loan: Loan, end: datetime) -> datetime | None:
-    """When a late fee is charged to a loan whose due day has its `end`, if one is set."""
+    """Return when a late fee is charged to a loan whose due day ended at `end`; None if none is
+    set."""
     if loan.late_fee_charged or not setting(uow, "lending", "lateFee"):
         return None
     return end + timedelta(days=setting(uow, "lending", "lateFeeGraceDays"))

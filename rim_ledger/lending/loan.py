@@ -166,7 +166,7 @@ class LoanDisbursementReversed(Event):
 
 
 class LoanBecameOverdue(Event):
-    """The due day is over. `lateFeeAt` is when the clock charges a late fee, if one is set."""
+    """The due day is over. `lateFeeAt` is when the automatic late fee is charged, if any."""
 
     late_fee_at: datetime | None = None
 
@@ -279,21 +279,19 @@ class Loan(Aggregate):
     fees_charged: Decimal = ZERO
     waived: Charges = Charges()
     late_fee_at: datetime | None = None
-    """When the clock charges a late fee, while it is to."""
+    """When the automatic late fee is charged, as long as it is pending."""
     late_fee_charged: bool = False
-    """Whether the clock has charged it: it does so once a loan."""
+    """Whether the automatic late fee was charged: once per loan."""
     restated_at: datetime | None = None
-    """When something else than money last changed what is owed, or whether it is an asset: a fee,
-    a waiver, a write-off."""
+    """When a fee, a waiver or a write-off last changed what is owed, or whether it is an asset."""
     written_off_at: datetime | None = None
     written_off_by: UUID | None = None
     written_off_amount: Decimal | None = None
-    """Naira taken for lost: what was outstanding then, and what came before and was reversed
-    since."""
+    """Naira written off: outstanding at the time, and paid before it and reversed since."""
     recovered: Shares = {}
-    """Of the shares, what came since the write-off."""
+    """Of the shares, what was paid since the write-off."""
     write_off_undone: bool = False
-    """Whether a write-off was undone: then the clock makes no other."""
+    """Whether a write-off was undone; then none is automatic any more."""
     shares: Shares = {}
     completed_at: datetime | None = None
     late: bool = False
@@ -382,12 +380,12 @@ class Loan(Aggregate):
 
     @property
     def interest(self) -> Decimal:
-        """The fee of the loan itself in naira, whatever was charged or waived since."""
+        """The fee of the loan itself in naira, without later charges and waivers."""
         return self.amount_due - self.fees_charged + self.fees_waived - self.amount
 
     @property
     def fees_waived(self) -> Decimal:
-        """Naira of fees and interest that are not to be paid."""
+        """Naira of fees and interest that were waived."""
         return self.waived.amount
 
     def paid_up(self, *more: datetime) -> datetime:

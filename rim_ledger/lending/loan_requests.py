@@ -170,7 +170,7 @@ def require_grounded(loan: Loan) -> None:
 
 
 def require_not_written_off(loan: Loan) -> None:
-    """Refuse what is not done to a loan that was written off, before that is undone."""
+    """Refuse a loan that is written off. Raises Refused (`loan-written-off`)."""
     words = "The loan was written off; undo that first."
     require(loan.written_off_at is None, "loan-written-off", words)
 

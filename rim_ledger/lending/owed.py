@@ -45,7 +45,7 @@ class Part(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"
         return self.principal + self.interest + self.fee
 
     def share(self, amount: Decimal, order: Sequence[str]) -> Self:
-        """As much of this part as an amount covers, in an order of what it is made of."""
+        """Return what an amount covers of this part, in an order of its fields."""
         covered = dict[str, Decimal]()
         for name in order:
             covered[name] = min(amount, getattr(self, name)) or ZERO
@@ -90,7 +90,7 @@ class Debt(Struct, frozen=True, kw_only=True, gc=False):
     overdue: bool = False
     defaulted: bool = False
     restated_at: datetime | None = None
-    """When something else than money last changed what is owed: a fee, a waiver, a write-off."""
+    """When a fee, a waiver or a write-off last changed what is owed."""
 
     @property
     def outstanding(self) -> Decimal:
@@ -98,17 +98,16 @@ class Debt(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def stands_from(self) -> datetime:
-        """From when on money counts for it: since it was lent, and was last restated."""
+        """From when money counts for it: since the disbursement and the last restatement."""
         return max(self.disbursed_at, self.restated_at or self.disbursed_at)
 
     def covered(self, loan: UUID, amount: Decimal) -> Part:
-        """As much of it as an amount covers: fee and interest first, principal first once
-        defaulted."""
+        """Return what an amount covers: charges first, but principal first once defaulted."""
         order = PRINCIPAL_FIRST if self.defaulted else FEE_FIRST
         return self.part(loan).share(amount, order)
 
     def part(self, loan: UUID) -> Part:
-        """All that is owed, as the part of a payment that would cover it."""
+        """Return all that is owed, as the part of a payment that would cover it."""
         return Part(loan_id=loan, principal=self.principal, interest=self.interest, fee=self.fee)
 
     def after(self, part: Part, sign: int) -> "Debt":
@@ -122,10 +121,10 @@ class Debt(Struct, frozen=True, kw_only=True, gc=False):
         )
 
     def charged(self, amount: Decimal, at: datetime) -> "Debt":
-        """The debt with another fee."""
+        """Return the debt with another fee."""
         return replace(self, fee=self.fee + amount, restated_at=at)
 
     def waived(self, charges: Charges, at: datetime) -> "Debt":
-        """The debt without charges that were waived."""
+        """Return the debt without waived charges."""
         fee, interest = self.fee - charges.fee, self.interest - charges.interest
         return replace(self, fee=fee, interest=interest, restated_at=at)

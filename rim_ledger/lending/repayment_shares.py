@@ -22,7 +22,7 @@ Shares = Mapping[UUID | None, Share]
 
 
 def share_of(shares: Shares, payment: UUID | None) -> Decimal:
-    """Naira of a payment."""
+    """Return the share of a payment in naira."""
     share = shares.get(payment)
     return share.amount if share else ZERO
 

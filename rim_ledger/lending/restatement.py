@@ -1,4 +1,4 @@
-"""What restates a debt without money: fees, waivers, write-offs; on the loan and on its user."""
+"""Events that restate a debt without money, of a loan and its user: fees, waivers, write-offs."""
 
 from decimal import Decimal
 from uuid import UUID
@@ -11,7 +11,7 @@ from rim_ledger.values import ZERO
 
 
 class LoanFeeCharged(Event):
-    """More is due: a late fee, once by the clock, or by hand with a reason."""
+    """More is due: a late fee, once and automatic, or a fee by hand with a reason."""
 
     amount: Decimal
     policy: str
@@ -20,15 +20,15 @@ class LoanFeeCharged(Event):
 
 
 class LoanChargesWaived(Event):
-    """Less is due: charges that were not paid are not to be."""
+    """Less is due: unpaid charges were waived."""
 
     charges: Charges
     reason: Personal
 
 
 class LoanWrittenOff(Event):
-    """The lender takes what is outstanding, of which these are the parts, for lost; the borrower
-    owes it as before. By the clock, or by hand with a reason."""
+    """The outstanding amount, in these parts, is written off: automatically, or by hand with a
+    reason. The borrower still owes it."""
 
     principal: Decimal
     interest: Decimal
@@ -37,7 +37,7 @@ class LoanWrittenOff(Event):
 
 
 class LoanWriteOffUndone(Event):
-    """What is outstanding, of which these are the parts, is not lost after all."""
+    """The outstanding amount, in these parts, is an asset again."""
 
     principal: Decimal
     interest: Decimal
@@ -64,7 +64,7 @@ class DebtChargesWaived(Event):
 
 
 class DebtWrittenOff(Event):
-    """The lender takes the debt for lost. It is owed as before."""
+    """The debt was written off; the borrower still owes it."""
 
     loan_id: UUID
 

@@ -397,7 +397,8 @@ class User(Aggregate):
         return max(ZERO, self.credit_limit - self.exposure)
 
     def words(self, reason: str) -> str | None:
-        """Words about this person, or None once erased: figures go on, words do not."""
+        """Return a text about this person; None once erased: figures are still recorded, words are
+        not."""
         return None if self.erased else reason
 
     def require_present(self) -> None:
@@ -559,7 +560,7 @@ class User(Aggregate):
     def _left(
         self, loan: UUID, debt: Debt, completed: tuple[Completion, ...], settled_at: datetime
     ) -> Self:
-        """With what is left of a debt; one with nothing left is a loan that was repaid."""
+        """Return the user with the rest of a debt; without any, the loan counts as repaid."""
         if debt.outstanding > ZERO:
             return self.but(debts=self.debts | {loan: debt})
         ends = (each.paid_at for each in completed if each.loan_id == loan)

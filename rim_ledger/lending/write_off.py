@@ -1,4 +1,4 @@
-"""Writing a defaulted loan off, by hand or by the clock, and undoing that. It is owed as before."""
+"""Write-off of a defaulted loan, by hand or automatic, and its undoing. The debt remains owed."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -19,8 +19,8 @@ from rim_ledger.values import Note
 
 
 class WriteOffLoan(Command[Loan]):
-    """Take what is outstanding on a defaulted loan for lost, for a reason. Somebody else does it
-    than who approved the loan. The borrower owes it as before, and what is repaid is a recovery."""
+    """Write off the outstanding amount of a defaulted loan, for a reason; not by the admin who
+    approved the loan. The borrower still owes it, and later payments are recoveries."""
 
     reason: Note
 
@@ -36,8 +36,8 @@ class WriteOffLoan(Command[Loan]):
 
 
 class UndoWriteOff(Command[Loan]):
-    """Take a write-off back, for a reason, while no money has come since. Somebody else does it
-    than who approved the loan. The clock does not write the loan off again."""
+    """Undo a write-off, for a reason, while nothing was paid since; not by the admin who approved
+    the loan. The loan is not written off automatically again."""
 
     reason: Note
 
@@ -55,7 +55,7 @@ class UndoWriteOff(Command[Loan]):
 
 
 def check_write_off(id: UUID) -> Work:
-    """The clock's decision on a defaulted loan, some days past due, if that is set by then."""
+    """Return the decision of the reminder for the automatic write-off of a defaulted loan."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
@@ -74,7 +74,7 @@ def check_write_off(id: UUID) -> Work:
 
 
 def may_be_written_off(loan: Loan) -> bool:
-    """Whether the clock may write a loan off some day."""
+    """Whether a loan can be written off automatically."""
     defaulted = loan.status is LoanStatus.DEFAULTED and loan.written_off_at is None
     return defaulted and not (loan.historical or loan.write_off_undone)
 

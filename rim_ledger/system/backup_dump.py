@@ -16,7 +16,7 @@ from rim_ledger.system.backup_manifest import CHANGES, EVENTS, FILE, Manifest
 from rim_ledger.system.backup_rows import PIECE_MAX, Layout, difference, packed
 
 LEFT_OUT: Final = ("attempts", "challenges", "exports", "heartbeats", "snapshots")
-"""Tables of short-lived counts, which are useless in a restore, and of what is made again."""
+"""Tables of short-lived counts, useless in a restore, and those that are derived."""
 
 SPELLING: Final = """
 SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO, MDY', true),

@@ -148,7 +148,7 @@ class SetConfig(Timed):
 
 
 def looks_of(config: SystemConfig) -> str:
-    """The kind of reminders that depend on a setting."""
+    """Return the kind of reminders that depend on a setting."""
     return KNOWN[config.category, config.key].looks
 
 

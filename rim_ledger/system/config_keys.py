@@ -67,7 +67,7 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         places=6,
     ),
     ("lending", "writeOffAfterDays"): Known(
-        "Days past due until the clock writes a defaulted loan off; 0 is never.",
+        "Days past due until a defaulted loan is written off automatically; 0 is never.",
         0,
         0,
         3650,

@@ -1,4 +1,4 @@
-"""A stream loaded by its snapshot equals the fold of its events, whatever became of the snapshot."""
+"""A stream loaded by its snapshot equals the fold of its events, whatever was done to it."""
 
 import asyncio
 import logging

@@ -36,7 +36,7 @@ def test_a_day_of_work_is_shown_whatever_the_page(database: str) -> None:
             lent = await ledger.execute(Loan, None, wish, system)
             await ledger.execute(Loan, lent.id, ApproveLoan(), staff)
             dispatch = Dispatch(database, ledger, simulated(database, ledger, WORLD), WORLD)
-            await dispatch.disburse(lambda: ledger.execute(Loan, lent.id, DisburseLoan(), staff))
+            await dispatch.disburse(await ledger.execute(Loan, lent.id, DisburseLoan(), staff))
             gone = RegisterUser(phone="08031234568", email="bola@example.com", name="Bola")
             other = await ledger.execute(User, None, gone, staff)
             await ledger.execute(User, other.id, DeleteUser(), staff)

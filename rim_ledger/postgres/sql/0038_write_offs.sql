@@ -1,5 +1,6 @@
--- The clock may write off what has defaulted: it looks once at each loan that did so far, and leaves
--- it, or plans when to look again.
+-- Loans that defaulted before there were write-offs: a reminder each, due at once. The decision sets
+-- the next reminder, or none.
 INSERT INTO ledger.reminders (what, stream_id, at)
-SELECT 'write-off', stream_id, now() FROM ledger.events WHERE name = 'LoanDefaulted' GROUP BY stream_id
+SELECT DISTINCT 'write-off', stream_id, timestamptz 'epoch' FROM ledger.events
+ WHERE name = 'LoanDefaulted'
 ON CONFLICT DO NOTHING;

@@ -202,6 +202,9 @@ def send_files(admin: Api, ada: Any) -> None:
     told = admin.ask("bulk", "submit_bulk", body=file_of(BytesIO(lines)))
     answers = [json.loads(each) for each in told.payload.read().splitlines()]
     assert [each["status"] for each in answers] == [200], answers
+    wrong = file_of(BytesIO(b'{"op": "POST /v1/loans"}\n{"op": "none"}\n'))
+    refused = admin.ask("bulk", "submit_bulk", body=wrong, atomic=True)
+    assert len(refused.payload.read().splitlines()) == 2
     statement = admin.ask("statements", "upload_statement", body=file_of(BytesIO(STATEMENT)))
     assert (statement.lines, statement.unknown) == (1, 1)
     assert admin.ask("journal", "export_journal").startswith("position,at,event,")

@@ -161,6 +161,8 @@ def test_a_loan_is_shown_with_every_field(database: str) -> None:
         "amountDue": 115.36,
         "amountPaid": 0,
         "outstandingAmount": 115.36,
+        "feesCharged": 0,
+        "feesWaived": 0,
         "approvedAt": None,
         "approvedBy": None,
         "rejectedAt": None,
