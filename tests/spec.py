@@ -1,6 +1,7 @@
 """given(User, history).when(command).then(events) or .refused(code): rules without a database."""
 
 from collections.abc import Iterable
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -23,6 +24,7 @@ from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork
 from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault, opened, personal_fields
 
+SECRET = b"a secret of the tests"
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
 
@@ -53,7 +55,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.environment = TestWorld()
-        self.vault = Vault(derived(b"a secret of the tests"), self.environment)
+        self.vault = Vault(derived(SECRET), self.environment)
         self.streams: dict[UUID, Entry] = {}
         self.claims: dict[Claim, UUID | None] = {}
         self.keys: dict[UUID, AESGCM | None] = {}
@@ -64,6 +66,15 @@ class Memory:
         self.stamp: Stamp | None = None
         """The stamp of every decision, while it is set."""
         self.last_numbers: dict[tuple[str, int], int] = {}
+
+    def copied(self) -> Self:
+        """The same ledger once more; what happens to one does not happen to the other."""
+        twin = copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, dict | list | TestWorld):
+                setattr(twin, name, copy(value))
+        twin.vault = Vault(derived(SECRET), twin.environment)
+        return twin
 
     def stream(self, id: UUID) -> Entry:
         return self.streams.get(id, Entry())

@@ -65,7 +65,7 @@ def _late_in(module: ast.Module) -> Iterator[str]:
 
 
 def test_a_decision_asks_the_book_nothing_after_its_first_event() -> None:
-    found = {str(path): late for path, module in modules() if (late := [*_late_in(module)])}
+    found = {str(path): late for path, module in modules().items() if (late := [*_late_in(module)])}
     assert not found
 
 

@@ -62,7 +62,7 @@ def test_a_live_stream_passes_over_what_is_hidden_and_says_how_far_it_is(tell: T
             role = {"name": "hidden", "permissions": reads("loans")}
             assert (await admin.post("/v1/admin-roles", role)).status_code == 201
             block = await stream.block()
-            assert block == f"id: {admin.app.state.desk.ledger.head}"
+            assert block == f"id: {admin.app.state.context.ledger.head}"
             await admin.user()
             event = await stream.event()
             assert event
@@ -86,7 +86,7 @@ def test_rights_that_are_lost_are_lost_in_a_live_stream(
             less = {"permissions": reads("events")}
             assert (await admin.ask("PATCH", f"/v1/admin-roles/{role}", less)).is_success
             await admin.user(2)
-            assert await stream.block() == f"id: {admin.app.state.desk.ledger.head}"
+            assert await stream.block() == f"id: {admin.app.state.context.ledger.head}"
 
     tell(story)
 
