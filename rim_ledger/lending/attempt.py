@@ -32,6 +32,14 @@ class Airtime(StrEnum):
     LOST = "lost"
 
 
+class DisputeOutcome(StrEnum):
+    """What became of airtime in dispute, if nobody is to owe it: the telco took it back, or the
+    lender bears it."""
+
+    RETURNED = "returned"
+    LOST = "lost"
+
+
 class Attempt(Struct, frozen=True, gc=False):
     """One top-up, requested under a reference of its own."""
 

@@ -12,21 +12,19 @@ from msgspec.structs import replace
 
 from rim_ledger.engine.aggregate import Aggregate, Event, Personal, PersonalMap, Stamp, shared
 from rim_ledger.engine.holding import NOWHERE
-from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement
+from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement, DisputeOutcome
 from rim_ledger.lending.owed import Charges
-from rim_ledger.lending.repayment_shares import Shares, is_late, received, taken_back
+from rim_ledger.lending.repayment_shares import Shares, is_late, received, share_of, taken_back
+from rim_ledger.lending.restatement import (
+    LoanChargesWaived,
+    LoanFeeCharged,
+    LoanWriteOffUndone,
+    LoanWrittenOff,
+)
 from rim_ledger.system.integration import under_way
 from rim_ledger.values import ZERO, Network
 
 POLICY_VERSION: Final = "decision-v1"
-
-
-class DisputeOutcome(StrEnum):
-    """Outcome of a dispute if the airtime is not owed: taken back by the telco, or borne by the
-    lender."""
-
-    RETURNED = "returned"
-    LOST = "lost"
 
 
 class Decision(Struct, frozen=True, rename="camel", gc=False):
@@ -146,6 +144,8 @@ class LoanCompleted(Event):
     """Nothing is owed any more since `paidAt`: the latest time of the money that paid the loan, or
     that of its disbursement, if later."""
 
+    COMPLETES: ClassVar[bool] = True
+
     paid_at: datetime | None = None
 
 
@@ -171,22 +171,6 @@ class LoanBecameOverdue(Event):
     """The due day is over. `lateFeeAt` is when the automatic late fee is charged, if any."""
 
     late_fee_at: datetime | None = None
-
-
-class LoanFeeCharged(Event):
-    """More is due: a late fee, once and automatic, or a fee by hand with a reason."""
-
-    amount: Decimal
-    policy: str
-    automatic: bool = False
-    reason: Personal = None
-
-
-class LoanChargesWaived(Event):
-    """Less is due: unpaid charges were waived."""
-
-    charges: Charges
-    reason: Personal
 
 
 class LoanDefaulted(Event):
@@ -219,6 +203,8 @@ LoanEvent = (
     | LoanBecameOverdue
     | LoanFeeCharged
     | LoanChargesWaived
+    | LoanWrittenOff
+    | LoanWriteOffUndone
     | LoanDefaulted
     | LoanDefaultReversed
 )
@@ -252,7 +238,13 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     LoanStatus.DISBURSED: ("charge-fee", "default", "reverse-disbursement", "waive-charges"),
     LoanStatus.REPAYING: ("charge-fee", "default", "reverse-disbursement", "waive-charges"),
     LoanStatus.COMPLETED: ("reverse-disbursement",),
-    LoanStatus.DEFAULTED: ("charge-fee", "reverse-default", "waive-charges"),
+    LoanStatus.DEFAULTED: (
+        "charge-fee",
+        "reverse-default",
+        "undo-write-off",
+        "waive-charges",
+        "write-off",
+    ),
 }
 
 OPEN: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING, LoanStatus.DEFAULTED)
@@ -293,7 +285,15 @@ class Loan(Aggregate):
     late_fee_charged: bool = False
     """Whether the automatic late fee was charged: once per loan."""
     restated_at: datetime | None = None
-    """When a fee or a waiver last changed what is owed."""
+    """When a fee, a waiver or a write-off last changed what is owed, or whether it is an asset."""
+    written_off_at: datetime | None = None
+    written_off_by: UUID | None = None
+    written_off_amount: Decimal | None = None
+    """Naira written off: outstanding at the time, and paid before it and reversed since."""
+    recovered: Shares = {}
+    """Of the shares, what was paid since the write-off."""
+    write_off_undone: bool = False
+    """Whether a write-off was undone; then none is automatic any more."""
     shares: Shares = {}
     completed_at: datetime | None = None
     late: bool = False
@@ -466,10 +466,13 @@ class Loan(Aggregate):
             case LoanRepaid():
                 defaulted = self.status is LoanStatus.DEFAULTED
                 at = event.paid_at or stamp.at  # Events of score-v1 have no time of their own.
+                money = event.transaction_id, event.amount, at
+                lost, recovered = self.written_off_at, self.recovered
                 return self.but(
                     status=self.status if defaulted else LoanStatus.REPAYING,
                     amount_paid=self.amount_paid + event.amount,
-                    shares=received(self.shares, event.transaction_id, event.amount, at),
+                    shares=received(self.shares, *money),
+                    recovered=received(recovered, *money) if lost else recovered,
                 )
             case LoanCompleted():
                 done = event.paid_at or max(stamp.at, self.disbursed_at or stamp.at)
@@ -481,15 +484,7 @@ class Loan(Aggregate):
                     overdue=self.overdue and (late or event.paid_at is None),
                 )
             case LoanRepaymentReversed():
-                left = self.amount_paid - event.amount
-                open_ = LoanStatus.REPAYING if left else LoanStatus.DISBURSED
-                return self.but(
-                    status=LoanStatus.DEFAULTED if self.defaulted_at else open_,
-                    amount_paid=left,
-                    shares=taken_back(self.shares, event.transaction_id, event.amount),
-                    completed_at=None,
-                    late=False,
-                )
+                return self._owed_again(event)
             case LoanDisbursementReversed():
                 return self.but(
                     status=LoanStatus.APPROVED,
@@ -522,6 +517,21 @@ class Loan(Aggregate):
                     waived=self.waived.plus(event.charges),
                     restated_at=stamp.at,
                 )
+            case LoanWrittenOff():
+                return self.but(
+                    written_off_at=stamp.at,
+                    written_off_by=stamp.admin,
+                    written_off_amount=event.principal + event.interest + event.fee,
+                    restated_at=stamp.at,
+                )
+            case LoanWriteOffUndone():
+                return self.but(
+                    written_off_at=None,
+                    written_off_by=None,
+                    written_off_amount=None,
+                    write_off_undone=True,
+                    restated_at=stamp.at,
+                )
             case LoanDefaulted():
                 return self.but(status=LoanStatus.DEFAULTED, defaulted_at=stamp.at)
             case LoanDefaultReversed():
@@ -529,6 +539,20 @@ class Loan(Aggregate):
                 return self.but(status=back, defaulted_at=None, left_alone=True)
             case _:
                 assert_never(event)
+
+    def _owed_again(self, event: LoanRepaymentReversed) -> Self:
+        payment, left = event.transaction_id, self.amount_paid - event.amount
+        open_ = LoanStatus.REPAYING if left else LoanStatus.DISBURSED
+        back, lost = min(event.amount, share_of(self.recovered, payment)), self.written_off_amount
+        return self.but(
+            status=LoanStatus.DEFAULTED if self.defaulted_at else open_,
+            amount_paid=left,
+            shares=taken_back(self.shares, payment, event.amount),
+            recovered=taken_back(self.recovered, payment, back),
+            written_off_amount=None if lost is None else lost + event.amount - back,
+            completed_at=None,
+            late=False,
+        )
 
 
 def _after(attempts: tuple[Attempt, ...], event: AttemptEvent, stamp: Stamp) -> tuple[Attempt, ...]:

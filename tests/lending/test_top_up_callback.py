@@ -12,10 +12,10 @@ from rim_ledger.delivery.callbacks import UnknownReference
 from rim_ledger.delivery.port import Verdict
 from rim_ledger.engine.aggregate import Actor, Event
 from rim_ledger.engine.refusals import Refused
+from rim_ledger.lending.attempt import DisputeOutcome
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.dispute import ResolveDispute
 from rim_ledger.lending.loan import (
-    DisputeOutcome,
     Loan,
     LoanDisbursed,
     LoanDisbursementDisputed,
