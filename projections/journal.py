@@ -20,17 +20,14 @@ from projections.tables.columns import Indexed, Key, Moment, Naira, Read, Refere
 from projections.tables.embedded import PostedLine
 from projections.tables.table import RelatedFilter, Row
 from rim_ledger.engine.aggregate import Aggregate, Event
-from rim_ledger.lending.attempt import DisputeOutcome
-from rim_ledger.lending.loan import (
-    Loan,
+from rim_ledger.lending.attempt import (
+    DisputeOutcome,
     LoanDisbursed,
     LoanDisbursementDisputed,
     LoanDisbursementReversed,
     LoanDisputeResolved,
-    LoanRepaid,
-    LoanRepaymentReversed,
-    LoanStatus,
 )
+from rim_ledger.lending.loan import Loan, LoanRepaid, LoanRepaymentReversed, LoanStatus
 from rim_ledger.lending.owed import Charges
 from rim_ledger.lending.repayment_shares import share_of
 from rim_ledger.lending.restatement import (

@@ -21,12 +21,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.lending.attempt import LoanDisbursementReversed
 from rim_ledger.lending.loan import (
     Loan,
     LoanBecameOverdue,
     LoanCompleted,
     LoanDefaultReversed,
-    LoanDisbursementReversed,
     LoanRepaid,
     LoanRepaymentReversed,
 )

@@ -90,8 +90,8 @@ def lines_of(line: Schema) -> Schema:
 
 @cache
 def receipt_of(kind: type[Aggregate]) -> type[BaseModel]:
-    """The receipt type of a command on an aggregate: with its business id if it has one, and whether
-    the command completed it if it can be completed."""
+    """The receipt type of a command on an aggregate: with its business id, if it has one, and with
+    `completed`, if a command can complete it."""
     fields: dict[str, Any] = {}
     words = Receipt.__doc__ or ""
     if kind.BUSINESS_ID:

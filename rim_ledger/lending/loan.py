@@ -8,11 +8,25 @@ from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from rim_ledger.engine.aggregate import Aggregate, Event, Personal, PersonalMap, Stamp, shared
 from rim_ledger.engine.holding import NOWHERE
-from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement, DisputeOutcome
+from rim_ledger.lending.attempt import (
+    IN_FLIGHT,
+    Airtime,
+    Attempt,
+    Disbursement,
+    LoanDisbursed,
+    LoanDisbursementAnswered,
+    LoanDisbursementDisputed,
+    LoanDisbursementFailed,
+    LoanDisbursementRequested,
+    LoanDisbursementReversed,
+    LoanDisbursementSettled,
+    LoanDisbursementUnknown,
+    LoanDisputeResolved,
+    attempts_after,
+)
 from rim_ledger.lending.owed import Charges
 from rim_ledger.lending.repayment_shares import Shares, is_late, received, share_of, taken_back
 from rim_ledger.lending.restatement import (
@@ -66,68 +80,6 @@ class LoanMetadataSet(Event):
     metadata: PersonalMap
 
 
-class LoanDisbursementRequested(Event):
-    """The telco is about to be called, under this reference; through which integration, if any."""
-
-    transaction_id: UUID
-    reference: str
-    attempt: int
-    asked_at: datetime
-    integration: UUID | None = None
-
-
-class LoanDisbursementUnknown(Event):
-    """The telco gave no usable answer: it is queried about the same reference until it does."""
-
-    reference: str
-
-
-class LoanDisbursementSettled(Event):
-    """Staff found out what the telco left open; the outcome follows."""
-
-    reference: str
-    evidence: Personal
-
-
-class LoanDisbursementAnswered(Event):
-    """The telco, queried about what staff had settled or reversed, gave a definite answer that
-    changes nothing: it agrees, or reports that airtime which is owed was never delivered."""
-
-    reference: str
-    delivered: bool
-
-
-class LoanDisbursementFailed(Event):
-    reference: str
-    reason: str
-
-
-class LoanDisbursed(Event):
-    """The airtime of this top-up is owed: it was delivered now, or was in dispute until now."""
-
-    reference: str
-    transaction_id: UUID
-    telco_reference: str | None
-    due_date: datetime
-
-
-class LoanDisbursementDisputed(Event):
-    """A top-up that seemed to have failed was delivered after all, after another attempt or once
-    the loan was no longer approved: airtime that is no debt."""
-
-    reference: str
-    telco_reference: str | None
-
-
-class LoanDisputeResolved(Event):
-    """Airtime in dispute is not owed: the telco took it back, or the lender bears it."""
-
-    reference: str
-    outcome: DisputeOutcome
-    reason: Personal
-    telco_reference: str | None = None
-
-
 class LoanRepaid(Event):
     """Money reached the loan: from a transaction, or from the user's credit if that is null. It had
     come in at `paidAt`."""
@@ -157,14 +109,6 @@ class LoanRepaymentReversed(Event):
     interest: Decimal
     transaction_id: UUID | None = None
     fee: Decimal = ZERO
-
-
-class LoanDisbursementReversed(Event):
-    """The airtime was returned: the loan is approved again."""
-
-    reference: str
-    reason: Personal
-    telco_reference: str
 
 
 class LoanBecameOverdue(Event):
@@ -207,15 +151,6 @@ LoanEvent = (
     | LoanWriteOffUndone
     | LoanDefaulted
     | LoanDefaultReversed
-)
-AttemptEvent = (
-    LoanDisbursementSettled
-    | LoanDisbursementFailed
-    | LoanDisbursed
-    | LoanDisbursementDisputed
-    | LoanDisputeResolved
-    | LoanDisbursementReversed
-    | LoanDisbursementAnswered
 )
 
 
@@ -445,13 +380,13 @@ class Loan(Aggregate):
             case LoanDisbursementUnknown():
                 return self.but(disbursement=Disbursement.UNKNOWN)
             case LoanDisbursementFailed():
-                attempts = _after(self.attempts, event, stamp)
+                attempts = attempts_after(self.attempts, event, stamp)
                 return self.but(disbursement=Disbursement.FAILED, attempts=attempts)
             case LoanDisbursed():
                 return self.but(
                     status=LoanStatus.DISBURSED,
                     disbursement=Disbursement.DELIVERED,
-                    attempts=_after(self.attempts, event, stamp),
+                    attempts=attempts_after(self.attempts, event, stamp),
                     telco_reference=event.telco_reference,
                     disbursed_at=stamp.at,
                     due_date=event.due_date,
@@ -462,7 +397,7 @@ class Loan(Aggregate):
                 | LoanDisbursementDisputed()
                 | LoanDisputeResolved()
             ):
-                return self.but(attempts=_after(self.attempts, event, stamp))
+                return self.but(attempts=attempts_after(self.attempts, event, stamp))
             case LoanRepaid():
                 defaulted = self.status is LoanStatus.DEFAULTED
                 at = event.paid_at or stamp.at  # Events of score-v1 have no time of their own.
@@ -489,7 +424,7 @@ class Loan(Aggregate):
                 return self.but(
                     status=LoanStatus.APPROVED,
                     disbursement=Disbursement.NONE,
-                    attempts=_after(self.attempts, event, stamp),
+                    attempts=attempts_after(self.attempts, event, stamp),
                     telco_reference=event.telco_reference,
                     disbursed_at=None,
                     due_date=None,
@@ -553,41 +488,3 @@ class Loan(Aggregate):
             completed_at=None,
             late=False,
         )
-
-
-def _after(attempts: tuple[Attempt, ...], event: AttemptEvent, stamp: Stamp) -> tuple[Attempt, ...]:
-    """Return the attempts after one more event. An event without an admin in its stamp is the
-    telco's answer, or automatic."""
-    return tuple(
-        replace(each, **_news(each, event, stamp)) if each.reference == event.reference else each
-        for each in attempts
-    )
-
-
-def _news(  # noqa: PLR0911 - a line an event
-    attempt: Attempt, event: AttemptEvent, stamp: Stamp
-) -> dict[str, Any]:
-    gone = {"given_up_by": stamp.admin}
-    match event:
-        case LoanDisbursementSettled():
-            return {"unconfirmed": True}
-        case LoanDisbursementFailed() if stamp.admin:
-            return gone
-        case LoanDisbursed():
-            return {
-                "airtime": Airtime.OWED,
-                "transaction_id": event.transaction_id,
-                "telco_reference": event.telco_reference or attempt.telco_reference,
-                "taken_up_by": stamp.admin if attempt.airtime is Airtime.DISPUTED else None,
-                "unconfirmed": attempt.unconfirmed and stamp.admin is not None,
-            }
-        case LoanDisbursementDisputed():
-            told = event.telco_reference or attempt.telco_reference
-            return {"airtime": Airtime.DISPUTED, "telco_reference": told, "unconfirmed": False}
-        case LoanDisputeResolved():
-            told = event.telco_reference or attempt.return_reference
-            return gone | {"airtime": Airtime(event.outcome), "return_reference": told}
-        case LoanDisbursementReversed():
-            news = {"return_reference": event.telco_reference, "unconfirmed": True}
-            return gone | news | {"airtime": Airtime.RETURNED}
-    return {"unconfirmed": False}
