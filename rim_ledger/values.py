@@ -269,6 +269,25 @@ def day_after(moment: datetime) -> datetime:
     return datetime.combine(lagos_day(moment) + timedelta(days=1), time(), LAGOS).astimezone(UTC)
 
 
+def _day(value: Any) -> date:
+    if type(value) is date:
+        return value
+    if isinstance(value, str):
+        if day := moment(f"{value}T00:00:00Z"):
+            return day.date()
+        if time := moment(value):
+            return lagos_day(time)
+    raise PydanticCustomError("date", "a day is a date such as 2026-01-31, or a time on it")
+
+
+Day = Annotated[
+    date,
+    BeforeValidator(_day),
+    WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-01-31"]}),
+]
+"""A business day, as a date, or as a time (RFC 3339) on that day in Lagos."""
+
+
 def numbered(prefix: str, year: int, number: int) -> str:
     """Return a business id, such as LOAN-2026-000001."""
     return f"{prefix}-{year}-{number:06}"

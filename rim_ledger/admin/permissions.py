@@ -21,6 +21,7 @@ RESOURCES: Final = (
     "loans.fees",
     "loans.waiver",
     "loans.writeoff",
+    "loans.reschedule",
     "transactions",
     "transactions.cash",
     "transactions.refund",
