@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -117,6 +118,7 @@ DERIVED: Final = 8
 """The version of derived UUIDs (RFC 9562, 5.8)."""
 
 
+@lru_cache(1_000)
 def derived_id(kind: str, *words: object) -> UUID:
     """Return the id derived from these words. Clients may not use such ids, so that none can be
     occupied in advance."""
