@@ -49,6 +49,13 @@ RULES: Final = {
         ),
     ),
     "feesWaived": ("waiver-v1", "unpaid fees first, then unpaid interest, never principal"),
+    "writtenOffAmount": (
+        "write-off-v1",
+        (
+            "what was outstanding at the write-off, and what had come before and was reversed "
+            "since; null while it is not written off. It is owed as before"
+        ),
+    ),
     "outstandingAmount": ("outstanding-v1", "amountDue − amountPaid"),
     "status": (
         POLICY_VERSION,
@@ -56,7 +63,14 @@ RULES: Final = {
     ),
     "dueDate": (
         "due-date-v1",
-        "the Lagos date of the disbursement + repaymentPeriod days, at 23:59:59 in Lagos",
+        (
+            "the Lagos date of the disbursement + repaymentPeriod days, at 23:59:59 in Lagos, or "
+            "the later day to which the loan was rescheduled"
+        ),
+    ),
+    "originalDueDate": (
+        "due-date-v1",
+        "the first due date; a loan whose money came in after that day is repaid late",
     ),
 }
 """For each figure, the version of its rule and what the rule says."""
@@ -186,9 +200,13 @@ def _figure(kind: str, value: dict[str, Any], former: dict[str, Any]) -> dict[st
 
 STATUS: Final = ref("LoanStatus")
 DUE: Final = {"type": ["string", "null"], "format": "date-time"}
-FIGURES: Final = dict.fromkeys(RULES, _figure("MoneyFigure", NAIRA, either(NAIRA, NULL))) | {
+DUE_DATE: Final = _figure("DueDateFigure", DUE, DUE)
+SOME: Final = either(NAIRA, NULL)
+FIGURES: Final = dict.fromkeys(RULES, _figure("MoneyFigure", NAIRA, SOME)) | {
+    "writtenOffAmount": _figure("WrittenOffFigure", SOME, SOME),
     "status": _figure("StatusFigure", STATUS, either(STATUS, NULL)),
-    "dueDate": _figure("DueDateFigure", DUE, DUE),
+    "dueDate": DUE_DATE,
+    "originalDueDate": DUE_DATE,
 }
 GIVES: Final = shape(
     "LoanExplanation",
