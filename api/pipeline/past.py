@@ -18,7 +18,7 @@ from api.context import Context
 from api.pipeline.conditions import Test
 from api.pipeline.filters import Order, Query, all_of, beyond
 from api.pipeline.keys import keys_of
-from projections.follow.as_of import Moment, Page, PastRow, past_rows
+from projections.follow.as_of import Moment, PastRow, past_rows
 from projections.tables.table import Row
 
 READ_MAX: Final = 20_000
@@ -100,14 +100,15 @@ class HistoricTable(Struct, frozen=True):
     async def _folded(self, ids: Sequence[UUID], tests: Sequence[Test] = ()) -> list[PastRow]:
         keys = partial(keys_of, self.context, sees=True)  # A mask shows a little of them.
         async with self.context.pool.reader() as connection:
-            page = Page(
-                row=self.row,
-                ids=ids,
-                moment=self.moment,
+            return await past_rows(
+                connection,
+                self.row,
+                ids,
+                self.moment,
                 masked=not self.sees,
                 tests=tests,
+                keys_of=keys,
             )
-            return await past_rows(connection, page, keys)
 
     def _lasts(self, test: Test) -> bool:
         """Whether a test is about what never changes, so that the row of today can be asked."""

@@ -124,12 +124,6 @@ async def stretch(
     return await _lines(connection, EVENTS + where, [*after, upto, limit])
 
 
-async def macs(connection: AsyncConnection[Any], after: int, upto: int) -> dict[int, bytes | None]:
-    """The stored MACs of events between two positions."""
-    query = "SELECT position, mac FROM ledger.events WHERE position > %s AND position <= %s"
-    return dict(await (await connection.execute(query, [after, upto])).fetchall())
-
-
 async def _lines(connection: AsyncConnection[Any], query: str, parameters: list[Any]) -> list[Line]:
     cursor = connection.cursor(binary=True)
     await cursor.execute(query.encode(), parameters)
