@@ -24,7 +24,7 @@ from api.description.components import (
 from api.description.examples import EITHER_ID
 from api.http.call import JSON, NDJSON
 from api.http.csv_text import CSV
-from api.pipeline import parameters
+from api.pipeline.filters import of_list
 from api.pipeline.reads import parameters_of
 from api.pipeline.routes import AnyRoute, List, One, Other, Route
 from projections.catalogue import ROW_OF
@@ -161,7 +161,7 @@ def _parameters(route: AnyRoute) -> Iterator[Schema]:
             yield from (_KEY, _IF_MATCH, _PREFER) if route.answer is None else (_KEY,)
             return
         case List():
-            queries: Mapping[str, Schema] = parameters.of_list(route.row)
+            queries: Mapping[str, Schema] = of_list(route.row)
         case One():
             queries = parameters_of(route.row)
         case Other():

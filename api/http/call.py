@@ -54,27 +54,6 @@ class Reply(Response):
 class Call:
     """A request: credentials, origin and body."""
 
-    __slots__ = (
-        "before_start",
-        "given",
-        "headers",
-        "id",
-        "ip",
-        "limits",
-        "media_type",
-        "method",
-        "parameters",
-        "path",
-        "position",
-        "progress",
-        "query",
-        "receive",
-        "send",
-        "started",
-        "status",
-        "token_hash",
-    )  # fmt: skip
-
     def __init__(
         self,
         scope: Mapping[str, Any],
@@ -91,12 +70,18 @@ class Call:
             known = self.headers.get(name)
             self.headers[name] = value if known is None else known + b"," + value
         self.receive, self.send = receive, send
-        self.id = _request_id(self.headers) or str(environment.new_id())
+        known_as = self.headers.get(b"x-request-id", b"").decode("latin-1")
+        is_fit = 1 <= len(known_as) <= 128 and known_as == _printable(known_as)
+        self.id = known_as if is_fit else str(environment.new_id())
         peer = scope.get("client")
         self.ip = _client_ip(
             peer[0] if peer else "", self.headers.get(b"x-forwarded-for", b""), proxies
         )
-        self.token_hash = _token_hash(self.headers)
+        authorization = self.headers.get(b"authorization", b"").decode("latin-1")
+        scheme, _, token = authorization.partition(" ")
+        bearer = scheme.lower() == "bearer" and token.strip()
+        self.token_hash = token_hash(bearer) if bearer else ""
+        """The ledger's hash of the bearer token; empty without one."""
         self.given: Given = {}
         """The query parameters, once validated against the route."""
         self.parameters: Mapping[str, str] = {}
@@ -178,18 +163,6 @@ def path_of(scope: Mapping[str, Any]) -> str:
     however a proxy has decoded it."""
     raw: bytes | None = scope.get("raw_path")
     return raw.decode("latin-1") if raw else str(scope["path"])
-
-
-def _token_hash(headers: Mapping[bytes, bytes]) -> str:
-    """The ledger's hash of the bearer token; empty without one."""
-    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-    known = scheme.lower() == "bearer" and token.strip()
-    return token_hash(known) if known else ""
-
-
-def _request_id(headers: Mapping[bytes, bytes]) -> str | None:
-    given = headers.get(b"x-request-id", b"").decode("latin-1")
-    return given if 1 <= len(given) <= 128 and given == _printable(given) else None
 
 
 def _printable(text: str) -> str:

@@ -1,16 +1,17 @@
-"""What `asOf` and `effectiveAt` mean: which events an answer counts."""
+"""Which events an answer counts: from a Ledger-Position on, and as of a moment."""
 
 import re
 from datetime import datetime
 from typing import Final
 
 from api.context import Context
+from api.http.call import Call
 from api.http.query import unfit
 from api.pipeline.conditions import Test
 from api.pipeline.filters import Asked, all_of, has_business_time
-from api.pipeline.freshness import last_position
 from projections.follow.as_of import Moment
 from projections.tables.table import Row
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.lending.loan import Loan
 from rim_ledger.values import moment
 
@@ -90,3 +91,24 @@ async def hint(context: Context, row: type[Row], asked: Asked, tests: list[Test]
     query = f"SELECT EXISTS (SELECT FROM read.{row.TABLE} t WHERE {where})"  # noqa: S608 - declared names
     ((happened,),) = await context.pool.rows(query, values)
     return UNRECORDED if happened else None
+
+
+async def wait_for(context: Context, call: Call) -> None:
+    """Let the read tables come as far as the request's Ledger-Position says, and note it. Raises
+    Invalid for what is no position yet, Unavailable when they do not come."""
+    if (text := call.header(b"ledger-position")) is None:
+        return
+    if not NUMBER.fullmatch(text):
+        raise Invalid("invalid-position", "A position is a whole number.", "Ledger-Position")
+    position = int(text)
+    if position > context.ledger.head and position > await last_position(context):
+        words = "The ledger has not come that far."
+        raise Invalid("invalid-position", words, "Ledger-Position")
+    await context.tables.require(position)
+    call.position = position
+
+
+async def last_position(context: Context) -> int:
+    """The last position in the store, whoever wrote it."""
+    ((position,),) = await context.pool.rows("SELECT coalesce(max(position), 0) FROM ledger.events")
+    return int(position)

@@ -20,6 +20,8 @@ from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.postgres.outage import StoresNothing
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
+from rim_ledger.vault.living_keys import LIVING_KEYS
+from rim_ledger.vault.personal_keys import Keys
 
 T = TypeVar("T")
 Filters = dict[str, list[str]]
@@ -161,4 +163,15 @@ def filters_said(
         name: [said(name, text) for text in texts]
         for name, texts in given.items()
         if name not in UNSAID
+    }
+
+
+async def keys_of(context: Context, persons: Iterable[UUID], *, sees: bool) -> Keys:
+    """The keys of these persons for a reader who may see them, and None for who was erased; for
+    others only the latter."""
+    if not (wanted := list(persons)):
+        return {}
+    wrapped = await context.pool.rows(LIVING_KEYS, [wanted])
+    return {
+        person: context.vault.unwrap(person, key) for person, key in wrapped if sees or key is None
     }

@@ -21,10 +21,10 @@ from api.http.body import Disconnected
 from api.http.call import Call, Reply
 from api.http.query import read_parameters
 from api.http.stream import PIECE_MAX
+from api.pipeline.as_of import wait_for
 from api.pipeline.background import note_unexpected
 from api.pipeline.commands import answer_command
 from api.pipeline.disclosure import filters_said, note
-from api.pipeline.freshness import wait_for
 from api.pipeline.list_formats import answer_rows
 from api.pipeline.pipeline import admitted
 from api.pipeline.reads import answer_one

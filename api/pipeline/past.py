@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from api.context import Context
 from api.pipeline.conditions import Test
+from api.pipeline.disclosure import keys_of
 from api.pipeline.filters import Order, Query, all_of, beyond
-from api.pipeline.keys import keys_of
 from projections.follow.as_of import Moment, PastRow, past_rows
 from projections.tables.table import Row
 

@@ -14,9 +14,9 @@ from api.http.call import Call, Reply
 from api.http.ids import missing
 from api.http.problem import encoded
 from api.http.query import parameters_in, read_parameters
-from api.pipeline.as_of import APPROXIMATE, HINT, hint, is_approximate, moment_of
+from api.pipeline.as_of import APPROXIMATE, HINT, hint, is_approximate, moment_of, wait_for
 from api.pipeline.conditions import Test
-from api.pipeline.disclosure import Filters, Look, filters_said, show
+from api.pipeline.disclosure import Filters, Look, filters_said, keys_of, show
 from api.pipeline.filters import (
     NOW,
     Asked,
@@ -26,11 +26,9 @@ from api.pipeline.filters import (
     has_business_time,
     lists_business_time,
     make_cursor,
+    of_list,
     read_query,
 )
-from api.pipeline.freshness import wait_for
-from api.pipeline.keys import keys_of
-from api.pipeline.parameters import of_list
 from api.pipeline.past import HistoricTable
 from api.pipeline.pipeline import admitted
 from api.pipeline.rights import SEES_PERSONS, Rights

@@ -1,4 +1,4 @@
-"""The routes that prove that activities and refused loan requests are in the log of these."""
+"""The routes of refused loan requests, and of proofs that these and activities are in their log."""
 
 from functools import partial
 from typing import Any, Final
@@ -13,13 +13,14 @@ from api.http.ids import missing
 from api.http.problem import encoded
 from api.http.query import Given, unfit
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, Other
+from api.pipeline.routes import AnyRoute, Other, resource
 from api.routes.proofs import NUMBER_OF, PROOF, hashes_of, size_in
 from projections.proofs import checkpoints
 from projections.proofs.merkle import inclusion, leaf_hash
 from projections.proofs.sealed_logs import Activities, place_of
 from projections.proofs.signed_note import parsed
 from projections.proofs.trees import ACTIVITY
+from projections.refused_requests import RefusedRequestRow
 from rim_ledger.engine.activity import AdminActivityLog
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.refused_request import RefusedRequest
@@ -91,4 +92,5 @@ ROUTES: list[AnyRoute] = [
             ("refused-requests", "refused_requests", RefusedRequest, ("loans", "read")),
         )
     ),
+    *resource("/v1/refused-requests", RefusedRequestRow, "loans"),
 ]

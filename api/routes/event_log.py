@@ -12,11 +12,9 @@ from api.context import Context
 from api.http.call import Call
 from api.http.ids import missing
 from api.http.query import unfit
-from api.pipeline.as_of import NUMBER, position_at
-from api.pipeline.disclosure import Look, show
+from api.pipeline.as_of import NUMBER, last_position, position_at
+from api.pipeline.disclosure import Look, keys_of, show
 from api.pipeline.filters import LIMIT_MAX, all_of
-from api.pipeline.freshness import last_position
-from api.pipeline.keys import keys_of
 from api.pipeline.readmission import admit_again
 from api.pipeline.reads import find_id
 from api.pipeline.rights import Rights

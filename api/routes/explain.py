@@ -10,10 +10,8 @@ from api.description.components import ID, NULL, NUMBER, TEXT, TIME, either, ref
 from api.description.examples import AS_OF
 from api.http.call import Call, Reply, at_position
 from api.http.ids import missing, resolve
-from api.pipeline.as_of import position_of
-from api.pipeline.disclosure import Look, show
-from api.pipeline.freshness import last_position
-from api.pipeline.keys import keys_of
+from api.pipeline.as_of import last_position, position_of
+from api.pipeline.disclosure import Look, keys_of, show
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, Other, activity_of
 from projections.cloud_events import Actor, Reader, Stored, persons_in, read

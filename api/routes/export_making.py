@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from api.pipeline.background import note_unexpected
-from api.pipeline.keys import keys_of
+from api.pipeline.disclosure import keys_of
 from api.routes.event_log import EventReader, Question, pages
 from api.routes.export_store import INTERRUPTED, Export, ExportStore
 from projections.analysis.export import GROUP

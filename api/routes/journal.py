@@ -11,8 +11,7 @@ from api.description.examples import AS_OF, EFFECTIVE_AT
 from api.http.call import Call, Reply
 from api.http.csv_text import CSV_UTF8, attached, csv_text, rfc3339
 from api.pipeline.as_of import APPROXIMATE, HINT, RECORDED, UNRECORDED, moment_of
-from api.pipeline.filters import Asked, all_of, read_query
-from api.pipeline.parameters import filters_of
+from api.pipeline.filters import Asked, all_of, filters_of, read_query
 from api.pipeline.readmission import admit_again, streaming
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, List, One, Other

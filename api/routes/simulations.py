@@ -22,9 +22,9 @@ from api.http import problem
 from api.http.body import Disconnected
 from api.http.call import JSON, NDJSON, Call, Reply, at_position
 from api.http.stream import Stream
+from api.pipeline.as_of import last_position, wait_for
 from api.pipeline.background import note_unexpected
 from api.pipeline.commands import read_form
-from api.pipeline.freshness import last_position, wait_for
 from api.pipeline.readmission import admit_again, streaming
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, Other
