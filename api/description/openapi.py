@@ -111,17 +111,13 @@ def operation_id(route: AnyRoute) -> str:
         case Other() if name := route.name or getattr(route.answer, "__name__", ""):
             return str(name)
         case _:
-            return "list_" + _plural(route.path)
+            # The plural of a path, such as user_loans for /v1/users/{id}/loans.
+            words = re.sub(r"s?((?:/\{\w+\})+)/", "/", route.path.removeprefix("/v1/"))
+            return "list_" + re.sub(r"\W", "_", words)
 
 
 def _name(row: type[Row]) -> str:
     return to_snake(row.__name__.removesuffix("Row"))
-
-
-def _plural(path: str) -> str:
-    """The plural of a path, such as user_loans for /v1/users/{id}/loans."""
-    words = re.sub(r"s?((?:/\{\w+\})+)/", "/", path.removeprefix("/v1/"))
-    return re.sub(r"\W", "_", words)
 
 
 def _tag(route: AnyRoute) -> str:

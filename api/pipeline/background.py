@@ -7,6 +7,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 from api.context import Context
+from api.http import problem
+from api.http.call import Call
+from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.postgres.faults import note_fault
 
 log = logging.getLogger("rim_ledger.api")
@@ -30,3 +33,10 @@ def note_unexpected(context: Context, error: BaseException) -> None:
     )
     context.notes.add(note)
     note.add_done_callback(context.notes.discard)
+
+
+def problem_line(context: Context, call: Call, error: Exception) -> dict[str, Any]:
+    """The problem that ends an answer in lines; an unexpected error is noted."""
+    if not isinstance(error, Refused | Unavailable):
+        note_unexpected(context, error)
+    return problem.problem(error, call.path, call.id)

@@ -58,7 +58,8 @@ async def answer_rows(
         headers = [*headers, attached(name)]
     if "limit" in given:
         if page.next_cursor:
-            headers = [*headers, _link(call.path, _query(given, page.next_cursor, given["limit"]))]
+            following = call.path.encode(), _query(given, page.next_cursor, given["limit"])
+            headers = [*headers, (b"link", b'<%s?%s>; rel="next"' % following)]  # RFC 8288.
         body = _head(call, heads) + _lines(call, heads, page.items)
         return Reply(200, body, headers, MEDIA_TYPES[call.media_type])
     await _stream(context, call, route, parameters, (heads, page, headers))
@@ -92,11 +93,6 @@ def _query(given: Mapping[str, list[str]], cursor: str, limit: Sequence[str]) ->
     """The query of the page after a cursor."""
     same = {name: texts for name, texts in given.items() if name not in UNBOUND}
     return urlencode(same | {"limit": limit, "cursor": cursor}, doseq=True).encode()
-
-
-def _link(path: str, query: bytes) -> tuple[bytes, bytes]:
-    """The header that says where the next page is (RFC 8288)."""
-    return b"link", b'<%s?%s>; rel="next"' % (path.encode(), query)
 
 
 def _head(call: Call, heads: Sequence[str]) -> bytes:

@@ -224,13 +224,6 @@ UNSHOWN: Final[Mapping[str, Right]] = {
 """The rights to read about what has events and no route."""
 
 
-def _kind_of(route: List) -> type[Any]:
-    """What a list shows: objects, or one object with what belongs to it."""
-    owner = route.of[1] if route.of and route.with_owner else route.row
-    kind: type[Any] = owner.OF
-    return kind
-
-
 def rights_to_read(routes: Iterable[AnyRoute]) -> tuple[dict[type[Row], Right], dict[str, Right]]:
     """The right to read one row of each table, and that to read each entity by its name."""
     rows, entities = dict[type[Row], Right](), dict(UNSHOWN)
@@ -238,5 +231,6 @@ def rights_to_read(routes: Iterable[AnyRoute]) -> tuple[dict[type[Row], Right], 
         if isinstance(route, One):
             rows[route.row] = entities[route.row.OF.__name__] = route.needs
         elif isinstance(route, List):
-            entities.setdefault(_kind_of(route).__name__, route.needs)
+            shown = route.of[1] if route.of and route.with_owner else route.row
+            entities.setdefault(shown.OF.__name__, route.needs)
     return rows, entities

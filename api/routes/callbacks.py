@@ -60,7 +60,10 @@ async def receive_callback(context: Context, call: Call, _: Rights) -> Reply:
     text = call.parameters["integration"]
     if not UUID_TEXT.fullmatch(text):
         raise unauthenticated()
-    integration, message = UUID(text), await _message(call)
+    names = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
+    body = await gather(Chunks(call.receive, AS_IT_CAME, BODY_SECONDS), BODY_MAX)
+    message = SignedMessage(*(call.header(name) or "" for name in names), body)
+    integration = UUID(text)
     stamp = call.stamp(context.environment, message.id)
 
     def admit(uow: UnitOfWork) -> None:
@@ -80,13 +83,6 @@ async def receive_callback(context: Context, call: Call, _: Rights) -> Reply:
     except NotOurs:
         return Reply(200, NOT_KNOWN)
     return Reply(200, receipt_json(form.ABOUT, receipt), receipt_headers(receipt))
-
-
-async def _message(call: Call) -> SignedMessage:
-    names = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
-    id_, timestamp, signatures = (call.header(name) or "" for name in names)
-    body = await gather(Chunks(call.receive, AS_IT_CAME, BODY_SECONDS), BODY_MAX)
-    return SignedMessage(id_, timestamp, signatures, body)
 
 
 ROUTES: list[AnyRoute] = [

@@ -26,6 +26,7 @@ from projections.proofs.merkle import Range, consistency, inclusion, leaf_hash, 
 from projections.proofs.origins import OriginOpening
 from projections.proofs.signed_note import Checkpoint
 from projections.proofs.trees import EVENTS, Tree
+from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.refusals import NotFound, Refused, Unavailable
 
 READ: Final = ("events", "read")
@@ -112,12 +113,12 @@ async def _proof(context: Context, call: Call, look: Look) -> dict[str, Any]:
     """The proof for the reader of a look, and in that whose words its entry holds."""
     text = call.parameters["position"]
     if not DIGITS.fullmatch(text) or not (nth := int(text)):
-        raise NotFound("event", "at that position")
+        raise NotFound(Event.__name__.lower(), "at that position")
     sealed, _ = await _sealed(context, call)
     async with context.pool.reader() as connection:
         if nth > sealed:
             if nth > await log.head(connection):
-                raise NotFound("event", "at that position")
+                raise NotFound(Event.__name__.lower(), "at that position")
             raise _unsealed(sealed)
         size = size_in(call.given, "treeSize", sealed, least=nth)
         hashes = await hashes_of(connection, EVENTS, inclusion(nth - 1, size))

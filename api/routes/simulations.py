@@ -18,12 +18,11 @@ from api.description.components import (
     several,
     shape,
 )
-from api.http import problem
 from api.http.body import Disconnected
 from api.http.call import JSON, NDJSON, Call, Reply, at_position
 from api.http.stream import Stream
 from api.pipeline.as_of import last_position, wait_for
-from api.pipeline.background import note_unexpected
+from api.pipeline.background import problem_line
 from api.pipeline.commands import read_form
 from api.pipeline.readmission import admit_again, streaming
 from api.pipeline.rights import Rights
@@ -32,7 +31,6 @@ from projections.analysis.backtest import Backtest, Change
 from projections.analysis.consequences import Outcome
 from projections.tables.writer import encode
 from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.lending.proposal import Simulation
 
 NEEDS: Final = ("simulations", "write")
@@ -84,9 +82,7 @@ async def _send(context: Context, call: Call, stream: Stream, backtest: Backtest
     except Disconnected:
         raise
     except Exception as error:
-        if not isinstance(error, Refused | Unavailable):
-            note_unexpected(context, error)
-        last = {"problem": problem.problem(error, call.path, call.id)}
+        last = {"problem": problem_line(context, call, error)}
     await _say(stream, last)
     await stream.end()
 

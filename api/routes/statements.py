@@ -13,7 +13,7 @@ from api.http.call import JSON, NDJSON, Call, Headers, Reply, at_position
 from api.http.csv_lines import Upload, read_lines, receive_file
 from api.http.csv_text import CSV
 from api.http.text import TextFile
-from api.pipeline.background import note_unexpected
+from api.pipeline.background import problem_line
 from api.pipeline.pipeline import decide, request_of
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, List, Other
@@ -21,7 +21,6 @@ from api.routes.payments import RECONCILIATION
 from projections.payments import StatementLineRow, StatementRow
 from rim_ledger.engine.activity import Activity, note_made
 from rim_ledger.engine.idempotency import Receipt
-from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.payments.statement import LineOutcome, Statement
 from rim_ledger.payments.statement_matching import begin, finish, settle
@@ -127,9 +126,7 @@ async def _stream(
             await _say(call, {"progress": task.statement.summary})
         last = task.statement.summary
     except Exception as error:
-        if not isinstance(error, Refused | Unavailable):
-            note_unexpected(context, error)
-        last = {"problem": problem.problem(error, call.path, call.id)}
+        last = {"problem": problem_line(context, call, error)}
     await _say(call, last, more=False)
 
 

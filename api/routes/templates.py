@@ -118,7 +118,11 @@ async def _try(context: Context, call: Call, _: Rights, *, kind: Kind) -> Reply:
             subject, reference = shown.get("subject"), str(context.environment.new_id())
             html = kind.channel is Channel.EMAIL
             message = Message(kind.channel, form.to, subject, shown["body"], reference, html=html)
-            failure = await _send(context, message)
+            failure: Unavailable | None = None
+            try:
+                await context.sender.send(message)
+            except Unavailable as error:
+                failure = error
 
             def record(uow: UnitOfWork) -> tuple[UUID, None]:
                 if failure:
@@ -127,15 +131,6 @@ async def _try(context: Context, call: Call, _: Rights, *, kind: Kind) -> Reply:
 
             receipt, _value = await decide(context, request, record)
     return Reply(200, receipt_json(kind.template, receipt), receipt_headers(receipt))
-
-
-async def _send(context: Context, message: Message) -> Unavailable | None:
-    """Send a message; why it did not go, if it did not."""
-    try:
-        await context.sender.send(message)
-    except Unavailable as error:
-        return error
-    return None
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from rim_ledger.engine.event_mac import leaf as leaf_of
+from rim_ledger.engine.store import HEAD
 
 EVENTS: Final = """
 SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at, mac
@@ -67,10 +68,13 @@ FIRST: Final[Place] = (UUID(int=0), 0)
 
 async def head(connection: AsyncConnection[Any]) -> int:
     """The last position of the log."""
-    cursor = await connection.execute("SELECT coalesce(max(position), 0) FROM ledger.events")
-    row = await cursor.fetchone()
-    assert row is not None
-    return int(row[0])
+    return await number(connection, HEAD)
+
+
+async def number(connection: AsyncConnection[Any], query: str, *values: object) -> int:
+    """The one number that a query gives."""
+    ((found,),) = await (await connection.execute(query.encode(), values or None)).fetchall()
+    return int(found)
 
 
 async def page(

@@ -127,7 +127,7 @@ class Activities(SealedLog):
         self._mac, self._since, self._dropped = mac, since, dropped
 
     async def head(self, connection: Connection) -> int:
-        return await number(connection, HEAD)
+        return await log.number(connection, HEAD)
 
     async def page(
         self, connection: Connection, after: int, upto: int | None, limit: int
@@ -204,19 +204,12 @@ async def assign_places(connection: Connection, limit: int, *, whole: bool) -> i
 
 async def count_unplaced(connection: Connection) -> int:
     """Approximate number of rows without a place."""
-    return await number(connection, f"SELECT {WAITING}")
+    return await log.number(connection, f"SELECT {WAITING}")
 
 
 async def count_without_mac(connection: Connection) -> int:
     """Number of rows without a MAC, from before there were any."""
-    return await number(connection, f"SELECT {WITHOUT_CODE}")
-
-
-async def number(connection: Connection, query: str) -> int:
-    """The number that a query gives."""
-    row = await (await connection.execute(query.encode())).fetchone()
-    assert row is not None
-    return int(row[0])
+    return await log.number(connection, f"SELECT {WITHOUT_CODE}")
 
 
 def dense(of: SealedLog, items: Iterable[Item], after: int) -> Iterator[tuple[Item, bytes]]:
