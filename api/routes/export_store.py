@@ -91,6 +91,7 @@ class ExportStore:
     """The exports of a ledger, for all processes together."""
 
     def __init__(self, context: Context) -> None:
+        self._pool, self._now = context.pool, context.environment.now
         self._context = context
 
     async def begin(self, export: Export) -> None:
@@ -98,32 +99,24 @@ class ExportStore:
         at = export.created_at
         values = [export.id, export.owner, export.persons, list(export.entities), export.secret]
         values += [export.upto, export.position, at, at, KEPT_MAX, export.owner]
-        if not await self._context.pool.rows(BEGIN, values):
+        if not await self._pool.rows(BEGIN, values):
             words = f"You have {KEPT_MAX} exports: delete one, or wait until it is made."
             raise Refused("too-many-exports", words)
 
     async def advance(self, id: UUID, position: int, rows: int) -> bool:
         """Note how far one is; whether it is still wanted."""
-        return bool(
-            await self._context.pool.rows(
-                ADVANCE, [position, rows, self._context.environment.now(), id]
-            )
-        )
+        return bool(await self._pool.rows(ADVANCE, [position, rows, self._now(), id]))
 
     async def complete(self, id: UUID, size: int, sha256: str) -> bool:
         """Note that the file is there; whether it is still wanted."""
-        return bool(
-            await self._context.pool.rows(
-                COMPLETE, [size, sha256, self._context.environment.now(), id]
-            )
-        )
+        return bool(await self._pool.rows(COMPLETE, [size, sha256, self._now(), id]))
 
     async def fail(self, id: UUID, reason: str) -> None:
-        await self._context.pool.rows(FAIL, [reason, id])
+        await self._pool.rows(FAIL, [reason, id])
 
     async def of(self, owner: UUID) -> list[Export]:
         """Those of an admin, the newest first."""
-        return [Export(*row) for row in await self._context.pool.rows(OF, [owner])]
+        return [Export(*row) for row in await self._pool.rows(OF, [owner])]
 
     async def find(self, owner: UUID, id: UUID) -> Export | None:
         """One of an admin, unless it is over."""
@@ -133,13 +126,13 @@ class ExportStore:
     async def drop(self, id: UUID) -> None:
         """Let go of one, its file first."""
         await self._context.storage.drop(f"export-{id}")
-        await self._context.pool.rows("DELETE FROM ledger.exports WHERE id = %s RETURNING id", [id])
+        await self._pool.rows("DELETE FROM ledger.exports WHERE id = %s RETURNING id", [id])
 
     async def sweep(self) -> None:
         """Let go of what is over, and say of what was left that it failed."""
-        now = self._context.environment.now()
-        await self._context.pool.rows(STALE, [INTERRUPTED, now - SILENT])
-        for (id_,) in await self._context.pool.rows(OVER, [now - KEPT]):
+        now = self._now()
+        await self._pool.rows(STALE, [INTERRUPTED, now - SILENT])
+        for (id_,) in await self._pool.rows(OVER, [now - KEPT]):
             await self.drop(id_)
 
     async def sweep_for_ever(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from types import MappingProxyType
+from types import MappingProxyType, new_class
 from typing import Any, ClassVar, get_origin, get_type_hints
 
 from msgspec import Struct
@@ -133,3 +133,14 @@ class Row(BaseModel):
             f'{each.shown(masked=masked, own=own)} AS "{each.wire}"' for each in columns
         )
         return f"(SELECT row_to_json(w)::text FROM (SELECT {shown}) w)"
+
+
+def row_of(trace: type[Struct], **options: Any) -> type[Row]:
+    """The row of an append-only table that has the fields of a struct as its columns, but for
+    `version`; see Row for the options."""
+    hints = get_type_hints(trace, include_extras=True)
+    columns = {name: hints[name] for name in trace.__struct_fields__ if name != VERSION}
+    body = {"__annotations__": columns, "__doc__": trace.__doc__, "__module__": trace.__module__}
+    options["of"] = trace
+    made: type[Row] = new_class(f"{trace.__name__}Row", (Row,), options, lambda ns: ns.update(body))
+    return made
