@@ -1,4 +1,5 @@
-"""What every request finds ready: the ledger, the read tables, and who was let in before."""
+"""What every request finds ready: the ledger, the read tables, and which tokens were admitted
+before."""
 
 import asyncio
 from functools import partial

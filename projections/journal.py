@@ -120,7 +120,7 @@ JournalEntryRow = row_of(
     JournalEntry,
     table="journal_entries",
     newest="at",
-    also={"account": RelatedFilter(HAS_ACCOUNT, Account)},
+    related={"account": RelatedFilter(HAS_ACCOUNT, Account)},
 )
 
 

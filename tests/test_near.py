@@ -53,4 +53,4 @@ LISTS = {route.row for route in ROUTES if isinstance(route, List)}
 
 @pytest.mark.parametrize("row", sorted(LISTS, key=lambda row: row.TABLE))
 def test_each_list_knows_the_names_of_its_parameters(row: type[Row]) -> None:
-    assert of_list(row, own=True).keys() <= of_list(row).keys() - {"asOf", *row.ALSO}
+    assert of_list(row, own=True).keys() <= of_list(row).keys() - {"asOf", *row.RELATED}

@@ -76,9 +76,9 @@ async def list_event_schemas(_: Context, __: Call, ___: Rights) -> Reply:
 async def get_event_schema(_: Context, call: Call, __: Rights) -> Reply:
     """The JSON Schema of an event's `data`. Events of older versions are shown in today's shape,
     so there is one version of each."""
-    if (event := EVENTS.get(call.parameters["type"])) is None:
+    if (event := EVENTS.get(call.path_params["type"])) is None:
         raise NotFound(Event.__name__.lower(), "of that name")
-    if call.given.get("version", [str(event.SCHEMA)]) != [str(event.SCHEMA)]:
+    if call.query_params.get("version", [str(event.SCHEMA)]) != [str(event.SCHEMA)]:
         raise unfit("version", f"events of this type are shown in version {event.SCHEMA}")
     return Reply(200, encoded(schema_of(event)), media_type=b"application/schema+json")
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Scope, Send
 
 from api.http.body import Receive
-from api.http.query import Given
+from api.http.query import QueryParams
 from rim_ledger.admin.tokens import token_hash
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
@@ -82,9 +82,9 @@ class Call:
         bearer = scheme.lower() == "bearer" and token.strip()
         self.token_hash = token_hash(bearer) if bearer else ""
         """The ledger's hash of the bearer token; empty without one."""
-        self.given: Given = {}
+        self.query_params: QueryParams = {}
         """The query parameters, once validated against the route."""
-        self.parameters: Mapping[str, str] = {}
+        self.path_params: Mapping[str, str] = {}
         """The path parameters."""
         self.media_type = JSON
         """The negotiated media type."""

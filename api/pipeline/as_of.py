@@ -23,12 +23,12 @@ APPROXIMATE: Final = (b"ledger-approximate", b"true")
 """Stands beside an answer in business time for which an event does not say when it happened."""
 HINT: Final = b"ledger-hint"
 UNRECORDED: Final = "Nothing of it was recorded by then, but it had happened: ask with effectiveAt."
-"""What an answer by time of recording says that is empty for that reason only."""
+"""The hint beside an answer by time of recording that is empty for that reason only."""
 
 
 async def moment_of(context: Context, asked: Asked) -> Moment:
-    """Which events count: those up to a position, and in business time, if that is asked for, once
-    the read tables have come to it. Raises InvalidFields."""
+    """The events that count: those up to a position and, if requested, effective by a business
+    time; once the read tables have reached the position. Raises InvalidFields."""
     happened_by = None
     if asked.effective_at is not None and (happened_by := moment(asked.effective_at)) is None:
         words = "this is a time with an offset, such as 2026-01-31T08:00:00Z (a + is written %2B)"
@@ -68,8 +68,8 @@ async def position_at(
 
 
 async def is_approximate(context: Context, row: type[Row], at: Moment, tests: list[Test]) -> bool:
-    """Whether an event of some of these rows does not say when it happened. Those of payments do;
-    those of loans that do not have moved money, and left a line in the journal."""
+    """True if an event of some of these rows has no business time. Those of payments have one;
+    those of loans without one have moved money, and left a line in the journal."""
     if at.happened_by is None or row.OF is not Loan:
         return False
     where, values = all_of([*tests, ("l.position <= %s", [at.position])])
@@ -83,8 +83,8 @@ async def is_approximate(context: Context, row: type[Row], at: Moment, tests: li
 
 
 async def hint(context: Context, row: type[Row], asked: Asked, tests: list[Test]) -> str | None:
-    """What to say beside an empty answer by a time of recording, if some of these rows had happened
-    by then."""
+    """The hint beside an empty answer by a time of recording, if some of these rows had happened by
+    then."""
     if (time := asked.recorded_by) is None or not has_business_time(row):
         return None
     where, values = all_of([*tests, ("t.created_at <= %s", [time])])
@@ -94,8 +94,8 @@ async def hint(context: Context, row: type[Row], asked: Asked, tests: list[Test]
 
 
 async def wait_for(context: Context, call: Call) -> None:
-    """Let the read tables come as far as the request's Ledger-Position says, and note it. Raises
-    Invalid for what is no position yet, Unavailable when they do not come."""
+    """Wait until the read tables have reached the request's Ledger-Position. Raises Invalid for a
+    position that does not exist yet, Unavailable on timeout."""
     if (text := call.header(b"ledger-position")) is None:
         return
     if not NUMBER.fullmatch(text):
@@ -109,6 +109,6 @@ async def wait_for(context: Context, call: Call) -> None:
 
 
 async def last_position(context: Context) -> int:
-    """The last position in the store, whoever wrote it."""
+    """The last position in the store, of any process."""
     ((position,),) = await context.pool.rows("SELECT coalesce(max(position), 0) FROM ledger.events")
     return int(position)

@@ -23,7 +23,7 @@ def begin(context: Context, work: Coroutine[Any, Any, None]) -> None:
 
 
 def note_unexpected(context: Context, error: BaseException) -> None:
-    """Count and log an error that is no refusal: where it was, and not what was asked."""
+    """Count and log an unexpected error: its type and place, without data of the request."""
     context.metrics.errors.inc()
     place = "".join(traceback.format_tb(error.__traceback__))
     kind = type(error).__name__

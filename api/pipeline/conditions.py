@@ -23,7 +23,7 @@ Test = tuple[str, list[Any]]
 
 
 class InvalidParameter(ValueError):
-    """Why a parameter cannot be meant."""
+    """Why a parameter is not valid."""
 
     def __init__(self, words: str, code: str = "invalid-parameter") -> None:
         super().__init__(words)
@@ -43,7 +43,7 @@ def condition(row: type[Row], name: str, texts: list[str], *, sees: bool, own: b
     columns = by_wire(row, own)
     if name.endswith(ENDS) and (ranged := _range(row, columns, name, texts)):
         return ranged
-    if also := row.ALSO.get(name):
+    if also := row.RELATED.get(name):
         return also.where, [[_read(also.kind, text) for text in texts]]
     column = columns[name]
     if column.personal and not sees:

@@ -56,8 +56,8 @@ class Look(Struct):
         filters: Callable[[], Filters],
         owner: UUID | str | None,
     ) -> None:
-        """Note a page of a list: its rows, how many they are, which were asked for, and whose list
-        it is: the owner's id, or their JSON where that is shown."""
+        """Note a page of a list: its rows, their number, the filters, and the owner of the list:
+        their id, or their JSON where that is shown."""
         if self.noted:
             return
         self.at_rows(route.row, texts)
@@ -95,8 +95,8 @@ async def note(
     activity: Activity,
     refusal: Refused | None = None,
 ) -> None:
-    """Log an activity of somebody who was let in before, done or refused. Raises Unavailable when
-    it cannot be logged."""
+    """Log an activity of an admitted caller, done or refused. Raises Unavailable when it cannot be
+    logged."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.stamp = replace(uow.stamp, actor=rights.actor)
@@ -122,11 +122,11 @@ async def show(
     *,
     shows: bool = True,
 ) -> T:
-    """What `answer` gives to this reader, once the log says what they look at and how it came out:
-    where the answer `shows` persons and the reader is one of the staff who may see them.
+    """Give what `answer` gives to this reader, after logging the disclosure and its outcome, if the
+    answer `shows` personal data and the reader is an admin who may see it.
 
-    Where the database stores nothing it is asked again for a reader who may not, and says itself
-    what cannot be shown so. Raises Unavailable when it cannot be logged for another reason.
+    While the database takes no writes, `answer` is called again for a reader without that right,
+    and raises what cannot be shown then. Raises Unavailable when logging fails for another reason.
     """
     look = Look(rights, activity, noted=not shows or not rights.sees_persons or rights.own)
     if look.noted:

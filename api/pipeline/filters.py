@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from api.description.examples import AS_OF, EFFECTIVE_AT, EITHER_ID
 from api.http.problem import InvalidFields, Malformed
-from api.http.query import Given, parameters_in, unknown_parameter
+from api.http.query import QueryParams, parameters_in, unknown_parameter
 from api.pipeline.conditions import (
     ENDS,
     InvalidParameter,
@@ -63,7 +63,7 @@ class Asked(Struct, frozen=True):
     effective_at: str | None = None
 
     @classmethod
-    def of(cls, given: Given) -> Self:
+    def of(cls, given: QueryParams) -> Self:
         """What some parameters name, each of which is there once at most."""
         names = ("asOf", "effectiveAt")
         return cls(*(given[name][0] if name in given else None for name in names))
@@ -199,7 +199,7 @@ def filters_of(row: type[Row], own: bool = False) -> dict[str, Schema]:
             if column.sql_type == "timestamptz":
                 filters |= dict.fromkeys((column.wire + end for end in ENDS), schema)
     return filters | {
-        name: {"type": "array", "items": _STRING} for name in (() if own else row.ALSO)
+        name: {"type": "array", "items": _STRING} for name in (() if own else row.RELATED)
     }
 
 

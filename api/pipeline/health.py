@@ -1,4 +1,4 @@
-"""What operators ask: is it alive, is it ready, what does it count."""
+"""Probes of operators: liveness, readiness, metrics."""
 
 from contextlib import suppress
 from functools import partial
@@ -18,7 +18,7 @@ from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.postgres.outage import probe
 
 PROBES: Final = ("/healthz", "/readyz", "/metrics")
-"""What those who watch over the service ask for as often as they like."""
+"""The paths that are exempt from rate limits."""
 
 
 async def get_liveness(_context: Context, _call: Call, _: Rights) -> Reply:

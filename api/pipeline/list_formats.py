@@ -38,14 +38,14 @@ class _Page(Struct, rename="camel"):
 async def answer_rows(
     context: Context, call: Call, route: List, parameters: Parameters
 ) -> Reply | None:
-    """The list as its reader wants it; None when it was sent as lines. With a limit there is one
-    page of it, which says where the next one begins; without one, lines go on to its end."""
+    """The list in the requested media type; None when it was sent as lines. With a limit there is
+    one page, with a link to the next; without one, lines go on to the end."""
     asked = activity_of("List", route.path, parameters)
     admit = partial(admitted, context, call, route.needs, activity=asked, enter=entry(route))
     try:
         call.media_type = preferred(call.headers.get(b"accept"), OFFERS)
     except NotAcceptable:
-        await admit()  # Others are not told what there is.
+        await admit()  # Others get 401 or 403 first.
         raise
     if call.media_type == JSON:
         return await answer_list(context, call, route, parameters)

@@ -111,7 +111,7 @@ class HistoricTable(Struct, frozen=True):
             )
 
     def _lasts(self, test: Test) -> bool:
-        """Whether a test is about what never changes, so that the row of today can be asked."""
+        """True if a test is about what never changes, so that it can be applied to today's row."""
         row = self.row
         names = ("id", row.BUSINESS_ID, row.PERSON, row.NEWEST)
         return test[0].split(" ", 1)[0] in {f"t.{name}" for name in names}

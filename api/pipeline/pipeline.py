@@ -45,8 +45,8 @@ def request_of(
     enter: Enter = authentication.enter,
     meant: Any = None,
 ) -> Request:
-    """A request that decides by itself; with its key, where it says what is `meant`. Raises
-    Unauthenticated without a token, Invalid for what can be no key."""
+    """A request without a command; with its idempotency key, if `meant` is given. Raises
+    Unauthenticated without a token, Invalid for an invalid key."""
     token, op = call.token, f"{call.method} {call.path}"
     key = None if meant is None else call.header(b"idempotency-key")
     said = meant.model_dump(mode="json") if isinstance(meant, Form) else meant
@@ -61,7 +61,7 @@ def admit(context: Context, request: Request, uow: UnitOfWork) -> None:
         uow.activities.append(request.asked)
     request.enter(uow, request.token)
     # Whose a token is never changes, whatever becomes of this decision.
-    assert uow.stamp.actor.id is not None, "whoever is let in is somebody"
+    assert uow.stamp.actor.id is not None, "whoever is admitted is somebody"
     context.callers[request.token] = uow.stamp.actor.id
     while len(context.callers) > TOKENS_MAX:
         del context.callers[next(iter(context.callers))]
@@ -110,8 +110,8 @@ async def look(
     in_outage: bool = False,
     writes: bool = True,
 ) -> T:
-    """What a caller who may ask for it finds; see `Ledger.read`. A denial is logged, if the store
-    takes writes; what comes of it is logged when it is done."""
+    """What an admitted caller finds; see `Ledger.read`. A denial is logged, if the store takes
+    writes; success is logged when the answer is made."""
 
     def seen(uow: UnitOfWork) -> T:
         found = see(uow)
@@ -123,7 +123,7 @@ async def look(
 
 
 def rights_in(context: Context, uow: UnitOfWork) -> Rights:
-    """Who was let in, and what they may do."""
+    """The admitted caller's rights."""
     return Rights(uow.stamp.actor, uow.rights or (), context.table.entities, uow.outage)
 
 
@@ -140,8 +140,8 @@ async def admitted(
 
 
 async def refuse_others(context: Context, call: Call, route: Route, parameters: Parameters) -> None:
-    """Raise what a caller hears first who may not ask for a command that cannot be read, or not
-    know of what its path names."""
+    """Raise what a caller gets first who may not send a command that cannot be read, or not see
+    what its path names."""
 
     def see(uow: UnitOfWork) -> None:
         uow.activities.clear()
@@ -163,7 +163,7 @@ async def submit(context: Context, request: CommandRequest) -> Done:
     except Unauthenticated as ended:
         if before:
             await context.ledger.submit(
-                partial(_hear, context, request, before, ended), request.stamp
+                partial(_answer_ended, context, request, before, ended), request.stamp
             )
         raise
     if request.route.after:
@@ -174,8 +174,7 @@ async def submit(context: Context, request: CommandRequest) -> Done:
 async def prepare(
     context: Context, request: CommandRequest
 ) -> tuple[CommandRequest, Rights | None]:
-    """The request after what its route does before the decision; and who was let in, where that is
-    asked by then."""
+    """The request after its route's `prepare`; and the caller's rights, if they were looked up."""
     route, before = request.route, None
     if route.admits_first:
         # Their session is noted to be used by the decision: here it would make If-Match stale.
@@ -185,16 +184,15 @@ async def prepare(
     return request, before
 
 
-def _hear(
+def _answer_ended(
     context: Context,
     request: CommandRequest,
     before: Rights,
     ended: Unauthenticated,
     uow: UnitOfWork,
 ) -> UUID:
-    """What the rule says to whoever was let in when they asked, and was shut out while they
-    waited: of two super-admins who demote each other, the second hears that one must stay.
-    Nothing is ever done."""
+    """Raise what the rule answers to a caller whose session ended while the request waited: of two
+    super-admins who demote each other, the second learns that one must stay. Nothing is written."""
     uow.activities.append(request.asked)
     uow.stamp = replace(uow.stamp, actor=before.actor)
     uow.rights = before.given
@@ -205,9 +203,9 @@ def _hear(
 def perform(
     context: Context, request: CommandRequest, uow: UnitOfWork, noted: int | None = None
 ) -> tuple[UUID, Rights]:
-    """Decide on a command of a caller who was let in: the id of the stream it is about, and who
-    they are. `noted` is how many events the admission appended, all of them when left out:
-    they are in nobody's If-Match."""
+    """Decide on a command of an admitted caller; gives the id of its stream, and their rights.
+    `noted` is the number of events that the admission appended, all of them when omitted: they do
+    not count for If-Match."""
     command, route = request.command, request.route
     entered = uow.events[:noted]
     _set_time(uow, command)
@@ -221,7 +219,7 @@ def perform(
         if aggregate is None or not command.reaches(aggregate, uow):
             raise missing(route.kind)
     if request.versions is not None:
-        # That somebody is let in may be noted in the very stream that the command is about.
+        # The admission may have appended to the very stream of the command.
         own = sum(each.originator_id == stream for each in entered)
         if (version := uow.version(stream) - own) not in request.versions:
             raise Stale("stale-version", f"This is at version {version} now; read it again.")
@@ -240,20 +238,21 @@ def named(uow: UnitOfWork, route: Route, parameters: Parameters) -> UUID:
 
 
 def target(uow: UnitOfWork, request: CommandRequest) -> Aggregate:
-    """What a command is about; NotFound where the caller may not know of it."""
+    """The target of a command; NotFound where the caller may not see it."""
     stream = named(uow, request.route, request.parameters)
     return require_known(uow, request.route.kind, stream)
 
 
 def require_known(uow: UnitOfWork, kind: type[A], stream: UUID) -> A:
-    """What a path names; NotFound when there is none, or none that the caller may know of."""
+    """The aggregate that a path names; NotFound where there is none, or the caller may not see
+    it."""
     if (aggregate := uow.find(kind, stream)) is None or not aggregate.known_to(uow):
         raise missing(kind)
     return aggregate
 
 
 def _set_time(uow: UnitOfWork, command: Form) -> None:
-    """Staff may say when it happened: a little ahead of now, and not long ago."""
+    """Set the business time that staff give: at most a little ahead of now, and not long ago."""
     at = getattr(command, "occurred_at", None)
     if at is None:
         return

@@ -14,9 +14,9 @@ from rim_ledger.engine.unit_of_work import Right
 
 
 async def admit_again(context: Context, call: Call, *needs: Right, activity: Activity) -> Rights:
-    """Admit the reader of an answer that has begun, who has taken what was sent by now: that keeps
-    a session alive as any request does. They are let in at the positions of what was read by now,
-    or later. Raises Unauthenticated or Forbidden, which breaks the answer off."""
+    """Admit the reader of a started answer again, who has taken what was sent so far; this keeps a
+    session alive as any request does. The decision is at the positions read so far, or later.
+    Raises Unauthenticated or Forbidden, which breaks the answer off."""
     return await admitted(context, call, *needs, activity=activity, enter=authentication.enter_own)
 
 

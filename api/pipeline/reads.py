@@ -193,7 +193,7 @@ async def _list_then(
     parameters: Parameters,
     reader: tuple[Look, Callable[[], Filters]],
 ) -> Reply:
-    """The same list as it was; whether the caller sees a row is said by how it is now."""
+    """The same list as of a moment; the caller's visibility of a row is that of today."""
     (look, said), owner = reader, None
     rights = look.rights
     at, tests = await moment_of(context, query.asked), seen(route.row, rights)

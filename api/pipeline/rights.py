@@ -13,14 +13,14 @@ SEES_PERSONS: Final[Right] = ("users.pii", "read")
 
 
 class Rights(Struct, frozen=True):
-    """Who asks, and everything they may do."""
+    """An admitted caller and their rights."""
 
     actor: Actor
     given: Container[Right]
     entities: Mapping[str, Right]
     """The right that each entity is read by, by its name."""
     unlogged: Exception | None = None
-    """Why nothing can be logged. Nobody is shown persons meanwhile, but themselves."""
+    """Why nothing can be logged; meanwhile nobody sees personal data but their own."""
 
     @property
     def id(self) -> UUID:

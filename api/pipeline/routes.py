@@ -1,4 +1,4 @@
-"""What can be asked: every route is a line of data, found by its words."""
+"""The table of routes: every route is data."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -23,7 +23,7 @@ from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
 Parameters = Mapping[str, str]
 Enter: TypeAlias = Callable[[UnitOfWork, str], None]
-"""Lets in whose token has this hash; raises Unauthenticated or Forbidden."""
+"""Admits the holder of the token with this hash; raises Unauthenticated or Forbidden."""
 Prepare: TypeAlias = "Callable[[Context, CommandRequest], Awaitable[Form]]"
 After: TypeAlias = "Callable[[Context, CommandRequest, Receipt], Awaitable[Receipt]]"
 Answer: TypeAlias = Callable[[Context, Call, Rights], Awaitable[Reply | None]]
@@ -32,10 +32,10 @@ NAMED: Final = re.compile(f"{UUID_TEXT.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA
 
 
 class Route(Struct, frozen=True):
-    """A command: where it is asked for, what it is about, and which right it needs.
+    """A command: its path, its aggregate, and the right it needs.
 
-    A path's words other than `id` belong to the command. `stream` finds the stream where the path
-    has no id.
+    Words of the path other than `id` are fields of the command. `stream` finds the stream where the
+    path has no id.
     """
 
     method: str
@@ -46,16 +46,16 @@ class Route(Struct, frozen=True):
     summary: str
     stream: Callable[[Parameters], UUID] | None = None
     prepare: "Prepare | None" = None
-    """What goes before the decision, such as a call to a provider; the command that knows of it.
-    It sees to it that the caller may ask, unless the route admits them first."""
+    """Runs before the decision, such as a call to a provider; gives the command to decide on. It
+    authorizes the caller, unless the route admits first."""
     after: "After | None" = None
-    """What follows the commit, such as a top-up; the last receipt. It is told of a repeated request
-    as well."""
+    """Runs after the commit, such as a top-up, also for a repeated request; gives the last
+    receipt."""
     alone: bool = False
     """Whether it goes with no others in one decision, as what follows cannot be taken back."""
     admits_first: bool = False
-    """Whether the caller is let in before they wait their turn: who is shut out meanwhile is told
-    what the rule says."""
+    """Whether the caller is admitted before the request waits its turn: one whose session ends
+    meanwhile gets what the rule answers."""
     answer: "Callable[[Done], Reply] | None" = None
     """What is answered in place of the receipt. Such a command is no op of bulk."""
     gives: Mapping[str, Any] | None = None
@@ -63,21 +63,21 @@ class Route(Struct, frozen=True):
     body_max: int = BODY_MAX
     """Bytes of its body."""
     own: bool = False
-    """Whether borrowers may ask for it as well, as far as it is theirs."""
+    """Whether borrowers may send it too, for what is theirs."""
 
     QUERY: ClassVar[Mapping[str, Any]] = {}
     """A command takes no parameters in its query string."""
 
 
 class Request(Struct):
-    """What a decision needs to know of the request that it is asked for by."""
+    """What a decision needs to know of its request."""
 
     token: str
     """The hash of the caller's token."""
     enter: Enter
     needs: tuple[Right, ...]
     asked: Activity | None
-    """What the log of activities says of it, if anything."""
+    """Its entry in the log of activities, if any."""
     stamp: Stamp
     idempotency: Idempotency | None = None
 
@@ -100,7 +100,7 @@ class Done(Struct):
     """As it was decided on."""
     receipt: Receipt
     rights: Rights | None
-    """Who was let in; None with the receipt of an earlier request."""
+    """The caller's; None with the receipt of an earlier request."""
 
 
 class List(Struct, frozen=True):
@@ -114,12 +114,12 @@ class List(Struct, frozen=True):
     of: tuple[str, type[Row]] | None = None
     with_owner: bool = False
     order: str | None = None
-    """How it is sorted when nobody asks otherwise, where that is not the newest first."""
+    """The default order, if not the newest first."""
     through: tuple[tuple[type[Row], str, Right], ...] = ()
     """Where `of` names no owner, but something of theirs: the tables it may be in, their column
     for the owner, and the right to see it there."""
     own: bool = False
-    """Whether borrowers may ask for it as well, as far as it is theirs."""
+    """Whether borrowers may read it too, as far as it is theirs."""
     method: str = "GET"
 
 
@@ -131,7 +131,7 @@ class One(Struct, frozen=True):
     needs: Right
     summary: str
     own: bool = False
-    """Whether borrowers may ask for it as well, as far as it is theirs."""
+    """Whether borrowers may read it too, if it is theirs."""
     method: str = "GET"
 
 
@@ -150,14 +150,14 @@ class Other(Struct, frozen=True):
     action: str = ""
     """What the log of activities calls it, where that does not follow from the method."""
     enter: Enter | None = None
-    """Who is admitted, if not those whom `entry` says."""
+    """How the caller is admitted, if not as `entry` gives."""
     exports: bool = False
-    """Whether it takes so much along that the log of activities says who did."""
+    """Whether it exports data, which the log of activities records."""
     form: type[BaseModel] | None = None
     public: bool = False
     """Whether it is answered without admission."""
     own: bool = False
-    """Whether borrowers may ask for it as well, as far as it is theirs."""
+    """Whether borrowers may send it too, for what is theirs."""
     status: int = 200
     gives: Mapping[str, Any] | None = None
     """The answer: JSON Schema of its properties, or what `shape` or `either` give."""
@@ -168,8 +168,7 @@ class Other(Struct, frozen=True):
     answers: str = "application/json"
     """The media type of its answer, if that has a body."""
     offers: tuple[bytes, ...] = ()
-    """The media types that it answers in, where `Accept` chooses among them; the first when
-    nothing is said."""
+    """The media types that `Accept` may choose from; the first is the default."""
     query: Mapping[str, Any] = {}
     """JSON Schema of the parameters of its query string; any other is refused."""
     former: bool = False
@@ -202,15 +201,15 @@ def commands(path: str, kind: type[Aggregate], needs: Right, **always: Any) -> C
 
 
 def entry(route: AnyRoute) -> Enter:
-    """Who is admitted to a route: admins, and borrowers where it says so."""
+    """How the callers of a route are admitted: admins, and borrowers where it is `own`."""
     if isinstance(route, Other) and route.enter:
         return route.enter
     return authentication.enter_own if route.own else authentication.enter
 
 
 def activity_of(action: str, path: str, parameters: Parameters) -> Activity:
-    """What the log of activities says of a request. A word that cannot be a name is left out: it
-    may be anything that somebody typed."""
+    """The entry of a request in the log of activities. A word of the path that cannot be a name is
+    omitted: it may be any text."""
     named = [word for word in parameters.values() if NAMED.fullmatch(word)]
     resource_id = "/".join(named) or None
     return Activity(action=action, resource=path.split("/")[2], resource_id=resource_id)

@@ -33,9 +33,9 @@ def seen(row: type[Row], rights: Rights) -> list[Test]:
         return [(f"t.{row.PERSON} = %s", [rights.actor.id])] if row.PERSON else []
     if row.OF is AuditLog:
         return _audited(rights)
-    if row.SEEN is None or rights.may(*row.SEEN.all):
+    if row.VISIBILITY is None or rights.may(*row.VISIBILITY.all):
         return []
-    return [(row.SEEN.where, [rights.actor.id] * row.SEEN.where.count("%s"))]
+    return [(row.VISIBILITY.where, [rights.actor.id] * row.VISIBILITY.where.count("%s"))]
 
 
 def _audited(rights: Rights) -> list[Test]:
@@ -44,7 +44,7 @@ def _audited(rights: Rights) -> list[Test]:
     if rights.reads != rights.entities.keys():
         tests.append(("t.entity = ANY (%s)", [sorted(rights.reads)]))
     for row in TABLES.values():
-        if row.SEEN and (more := seen(row, rights)):
+        if row.VISIBILITY and (more := seen(row, rights)):
             where, values = all_of(more)
             known = f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}"  # noqa: S608
             name = row.OF.__name__

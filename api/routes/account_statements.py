@@ -65,7 +65,7 @@ async def get_account_statement(context: Context, call: Call, rights: Rights) ->
     """What a borrower owed at the beginning of a period, each event that changed it, and what they
     owed at its end: on all loans, less their credit. Opening balance and movements add up to the
     closing balance. `from` and `to` are days in Lagos, both included."""
-    asked = activity_of("Read", PATH, call.parameters)
+    asked = activity_of("Read", PATH, call.path_params)
     answer = partial(_printed, context, call, _period(call, rights))
     found = await show(context, call, rights, asked, answer)
     body, headers, media_type = await _written(context, call.media_type, found)
@@ -74,12 +74,12 @@ async def get_account_statement(context: Context, call: Call, rights: Rights) ->
 
 async def _printed(context: Context, call: Call, period: Period, look: Look) -> Printed:
     """The statement for the reader of a look. Raises NotFound for a user they do not see."""
-    text = await shown(context, UserRow, call.parameters, look)
+    text = await shown(context, UserRow, call.path_params, look)
     if text is None:
         raise missing(User)
     owner = msgspec.json.decode(text)
-    at = await moment_of(context, Asked.of(call.given))
-    look.details = {"filters": call.given}
+    at = await moment_of(context, Asked.of(call.query_params))
+    look.details = {"filters": call.query_params}
     async with context.pool.reader() as connection:
         lines = await log.streams(connection, [UUID(owner["id"])], at.position)
     if not lines:
@@ -88,8 +88,8 @@ async def _printed(context: Context, call: Call, period: Period, look: Look) -> 
 
 
 def _period(call: Call, rights: Rights) -> Period:
-    """The period asked for. Raises InvalidFields."""
-    if rights.own and "asOf" in call.given:
+    """The requested period. Raises InvalidFields."""
+    if rights.own and "asOf" in call.query_params:
         raise InvalidFields([unknown_parameter("asOf", ("from", "to"))], "unknown-parameter")
     first, last = _day(call, "from"), _day(call, "to")
     if first and last and first > last:
@@ -98,9 +98,9 @@ def _period(call: Call, rights: Rights) -> Period:
 
 
 def _day(call: Call, name: str) -> date | None:
-    if name not in call.given:
+    if name not in call.query_params:
         return None
-    text = call.given[name][0]
+    text = call.query_params[name][0]
     try:
         day = date.fromisoformat(text)
     except ValueError:

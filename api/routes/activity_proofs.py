@@ -11,7 +11,7 @@ from api.description.components import TEXT, shape
 from api.http.call import Call, Reply
 from api.http.ids import missing
 from api.http.problem import encoded
-from api.http.query import Given, unfit
+from api.http.query import QueryParams, unfit
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, Other, resource
 from api.routes.proofs import NUMBER_OF, PROOF, hashes_of, size_in
@@ -39,13 +39,13 @@ async def answer_activity_proof(
     `activity` of the last checkpoint, or of the one that says that `treeSize` lines are sealed.
     """
     async with context.pool.reader() as connection:
-        place = await place_of(connection, source, call.parameters["id"])
+        place = await place_of(connection, source, call.path_params["id"])
         if place is None:
             raise missing(kind)
         if not place:
             words = "This line is not sealed yet; that follows within ten seconds."
             raise Refused("not-sealed", words)
-        size, note = await _lines_sealed(connection, call.given)
+        size, note = await _lines_sealed(connection, call.query_params)
         if place > size:
             raise unfit("treeSize", f"this line is number {place}")
         hashes = await hashes_of(connection, ACTIVITY, inclusion(place - 1, size))
@@ -63,9 +63,11 @@ async def answer_activity_proof(
     return Reply(200, encoded(body))
 
 
-async def _lines_sealed(connection: AsyncConnection[Any], given: Given) -> tuple[int, str | None]:
-    """How many lines of activity are sealed, or were when the proof is to be of, and the note that
-    says so, None if none was signed on just so many."""
+async def _lines_sealed(
+    connection: AsyncConnection[Any], given: QueryParams
+) -> tuple[int, str | None]:
+    """The number of sealed lines of activity, or the requested one, and the note on exactly so
+    many, if one was signed."""
     _, note = await checkpoints.last(connection)
     activity = parsed(note).activity if note else None
     most = activity.size if activity else 0

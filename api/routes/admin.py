@@ -49,7 +49,7 @@ async def log_in(context: Context, call: Call, _: Rights) -> Reply:
 
 
 def session_reply(context: Context, session: authentication.LoggedIn) -> Reply:
-    """A session that was opened; its token is told once."""
+    """A new session; its token is shown once."""
     admin = {"id": session.admin_id, "username": session.username, "role": session.role}
     body = {
         "token": session.token,

@@ -1,4 +1,4 @@
-"""The routes of API keys: a key is told once, when it is made."""
+"""The routes of API keys: a key is shown once, when it is made."""
 
 from typing import Final
 
@@ -27,7 +27,7 @@ async def make_up_key(context: Context, request: CommandRequest) -> Form:
 
 
 def tell_key(done: Done) -> Reply:
-    """The receipt and the key, which is told once: the same request again under the same
+    """The receipt and the key, which is shown once: a repetition of the request under the same
     Idempotency-Key is answered without it."""
     form, receipt = done.request.command, done.receipt
     assert isinstance(form, CreateApiKey)

@@ -29,12 +29,12 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 LINES_MAX: Final = 1000
 BODY_MAX: Final = 16 * 1024 * 1024
 SECONDS_MAX: Final = 5.0
-"""Seconds of deciding above which a file is refused: nobody else's command goes on meanwhile."""
+"""Seconds of deciding above which a file is refused, as other commands wait meanwhile."""
 MEDIA_TYPE: Final = b"application/x-ndjson"
 
 
 ASKED: Final = Activity(action="Bulk", resource="bulk")
-"""What the log of activities says of whoever is not let in with a file."""
+"""The activity of a caller who is not admitted with a file."""
 
 
 class Aborted(Refused):
@@ -107,8 +107,8 @@ def _too_slow(seconds: float) -> TooLarge:
 
 
 def _ended(asked: list[Activity], refusal: Refused) -> list[Activity]:
-    """What was asked for, and how it ended: the last line was refused, so those before it came to
-    nothing, and made nothing."""
+    """The activities with their outcomes: the last line was refused, so those before it were
+    aborted."""
     codes = [*[Aborted().code for _ in asked[1:]], refusal.code]
     return [
         msgspec.structs.replace(each, details={"outcome": code})

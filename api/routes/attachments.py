@@ -37,14 +37,14 @@ FILES: Final = ONE + "/attachments"
 
 def _find(uow: UnitOfWork, parameters: Parameters) -> tuple[Ticket, AESGCM | None]:
     """The ticket that a path names, and the key of its customer's files; None once they were
-    erased. NotFound when there is none that the caller may know of."""
+    erased. NotFound where there is none, or the caller may not see it."""
     ticket = require_known(uow, Ticket, resolve(uow, Ticket, parameters["id"]))
     return ticket, uow.key(ticket.person)
 
 
 async def add_attachment(context: Context, call: Call, _: Rights) -> Reply:
     """Take one file in: a form with the file in it, at most 10 MiB. A later message shows it."""
-    parameters, enter = call.parameters, authentication.enter_own
+    parameters, enter = call.path_params, authentication.enter_own
     asked = activity_of("AddAttachment", FILES, parameters)
     key = call.header(b"idempotency-key")
 
@@ -119,7 +119,7 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
 async def download_attachment(context: Context, call: Call, _: Rights) -> None:
     """One file of a ticket, or a Range of it, to be saved and never to be shown in place. It may
     show anything about a person, so among staff it is for those who may see persons."""
-    parameters, text = call.parameters, call.parameters["aid"]
+    parameters, text = call.path_params, call.path_params["aid"]
     asked = activity_of("Export", FILES, parameters)
     id_ = UUID(text) if UUID_TEXT.fullmatch(text) else UUID(int=0)
 

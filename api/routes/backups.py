@@ -40,10 +40,10 @@ async def offer_backup(context: Context, call: Call, _: Rights) -> Reply:
     """A link to the file of a backup. It lives five minutes, and is used up when the last byte of
     the file has gone. With RIM_SECRET_KEY the file holds everything."""
     token = new_token(context.environment)
-    asked = activity_of("OfferDownload", DOWNLOAD, call.parameters)
+    asked = activity_of("OfferDownload", DOWNLOAD, call.path_params)
 
     def work(uow: UnitOfWork) -> tuple[UUID, BackupDownloadOffered]:
-        id_ = resolve(uow, Backup, call.parameters["id"])
+        id_ = resolve(uow, Backup, call.path_params["id"])
         if uow.find(Backup, id_) is None:
             raise missing(Backup)
         return id_, offer_download(id_, token_hash(token), uow)
@@ -59,13 +59,13 @@ async def offer_backup(context: Context, call: Call, _: Rights) -> Reply:
 async def download_backup(context: Context, call: Call, _: Rights) -> None:
     """The file of a backup, as it lies in the store: sealed. What broke off goes on with Range,
     while the link lives: for five minutes, or until the last byte went out."""
-    (given,) = call.given.get("token", [""])
+    (given,) = call.query_params.get("token", [""])
     token = token_hash(given)
 
     def look(uow: UnitOfWork) -> Backup:
-        found = find_download(resolve(uow, Backup, call.parameters["id"]), token, uow)
+        found = find_download(resolve(uow, Backup, call.path_params["id"]), token, uow)
         if call.method == "GET":
-            uow.activities.append(activity_of("Download", DOWNLOAD, call.parameters))
+            uow.activities.append(activity_of("Download", DOWNLOAD, call.path_params))
         return found
 
     backup = await context.ledger.read(look, call.stamp(context.environment))

@@ -42,7 +42,7 @@ async def name_users(context: Context, request: CommandRequest) -> Form:
 
 
 async def count_users(context: Context, request: CommandRequest) -> Form:
-    """Find out who is meant by a broadcast, now that it is to go out."""
+    """Find the audience of a broadcast that is to be sent."""
     form = request.command
     assert isinstance(form, broadcasts.SendBroadcast)
 

@@ -55,7 +55,7 @@ async def submit_bulk(context: Context, call: Call, _: Rights) -> None:
     """Streams the answers as they are decided; `?atomic=true` decides all lines as one."""
     sender = Sender(context, call)
     with context.rates.room(call, context.callers):
-        match call.given.get("atomic", ["false"]):
+        match call.query_params.get("atomic", ["false"]):
             case ["false"]:
                 await _stream(sender, TextFile(call.receive, call.headers, MEDIA_TYPE))
             case ["true"]:
@@ -108,7 +108,7 @@ async def _stream(sender: Sender, file: TextFile) -> None:
     writing = asyncio.create_task(_write(call, answers))
     under_way: UnderWay = deque()
     try:
-        with suppress(Disconnected):  # What was read is carried out; nobody is there to hear of it.
+        with suppress(Disconnected):  # What was read is carried out; its reader has left.
             await _carry_out(sender, file, answers, under_way)
         answers.end()
         await writing
@@ -120,7 +120,7 @@ async def _stream(sender: Sender, file: TextFile) -> None:
 
 
 async def _carry_out(sender: Sender, file: TextFile, answers: Answers, under_way: UnderWay) -> None:
-    """Each line reaches the ledger in its turn; nobody waits for the answer of the one before,
+    """Pass each line to the ledger in turn, without waiting for the answer of the one before,
     unless that goes on after its decision."""
     number = weight = 0
     try:
@@ -141,7 +141,7 @@ async def _carry_out(sender: Sender, file: TextFile, answers: Answers, under_way
                 await answers.put(await asyncio.shield(first))
                 under_way.popleft()
                 weight -= size
-    except Refused as error:  # What was read is carried out; the line that is missing says why.
+    except Refused as error:  # What was read is carried out; a last line gives the reason.
         under_way.append((0, _told(sender.failed(number + 1, error))))
     while under_way:
         await answers.put(await asyncio.shield(under_way[0][1]))
@@ -176,7 +176,7 @@ async def _one(sender: Sender, number: int, request: CommandRequest) -> bytes:
 
 
 async def _write(call: Call, answers: Answers) -> None:
-    """Send the answers as they come, to a client that has left as well: it hears of none."""
+    """Send the answers as they come; to a client that has left as well, which gets none."""
     while body := await answers.take():
         await call.go_on(body)
     await call.go_on(b"", more=False)

@@ -57,7 +57,7 @@ class ProviderCallback(
 
 async def receive_callback(context: Context, call: Call, _: Rights) -> Reply:
     """Take a provider's word, once: the message's id is its idempotency key."""
-    text = call.parameters["integration"]
+    text = call.path_params["integration"]
     if not UUID_TEXT.fullmatch(text):
         raise unauthenticated()
     names = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
@@ -73,7 +73,7 @@ async def receive_callback(context: Context, call: Call, _: Rights) -> Reply:
     require_media_type(call.headers, b"application/json")
     said = read_json(unpacked(message.body, call.headers, BODY_MAX))
     word = read_as(form, said)
-    # The same message may say another time when it comes again.
+    # A repetition of the message may have another time.
     meant, op = word.model_copy(update={"timestamp": None}), f"POST {call.path}"
     key = key_for(context, integration, message.id, op, meant=meant, said=said)
     try:

@@ -1,4 +1,4 @@
-"""Which events are asked for, and those events, page by page, as their reader may see them."""
+"""The events of a request, page by page, as their reader may see them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -41,7 +41,7 @@ NUMBER_MAX: Final = 10**18 - 1
 KINDS: Final[Mapping[str, type[Aggregate]]] = {kind.__name__: kind for kind in ENTITIES}
 KIND_OF: Final = {event.__name__: kind.__name__ for event, kind in ENTITY_OF.items()}
 """The entity that each event is about, by the names of both."""
-PARTLY_SEEN: Final = {row.OF.__name__: row for row in TABLES.values() if row.SEEN}
+PARTLY_SEEN: Final = {row.OF.__name__: row for row in TABLES.values() if row.VISIBILITY}
 """The tables of which some readers see some rows only, by entity."""
 OF_BUSINESS_ID: Final = (
     "SELECT stream_id FROM ledger.claims WHERE kind = 'business-id' AND name = %s"
@@ -50,7 +50,7 @@ FIRST: Final = "SELECT name FROM ledger.events WHERE stream_id = %s AND version 
 
 
 class Question(Struct, frozen=True):
-    """Which events are asked for: after a position, up to another, and how many at most."""
+    """The requested events: after a position, up to another, and how many at most."""
 
     wanted: EventFilter
     after: int
@@ -60,7 +60,7 @@ class Question(Struct, frozen=True):
 
 async def read_question(context: Context, call: Call, *, live: bool, paged: bool) -> Question:
     """The question in a query string. Raises InvalidFields."""
-    given = call.given
+    given = call.query_params
     once = {name: texts[0] for name, texts in given.items() if name not in ("type", "entity")}
     for name in ("limit", "to"):
         if live and name in once:
@@ -87,10 +87,10 @@ async def stream_of(
 ) -> UUID | None:
     """The one stream that a path names; NotFound if there is none, or none that the caller sees."""
     text = parameters.get("id", "")
-    if BUSINESS_ID.fullmatch(text) and row.SEEN is None:
+    if BUSINESS_ID.fullmatch(text) and row.VISIBILITY is None:
         stream: UUID | None = await _stream(context, text)
     else:
-        known = UUID_TEXT.fullmatch(text) and row.SEEN is None
+        known = UUID_TEXT.fullmatch(text) and row.VISIBILITY is None
         named = UUID(text) if known else await find_id(context, row, parameters, rights)
         stream = row.OF.stream_of(named) if named else None
     first = await context.pool.rows(FIRST, [stream])
@@ -100,10 +100,8 @@ async def stream_of(
 
 
 async def pages(context: Context, question: Question) -> AsyncIterator[tuple[list[Line], int]]:
-    """The events that are asked for, a page at a time, and the position that is done by then.
-
-    While a page is worked on, the database reads the next.
-    """
+    """The requested events, a page at a time, and the position up to which that is complete. While
+    a page is processed, the database reads the next."""
     after, left = question.after, question.limit
     coming = _begin_page(context, question, after, left)
     try:
@@ -151,11 +149,11 @@ class EventReader(Struct):
         when they may read no more."""
         self.rights = await admit_again(self.context, self.call, self.needs, activity=self.activity)
         if self.row:
-            await stream_of(self.context, self.row, self.call.parameters, self.rights)
+            await stream_of(self.context, self.row, self.call.path_params, self.rights)
 
     async def noted(self, lines: list[Line]) -> Rights:
-        """What the reader may do with these events, once the log says whose words they show; they
-        see no persons while it cannot be written."""
+        """The reader's rights to these events, after logging whose personal data they show; without
+        the right to it while that cannot be logged."""
 
         async def note(look: Look) -> Rights:
             ends = {"from": lines[0].position, "to": lines[-1].position}
@@ -199,7 +197,7 @@ async def shown(context: Context, lines: list[Line], *, sees: bool) -> list[byte
 
 
 def _names(given: Mapping[str, list[str]]) -> tuple[str, ...] | None:
-    """The events of these types and these entities; None when neither is said."""
+    """The events of these types and these entities; None without either."""
     names = set(EVENTS)
     for each in given.get("type", ()):
         if each not in EVENTS:
@@ -217,7 +215,7 @@ def _names(given: Mapping[str, list[str]]) -> tuple[str, ...] | None:
 
 
 async def _stream(context: Context, text: str) -> UUID:
-    """The stream of either id; one that nobody has, if there is none of this business id."""
+    """The stream of either id; one that does not exist for an unknown business id."""
     if not BUSINESS_ID.fullmatch(text):
         return _uuid("entityId", text)
     found = await context.pool.rows(OF_BUSINESS_ID, [text])

@@ -45,13 +45,13 @@ async def list_events(
     """
     media_type = call.media_type
     live, paged = media_type == SSE, media_type == JSON
-    activity = activity_of(ACTIONS[media_type], call.path, call.parameters)
+    activity = activity_of(ACTIONS[media_type], call.path, call.path_params)
     reader = EventReader(context, call, rights, activity, needs, row)
 
     async def answer(look: Look) -> Reply | Question:
         question = await read_question(context, call, live=live, paged=paged)
         if row:
-            stream = await stream_of(context, row, call.parameters, look.rights)
+            stream = await stream_of(context, row, call.path_params, look.rights)
             question = replace(question, wanted=replace(question.wanted, stream=stream))
         reader.rights = look.rights
         question = resumed(call, question) if live else reader.narrowed(question)
@@ -93,7 +93,7 @@ async def _page(reader: EventReader, question: Question, look: Look) -> Reply:
     until = log.complete_up_to(lines, limit, until)
     seen = await reader.visible(lines)
     look.persons = persons_in(seen)
-    filters = filters_said(context, reader.call.given, QUERY)
+    filters = filters_said(context, reader.call.query_params, QUERY)
     look.details = {"count": len(seen), "filters": filters}
     items = b",".join(await shown(context, seen, sees=reader.rights.sees_persons))
     following = b"%d" % until if until < question.upto else b"null"

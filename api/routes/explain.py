@@ -71,7 +71,7 @@ RULES: Final = {
         "the first due date; a loan whose money came in after that day is repaid late",
     ),
 }
-"""For each figure, the version of its rule and what the rule says."""
+"""For each figure, the version of its rule and the rule in words."""
 
 READ: Final = ("loans", "read")
 EXPLAIN: Final = "/v1/loans/{id}/explain"
@@ -92,7 +92,7 @@ async def explain_loan(context: Context, call: Call, rights: Rights) -> Reply:
     `because` is what the event says; its personal words are hidden from readers without users.pii,
     and null once erased.
     """
-    asked = activity_of("Read", EXPLAIN, call.parameters)
+    asked = activity_of("Read", EXPLAIN, call.path_params)
 
     async def answer(look: Look) -> dict[str, Any]:
         loan, body = await _explained(context, call, sees=look.rights.sees_persons)
@@ -107,11 +107,11 @@ async def _explained(context: Context, call: Call, *, sees: bool) -> tuple[Loan,
     """The loan and what explains it. Raises NotFound when there was no such loan by then."""
 
     def find(uow: UnitOfWork) -> UUID:
-        return uow.read(Loan, resolve(uow, Loan, call.parameters["id"])).id
+        return uow.read(Loan, resolve(uow, Loan, call.path_params["id"])).id
 
     stream = await context.ledger.read(find, call.stamp(context.environment), in_outage=True)
-    if "asOf" in call.given:
-        position = await position_of(context, call.given["asOf"][0])
+    if "asOf" in call.query_params:
+        position = await position_of(context, call.query_params["asOf"][0])
     else:
         position = await last_position(context)
     steps = await _steps(context, stream, position, sees=sees)
@@ -145,7 +145,7 @@ async def _steps(context: Context, stream: UUID, position: int, *, sees: bool) -
 
 
 def _moved(step: LoanStep, attribute: str) -> dict[str, Any] | None:
-    """From what to what, by whom, and which event says so; None if it moved nothing."""
+    """The step's old and new value, actor and event; None if the value is the same."""
     before, after = getattr(step.before, attribute, None), getattr(step.after, attribute)
     if before == after:
         return None

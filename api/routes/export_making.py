@@ -54,8 +54,8 @@ async def make(export: Export, question: Question, reader: EventReader) -> None:
 async def _write(
     export: Export, question: Question, reader: EventReader, file: BufferedRandom
 ) -> bool:
-    """Write all that was asked for; whether it is still wanted. Raises Oversized, or Unavailable
-    when it cannot be logged whose words are shown."""
+    """Write all requested events; gives False if the export is not wanted any more. Raises
+    Oversized, or Unavailable when disclosures cannot be logged."""
     context, store = reader.context, ExportStore(reader.context)
     waiting, rows = list[Any](), 0
 

@@ -20,7 +20,7 @@ KEPT: Final = timedelta(hours=24)
 KEPT_MAX: Final = 3
 """Exports of one admin."""
 SILENT: Final = timedelta(minutes=10)
-"""Without a sign of life for so long, whoever made an export has died."""
+"""Time without a heartbeat after which the maker of an export has died."""
 SWEEP_SECONDS: Final = 60.0
 INTERRUPTED: Final = "It was interrupted."
 
@@ -49,12 +49,12 @@ UPDATE ledger.exports SET failure = %s
 OVER: Final = """
 SELECT id FROM ledger.exports e WHERE created_at <= %s OR persons AND EXISTS (
     SELECT FROM ledger.personal_keys WHERE erased_at >= e.created_at)"""
-"""What is too old, or may hold the words of somebody who was erased since."""
+"""Exports that are too old, or may hold data of a person who was erased since."""
 
 
 class Export(Struct, frozen=True):
-    """A file of the log that an admin asked for, finished or not. `persons` says whether it shows
-    persons, `entities` whose events may be in it."""
+    """A file of the log that an admin requested, finished or not. `persons` is true if it shows
+    personal data; `entities` are those whose events may be in it."""
 
     id: UUID
     owner: UUID
@@ -129,7 +129,7 @@ class ExportStore:
         await self._pool.rows("DELETE FROM ledger.exports WHERE id = %s RETURNING id", [id])
 
     async def sweep(self) -> None:
-        """Let go of what is over, and say of what was left that it failed."""
+        """Delete expired exports, and mark abandoned ones as failed."""
         now = self._now()
         await self._pool.rows(STALE, [INTERRUPTED, now - SILENT])
         for (id_,) in await self._pool.rows(OVER, [now - KEPT]):

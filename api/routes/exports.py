@@ -94,7 +94,7 @@ async def download_export(context: Context, call: Call, rights: Rights) -> None:
         words = f"The export is not there: {export.failure or 'it is being made.'}"
         raise Refused("export-not-ready", words)
     needs = [READ, SEES_PERSONS] if export.persons else [READ]
-    asked = activity_of("Export", FILE, call.parameters)
+    asked = activity_of("Export", FILE, call.path_params)
     _require_reads(await admitted(context, call, *needs, activity=asked), export)
 
     async def admit() -> None:
@@ -118,7 +118,7 @@ async def download_export(context: Context, call: Call, rights: Rights) -> None:
 
 async def _find(context: Context, call: Call, rights: Rights) -> Export:
     """An export of the caller. Raises NotFound for any other."""
-    text = call.parameters["id"]
+    text = call.path_params["id"]
     id_ = UUID(text) if UUID_TEXT.fullmatch(text) else None
     found = await ExportStore(context).find(rights.id, id_) if id_ else None
     if found is None:

@@ -122,7 +122,7 @@ async def export_journal(context: Context, call: Call, _: Rights) -> Reply | Non
 
 
 async def _balance(context: Context, call: Call) -> Balance:
-    asked = Asked.of(call.given)
+    asked = Asked.of(call.query_params)
     moment = await moment_of(context, asked)
     at = await context.pool.rows(RECORDED, [moment.position])
     accounts = await context.pool.rows(BALANCE, [moment.position, moment.happened_by])

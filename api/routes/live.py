@@ -15,7 +15,7 @@ SSE: Final = b"text/event-stream"
 CHECK: Final = 2.0
 """Seconds of silence after which the reader is looked at again. Before a page it always is."""
 HEARTBEAT: Final = 15.0
-"""Seconds of silence after which the stream says that it is alive."""
+"""Seconds of silence after which a heartbeat is sent."""
 
 
 def resumed(call: Call, question: Question) -> Question:
@@ -62,7 +62,7 @@ class Live:
                         return
                 await self._wait(question.after, ended)
         except (Unauthenticated, Forbidden, NotFound, Unavailable):
-            pass  # Whoever comes back hears why.
+            pass  # A reader who comes back gets the reason.
         finally:
             ended.cancel()
 
@@ -85,7 +85,7 @@ class Live:
         self._told = self._now()
 
     async def _ended(self) -> None:
-        """Returns when the reader has left, or the process is asked to stop."""
+        """Return when the reader has left, or the process is to stop."""
         stopping = asyncio.create_task(self._context.stopping.wait())
         try:
             await asyncio.wait({stopping, self._stream.left}, return_when=asyncio.FIRST_COMPLETED)

@@ -12,7 +12,7 @@ from api.context import Context
 from api.description.components import NULL, NUMBER, TEXT, TEXTS, TIME, either, several, shape
 from api.http.call import Call, Reply, at_position
 from api.http.problem import encoded
-from api.http.query import Given, unfit
+from api.http.query import QueryParams, unfit
 from api.pipeline import position
 from api.pipeline.as_of import NUMBER as DIGITS
 from api.pipeline.disclosure import Look, show
@@ -35,8 +35,8 @@ PLAIN: Final = b"text/plain; charset=utf-8"
 
 
 async def _sealed(context: Context, call: Call) -> tuple[int, str | None]:
-    """The last checkpoint and how many events it seals, once that is as far as the request's
-    Ledger-Position says. Raises Unavailable when that takes too long."""
+    """The number of sealed events and the last checkpoint, once it has reached the request's
+    Ledger-Position. Raises Unavailable on timeout."""
     until = asyncio.get_running_loop().time() + position.READ_TIMEOUT_SECONDS
     while True:
         async with context.pool.reader() as connection:
@@ -104,14 +104,14 @@ async def get_event_proof(context: Context, call: Call, rights: Rights) -> Reply
     against the last checkpoint, or the first `treeSize` events; `checkpoint` is the note on them,
     null if none was signed on just so many.
     """
-    asked = activity_of("Read", call.path, call.parameters)
+    asked = activity_of("Read", call.path, call.path_params)
     body = await show(context, call, rights, asked, partial(_proof, context, call))
     return Reply(200, encoded(body), [at_position(body["treeSize"])])
 
 
 async def _proof(context: Context, call: Call, look: Look) -> dict[str, Any]:
     """The proof for the reader of a look, and in that whose words its entry holds."""
-    text = call.parameters["position"]
+    text = call.path_params["position"]
     if not DIGITS.fullmatch(text) or not (nth := int(text)):
         raise NotFound(Event.__name__.lower(), "at that position")
     sealed, _ = await _sealed(context, call)
@@ -120,7 +120,7 @@ async def _proof(context: Context, call: Call, look: Look) -> dict[str, Any]:
             if nth > await log.head(connection):
                 raise NotFound(Event.__name__.lower(), "at that position")
             raise _unsealed(sealed)
-        size = size_in(call.given, "treeSize", sealed, least=nth)
+        size = size_in(call.query_params, "treeSize", sealed, least=nth)
         hashes = await hashes_of(connection, EVENTS, inclusion(nth - 1, size))
         (line,) = await log.page(connection, nth - 1, nth, 1)
         note = await _note_on(connection, size)
@@ -143,10 +143,10 @@ async def get_consistency_proof(context: Context, call: Call, _: Rights) -> Repl
     on the former, null if none was signed on just so many."""
     sealed, _note = await _sealed(context, call)
     async with context.pool.reader() as connection:
-        if "from" not in call.given:
+        if "from" not in call.query_params:
             raise unfit("from", f"this is a number of events, from 1 to {sealed}")
-        size = size_in(call.given, "to", sealed)
-        old = size_in(call.given, "from", size)
+        size = size_in(call.query_params, "to", sealed)
+        old = size_in(call.query_params, "from", size)
         hashes = await hashes_of(connection, EVENTS, consistency(old, size))
         note = await _note_on(connection, size)
     body = {"from": old, "to": size, "hashes": hashes, "checkpoint": note}
@@ -167,8 +167,8 @@ async def _note_on(connection: AsyncConnection[Any], size: int) -> str | None:
     return row[0] if row else None
 
 
-def size_in(given: Given, name: str, most: int, *, least: int = 1) -> int:
-    """How many events a tree has; as many as there may be, when nothing is said."""
+def size_in(given: QueryParams, name: str, most: int, *, least: int = 1) -> int:
+    """The requested size of a tree; the largest by default."""
     text = given.get(name, [str(most)])[0]
     if not DIGITS.fullmatch(text) or not least <= int(text) <= most:
         if not most:

@@ -54,7 +54,7 @@ async def disable_second_factor(context: Context, call: Call, rights: Rights) ->
 
 
 _admission = partial(admission, enter=enter_in_person_to_enrol)
-"""Of whoever has logged in, though it be only to enrol."""
+"""Of an admin who has logged in, even if only to enrol."""
 
 ENROLMENT = {"method": ref("TwoFactorMethod"), "expiresAt": TIME}
 OF_AN_APP = ENROLMENT | dict.fromkeys(("secret", "otpauthUri", "qrSvg"), TEXT)

@@ -104,7 +104,7 @@ async def _settled(context: Context, call: Call, upload: Upload) -> Reply | None
         headers = [(b"location", f"{STATEMENTS}/{receipt.id}".encode())]
         if receipt.replayed:
             headers.append((b"idempotency-replayed", b"true"))
-        # Whoever began it made it, also when that request comes again under its key.
+        # The request that began it made it, also when it is repeated under its key.
         status = 201 if receipt.version == 1 else 200
         if call.media_type == NDJSON:
             await _stream(context, call, task, status, headers)

@@ -45,7 +45,7 @@ READ, WRITE = ("tickets", "read"), ("tickets", "write")
 async def auto_assign_tickets(context: Context, call: Call, _: Rights) -> Reply:
     """Give waiting tickets away; `assigned` says how many."""
     form = await read_form(call, AutoAssign, optional=True)
-    asked = activity_of("AutoAssign", AUTO_ASSIGN, call.parameters)
+    asked = activity_of("AutoAssign", AUTO_ASSIGN, call.path_params)
     request = request_of(context, call, asked, WRITE, meant=form)
 
     def work(uow: UnitOfWork) -> tuple[UUID, int]:

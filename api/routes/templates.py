@@ -78,7 +78,7 @@ async def _preview(context: Context, call: Call, _: Rights, *, kind: Kind) -> Re
     form = await read_form(call, kind.preview)
 
     def look(uow: UnitOfWork) -> EmailTemplate | SmsTemplate:
-        return uow.read(kind.template, resolve(uow, kind.template, call.parameters["id"]))
+        return uow.read(kind.template, resolve(uow, kind.template, call.path_params["id"]))
 
     stamp = Stamp(at=context.environment.now(), actor=SYSTEM)
     template = await context.ledger.read(look, stamp)
@@ -97,7 +97,7 @@ async def _try(context: Context, call: Call, _: Rights, *, kind: Kind) -> Reply:
     in the activity log. Only that it went is kept: who was told that it did not may ask again."""
     form = await read_form(call, kind.try_)
     asked = replace(
-        activity_of(kind.try_.__name__, call.path, call.parameters),
+        activity_of(kind.try_.__name__, call.path, call.path_params),
         details={"recipientHash": recipient_hash(context.vault, form.to)},
     )
     request = request_of(context, call, asked, WRITE, meant=form)
@@ -105,7 +105,7 @@ async def _try(context: Context, call: Call, _: Rights, *, kind: Kind) -> Reply:
     def find(uow: UnitOfWork) -> tuple[None, EmailTemplate | SmsTemplate]:
         require_test_recipient(uow, kind.channel, form.to, context.test_recipients)
         context.sender.require(kind.channel, uow)
-        template = uow.read(kind.template, resolve(uow, kind.template, call.parameters["id"]))
+        template = uow.read(kind.template, resolve(uow, kind.template, call.path_params["id"]))
         require_enabled(enabled=template.enabled, archived=template.archived)
         template.filled(form.values)
         uow.activities.clear()  # What comes of it is logged when it is done.
@@ -135,7 +135,7 @@ async def _try(context: Context, call: Call, _: Rights, *, kind: Kind) -> Reply:
 
 @asynccontextmanager
 async def _alone(context: Context, idempotency: Idempotency | None) -> AsyncIterator[None]:
-    """Let nobody else, in whatever process, send under the same key at the same time."""
+    """Exclude other requests under the same key, in any process."""
     if idempotency is None:
         yield
         return
@@ -144,7 +144,7 @@ async def _alone(context: Context, idempotency: Idempotency | None) -> AsyncIter
         async with context.trials, lease(context.url, what) as free:
             require(free, "request-in-progress", "This request is being carried out under its key.")
             yield
-    except OUTAGE as error:  # Whoever asks again under the same key is told what came of it.
+    except OUTAGE as error:  # A repetition under the same key gets the outcome.
         raise unavailable(error) from None
 
 

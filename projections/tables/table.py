@@ -57,9 +57,9 @@ class Row(BaseModel):
     """The column of the default order, newest first."""
     PERSON: ClassVar[str | None]
     """The column with the id of the person whose data the row holds."""
-    ALSO: ClassVar[Mapping[str, RelatedFilter]]
+    RELATED: ClassVar[Mapping[str, RelatedFilter]]
     """Filters over other tables, by their JSON names."""
-    SEEN: ClassVar[Visibility | None]
+    VISIBILITY: ClassVar[Visibility | None]
     """Restricts the rows that callers see, if not all do."""
     VIEW: ClassVar[str | None]
     """An SQL query that gives the rows, if events do not build them."""
@@ -84,8 +84,8 @@ class Row(BaseModel):
         newest: str = "created_at",
         person: str | None = None,
         together: tuple[str, ...] = (),
-        also: Mapping[str, RelatedFilter] = MappingProxyType({}),
-        seen: Visibility | None = None,
+        related: Mapping[str, RelatedFilter] = MappingProxyType({}),
+        visibility: Visibility | None = None,
         view: str | None = None,
         **options: Any,
     ) -> None:
@@ -97,7 +97,7 @@ class Row(BaseModel):
             if get_origin(hint) is not ClassVar and name in cls.__annotations__
         }
         cls.TABLE, cls.OF, cls.NEWEST, cls.PERSON = table, of, newest, person
-        cls.TOGETHER, cls.ALSO, cls.SEEN, cls.VIEW = together, also, seen, view
+        cls.TOGETHER, cls.RELATED, cls.VISIBILITY, cls.VIEW = together, related, visibility, view
         cls.COLUMNS = MappingProxyType(columns)
         cls.BUSINESS_ID = getattr(of, "BUSINESS_ID", None)
         for column in columns.values():
