@@ -62,7 +62,8 @@ async def receive_callback(context: Context, call: Call, _: Rights) -> Reply:
         raise unauthenticated()
     names = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
     body = await gather(Chunks(call.receive, AS_IT_CAME, BODY_SECONDS), BODY_MAX)
-    message = SignedMessage(*(call.header(name) or "" for name in names), body)
+    id_, timestamp, signatures = (call.header(name) or "" for name in names)
+    message = SignedMessage(id_, timestamp, signatures, body)
     integration = UUID(text)
     stamp = call.stamp(context.environment, message.id)
 
