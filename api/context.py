@@ -1,5 +1,4 @@
-"""What every request finds ready: the ledger, the read tables, and which tokens were admitted
-before."""
+"""What every request finds ready: the ledger, the read tables, and the tokens admitted before."""
 
 import asyncio
 from functools import partial
