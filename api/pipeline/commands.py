@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from api.context import Context
 from api.http.body import BODY_MAX, read_body, read_json
-from api.http.call import Call, Reply
+from api.http.call import Call, Reply, at_position
 from api.http.content_type import require_media_type
 from api.http.ids import missing
 from api.http.problem import InvalidFields
@@ -242,7 +242,7 @@ def receipt_fields(kind: type[Aggregate], receipt: Receipt) -> dict[str, Any]:
 def receipt_headers(receipt: Receipt) -> list[tuple[bytes, bytes]]:
     """The position of a receipt, and whether it was given before under its key."""
     replayed = [(b"idempotency-replayed", b"true")] if receipt.replayed else []
-    return [(b"ledger-position", b"%d" % receipt.position), *replayed]
+    return [at_position(receipt.position), *replayed]
 
 
 @cache

@@ -1,7 +1,7 @@
 """Rows as PostgreSQL writes them: one statement gives the rows and the position they reflect."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from api.context import Context
 from api.description.examples import AS_OF, EFFECTIVE_AT
-from api.http.call import Call, Reply
+from api.http.call import Call, Reply, at_position
 from api.http.ids import missing
 from api.http.problem import encoded
 from api.http.query import parameters_in, read_parameters
@@ -83,7 +83,7 @@ async def _one(
     text = await unsealed(context, found.text, sees=rights.sees_persons)
     headers = [
         *([APPROXIMATE] if found.approximate else []),
-        (b"ledger-position", b"%d" % found.position),
+        at_position(found.position),
         (b"etag", b'"%d"' % found.version),
     ]
     return Reply(200, text.encode(), headers)
@@ -174,16 +174,30 @@ async def _list(
     if route.of and owner is None:
         raise missing(route.of[1].OF)
     items = [item for _, _, *item in rows if item[0] is not None]
-    cursor = "null"
+    following = None
     if len(items) > query.limit:
         last, place, _ = items[query.limit - 1]
-        cursor = f'"{make_cursor(context.cursor_key, query.scope, place, last)}"'
+        following = place, last
     around = f"{owner[1:-1]}," if route.with_owner else ""
     texts = [text for _, _, text in items[: query.limit]]
     look.at_list(route, texts, said, owner)
-    text = ",".join(texts)
-    text = await unsealed(context, f'{{{around}"items":[{text}],"nextCursor":{cursor}}}', sees=sees)
-    return Reply(200, text.encode(), [(b"ledger-position", b"%d" % position)])
+    body = _body(context, query, texts, following, around)
+    body = await unsealed(context, body, sees=sees)
+    return Reply(200, body.encode(), [at_position(position)])
+
+
+def _body(
+    context: Context,
+    query: Query,
+    texts: Sequence[str],
+    following: tuple[Any, UUID] | None,
+    around: str = "",
+) -> str:
+    """The JSON of a page: the rows, and a cursor for the place after which the list goes on."""
+    cursor = "null"
+    if following:
+        cursor = f'"{make_cursor(context.cursor_key, query.scope, *following)}"'
+    return f'{{{around}"items":[{",".join(texts)}],"nextCursor":{cursor}}}'
 
 
 async def _list_then(
@@ -204,13 +218,10 @@ async def _list_then(
         tests = [*tests, belonging(route, column, ("%s::uuid", [owner]), rights)]
     past = HistoricTable(context, route.row, at, rights.sees_persons)
     found = await past.page(query, tests)
-    look.at_list(route, [each.text for each in found.items], said, owner)
-    cursor = "null"
-    if found.following:
-        cursor = f'"{make_cursor(context.cursor_key, query.scope, *found.following)}"'
-    items = ",".join(each.text for each in found.items)
-    body = f'{{"items":[{items}],"nextCursor":{cursor}}}'
-    headers = [(b"ledger-position", b"%d" % at.position)]
+    texts = [each.text for each in found.items]
+    look.at_list(route, texts, said, owner)
+    body = _body(context, query, texts, found.following)
+    headers = [at_position(at.position)]
     lasting = [*tests, *past.lasting(query)]
     if await is_approximate(context, route.row, at, lasting):
         headers.append(APPROXIMATE)

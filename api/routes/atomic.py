@@ -12,7 +12,7 @@ from msgspec import Struct
 from api.context import Context
 from api.http import problem
 from api.http.body import gather
-from api.http.call import Reply
+from api.http.call import Reply, at_position
 from api.http.problem import Malformed, TooLarge, encoded
 from api.http.text import TextFile
 from api.pipeline.commands import receipt_fields, status_of
@@ -185,7 +185,7 @@ def _done(batch: _Batch, receipt: Receipt, receipts: Sequence[Receipt]) -> Reply
             own = msgspec.structs.replace(receipts[nth], position=receipt.position)
             answer["receipt"] = receipt_fields(request.route.kind, own)
         answers.append(encoded(answer) + b"\n")
-    headers = [(b"ledger-position", b"%d" % receipt.position)]
+    headers = [at_position(receipt.position)]
     return Reply(200, b"".join(answers), headers, MEDIA_TYPE)
 
 
