@@ -17,7 +17,7 @@ from api.http.problem import Malformed, TooLarge, encoded
 from api.http.text import TextFile
 from api.pipeline.commands import receipt_fields, status_of
 from api.pipeline.idempotency import asked_by, key_for
-from api.pipeline.pipeline import decide, perform, prepare, request_of
+from api.pipeline.pipeline import perform, prepare, request_of
 from api.pipeline.routes import CommandRequest
 from api.routes.bulk_lines import Sender
 from rim_ledger.engine.activity import Activity
@@ -144,7 +144,7 @@ async def perform_all(sender: Sender, file: TextFile) -> Reply:
         context, context.callers.get(call.token), key, f"POST {call.path}", meant=meant, said=said
     )
     try:
-        receipt, receipts = await decide(context, whole, batch.work)
+        receipt, receipts = await context.ledger.decide(batch.work, *whole.terms)
     except _Failed as failed:
         return _undone(sender, texts, {failed.number: failed.refusal})
     if not receipt.replayed:
