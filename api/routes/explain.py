@@ -27,8 +27,22 @@ RULES: Final = {
     "amountDue": (
         "interest-v1",
         (
-            "amount + amount · interestRate / 100, half to even at the kobo; a stored term, never "
-            "computed again; plus feesCharged, less feesWaived"
+            "amount + amount · interestRate / 100, half to even at the kobo, less upfrontFee; a "
+            "stored term, never computed again; plus feesCharged, less feesWaived"
+        ),
+    ),
+    "upfrontFee": (
+        "interest-v1",
+        (
+            "amount · interestRate / 100, half to even at the kobo, where the fee is deducted: the "
+            "airtime is amount − upfrontFee; else 0"
+        ),
+    ),
+    "vat": (
+        "vat-v1",
+        (
+            "the agreed fee · vatRate / (100 + vatRate), half to even at the kobo, by "
+            "lending/vatRate at the disbursement"
         ),
     ),
     "amountPaid": (
