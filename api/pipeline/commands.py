@@ -131,11 +131,10 @@ def versions_in(if_match: str | None) -> frozenset[int] | None:
     return frozenset(int(found[1]) for tag in tags if (found := VERSION.fullmatch(tag)))
 
 
-async def answer_command(
-    context: Context, call: Call, route: Route, parameters: Parameters
-) -> Reply:
+async def answer_command(context: Context, call: Call, route: Route) -> Reply:
     """Read, decide, commit; the receipt, or the row when the client prefers that. Raises
     Unauthenticated before the body is read, where this process has not met the token yet."""
+    parameters = call.path_params
     if call.token not in context.callers:
         asked = activity_of(route.command.__name__, route.path, parameters)
         await admitted(context, call, activity=asked, enter=entry(route))

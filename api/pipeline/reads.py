@@ -32,11 +32,12 @@ from api.pipeline.filters import (
 from api.pipeline.past import HistoricTable
 from api.pipeline.pipeline import admitted
 from api.pipeline.rights import SEES_PERSONS, Rights
-from api.pipeline.routes import List, One, Parameters, activity_of, entry
+from api.pipeline.routes import List, One, Parameters
 from api.pipeline.visible_rows import belonging, named, seen
 from projections.cloud_events import opened_or_null
 from projections.tables.table import Row
 from rim_ledger.catalogue import ENTITIES
+from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.refusals import Forbidden
 
 SEALED: Final = re.compile(r'"(~1\.[\w=-]+\.([0-9a-f]{32})\.[^"\\]*)"')
@@ -58,19 +59,17 @@ class Found(Struct, frozen=True):
     hint: str | None = None
 
 
-async def answer_one(context: Context, call: Call, route: One, parameters: Parameters) -> Reply:
+async def answer_one(
+    context: Context, call: Call, route: One, rights: Rights, asked: Activity
+) -> Reply:
     """One row with its version as ETag."""
-    asked = activity_of("Read", route.path, parameters)
-    rights = await admitted(context, call, route.needs, activity=asked, enter=entry(route))
-    answer = partial(_one, context, call, route.row, parameters)
+    answer = partial(_one, context, call, route.row)
     return await show(context, call, rights, asked, answer, shows=route.row.SHOWS_PERSONS)
 
 
-async def _one(
-    context: Context, call: Call, row: type[Row], parameters: Parameters, look: Look
-) -> Reply:
+async def _one(context: Context, call: Call, row: type[Row], look: Look) -> Reply:
     """The row for the reader of a look, and in that whose words it shows."""
-    rights = look.rights
+    rights, parameters = look.rights, call.path_params
     given = read_parameters(call.query, {} if rights.own else parameters_of(row))
     await wait_for(context, call)
     if (asked := Asked.of(given)) != NOW:
@@ -141,18 +140,17 @@ async def find_id(
     return found[0][0] if found else None
 
 
-async def answer_list(context: Context, call: Call, route: List, parameters: Parameters) -> Reply:
+async def answer_list(
+    context: Context, call: Call, route: List, rights: Rights, asked: Activity
+) -> Reply:
     """`{"items": [...], "nextCursor": ...}`."""
-    asked = activity_of("List", route.path, parameters)
-    rights = await admitted(context, call, route.needs, activity=asked, enter=entry(route))
-    answer = partial(_list, context, call, route, parameters)
+    answer = partial(_list, context, call, route)
     return await show(context, call, rights, asked, answer, shows=route.row.SHOWS_PERSONS)
 
 
-async def _list(
-    context: Context, call: Call, route: List, parameters: Parameters, look: Look
-) -> Reply:
+async def _list(context: Context, call: Call, route: List, look: Look) -> Reply:
     """The list for the reader of a look, and in that what it shows of persons."""
+    parameters = call.path_params
     rights, sees = look.rights, look.rights.sees_persons
     scope = "/".join(parameters.values())
     key, order = context.cursor_key, route.order

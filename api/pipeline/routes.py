@@ -167,7 +167,7 @@ class Other(Struct, frozen=True):
     name: str = ""
     """Of the operation, where it is not the function's."""
     action: str = ""
-    """What the log of activities calls it, where that does not follow from the method."""
+    """See `action_of`, where that does not follow from the method."""
     enter: Enter | None = None
     """How the caller is admitted, if not as `entry` gives."""
     exports: bool = False
@@ -224,6 +224,14 @@ def entry(route: AnyRoute) -> Enter:
     if isinstance(route, Other) and route.enter:
         return route.enter
     return authentication.enter_own if route.own else authentication.enter
+
+
+def action_of(route: List | One | Other) -> str:
+    """What the log of activities calls a request that is no command."""
+    if isinstance(route, Other):
+        read = "Read" if route.method == "GET" else "Send"
+        return route.action or ("Export" if route.exports else read)
+    return "List" if isinstance(route, List) else "Read"
 
 
 def activity_of(action: str, path: str, parameters: Parameters) -> Activity:
