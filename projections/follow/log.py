@@ -9,11 +9,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from rim_ledger.engine.event_mac import leaf as leaf_of
-from rim_ledger.engine.store import HEAD
-
-EVENTS: Final = """
-SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at, mac
-  FROM ledger.events"""
+from rim_ledger.engine.store import EVENTS, HEAD
 
 BOUNDED: Final = """
 SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at, mac
@@ -38,14 +34,7 @@ class Line(NamedTuple):
 
 def leaf(line: Line) -> bytes:
     """The bytes of an event that are hashed as a leaf of the tree."""
-    return leaf_of(
-        line.position,
-        line.stream,
-        line.version,
-        line.name,
-        recorded_at=line.recorded_at,
-        body=line.body,
-    )
+    return leaf_of(*line[:4], recorded_at=line.recorded_at, body=line.body)
 
 
 class EventFilter(Struct, frozen=True):
