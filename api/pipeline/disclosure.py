@@ -26,7 +26,7 @@ from rim_ledger.vault.personal_keys import Keys
 T = TypeVar("T")
 Filters = dict[str, list[str]]
 """The texts of each filter, as the log keeps them."""
-UNSAID: Final = ("limit", "cursor")
+NOT_FILTERS: Final = ("limit", "cursor")
 """Parameters that do not choose what is shown."""
 
 
@@ -145,13 +145,13 @@ async def show(
     return given
 
 
-def filters_said(
+def logged_filters(
     context: Context, given: Mapping[str, list[str]], declared: Mapping[str, Any]
 ) -> Filters:
     """The filters of a query by name. Ids, times and the words that a filter is declared to take
     are in the clear; of any other text a keyed hash is kept, equal for equal text."""
 
-    def said(name: str, text: str) -> str:
+    def logged(name: str, text: str) -> str:
         schema = declared.get(name, {})
         words = schema.get("enum", schema.get("items", {}).get("enum", ()))
         plain = text in words or text in ("true", "false") or moment(text)
@@ -160,9 +160,9 @@ def filters_said(
         return context.vault.fingerprint("filter", f"{name}\0{text}")
 
     return {
-        name: [said(name, text) for text in texts]
+        name: [logged(name, text) for text in texts]
         for name, texts in given.items()
-        if name not in UNSAID
+        if name not in NOT_FILTERS
     }
 
 

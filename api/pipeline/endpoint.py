@@ -24,7 +24,7 @@ from api.http.stream import PIECE_MAX
 from api.pipeline.as_of import wait_for
 from api.pipeline.background import note_unexpected
 from api.pipeline.commands import answer_command
-from api.pipeline.disclosure import filters_said, note
+from api.pipeline.disclosure import logged_filters, note
 from api.pipeline.list_formats import answer_rows
 from api.pipeline.pipeline import admitted
 from api.pipeline.reads import answer_one
@@ -159,8 +159,8 @@ async def _export(
         raise rights.unlogged
 
     async def note_begun() -> None:
-        said = filters_said(context, call.query_params, route.query)
-        await note(context, call, rights, replace(asked, details={"filters": said}))
+        filters = logged_filters(context, call.query_params, route.query)
+        await note(context, call, rights, replace(asked, details={"filters": filters}))
 
     call.before_start = note_begun
     try:

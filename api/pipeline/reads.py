@@ -16,7 +16,7 @@ from api.http.problem import encoded
 from api.http.query import parameters_in, read_parameters
 from api.pipeline.as_of import APPROXIMATE, HINT, hint, is_approximate, moment_of, wait_for
 from api.pipeline.conditions import Test
-from api.pipeline.disclosure import Filters, Look, filters_said, keys_of, show
+from api.pipeline.disclosure import Filters, Look, keys_of, logged_filters, show
 from api.pipeline.filters import (
     NOW,
     Asked,
@@ -164,9 +164,9 @@ async def _list(context: Context, call: Call, route: List, look: Look) -> Reply:
         await admitted(context, call, SEES_PERSONS, activity=look.activity)
         raise
     await wait_for(context, call)
-    said = partial(filters_said, context, parameters_in(call.query), of_list(route.row))
+    filters = partial(logged_filters, context, parameters_in(call.query), of_list(route.row))
     if query.asked != NOW:
-        return await _list_then(context, route, query, parameters, (look, said))
+        return await _list_then(context, route, query, parameters, (look, filters))
     rows = await context.pool.rows(*_page(route, query, parameters, rights))
     position, owner, *_ = rows[0]
     if route.of and owner is None:
@@ -178,7 +178,7 @@ async def _list(context: Context, call: Call, route: List, look: Look) -> Reply:
         following = place, last
     around = f"{owner[1:-1]}," if route.with_owner else ""
     texts = [text for _, _, text in items[: query.limit]]
-    look.at_list(route, texts, said, owner)
+    look.at_list(route, texts, filters, owner)
     body = _body(context, query, texts, following, around)
     body = await unsealed(context, body, sees=sees)
     return Reply(200, body.encode(), [at_position(position)])
@@ -206,7 +206,7 @@ async def _list_then(
     reader: tuple[Look, Callable[[], Filters]],
 ) -> Reply:
     """The same list as of a moment; the caller's visibility of a row is that of today."""
-    (look, said), owner = reader, None
+    (look, filters), owner = reader, None
     rights = look.rights
     at, tests = await moment_of(context, query.asked), seen(route.row, rights)
     if route.of:
@@ -217,7 +217,7 @@ async def _list_then(
     past = HistoricTable(context, route.row, at, rights.sees_persons)
     found = await past.page(query, tests)
     texts = [each.text for each in found.items]
-    look.at_list(route, texts, said, owner)
+    look.at_list(route, texts, filters, owner)
     body = _body(context, query, texts, found.following)
     headers = [at_position(at.position)]
     lasting = [*tests, *past.lasting(query)]

@@ -176,7 +176,6 @@ ROUTES: list[AnyRoute] = [
         AUTH + "/me",
         get_myself,
         "Who asks",
-        action="Read",
         enter=authentication.enter_to_enrol,
         gives=MYSELF,
     ),

@@ -10,7 +10,7 @@ from api.context import Context
 from api.description.components import COUNT, ID, NUMBER, TEXT, TEXTS, TIME, ref, several, shape
 from api.description.event_schemas import get_async_api, get_event_schema, list_event_schemas
 from api.http.call import JSON, NDJSON, Call, Headers, Reply, at_position
-from api.pipeline.disclosure import Look, filters_said, show
+from api.pipeline.disclosure import Look, logged_filters, show
 from api.pipeline.filters import LIMIT
 from api.pipeline.readmission import streaming
 from api.pipeline.rights import Rights
@@ -93,7 +93,7 @@ async def _page(reader: EventReader, question: Question, look: Look) -> Reply:
     until = log.complete_up_to(lines, limit, until)
     seen = await reader.visible(lines)
     look.persons = persons_in(seen)
-    filters = filters_said(context, reader.call.query_params, QUERY)
+    filters = logged_filters(context, reader.call.query_params, QUERY)
     look.details = {"count": len(seen), "filters": filters}
     items = b",".join(await shown(context, seen, sees=reader.rights.sees_persons))
     following = b"%d" % until if until < question.upto else b"null"
