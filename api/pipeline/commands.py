@@ -80,12 +80,12 @@ async def read_form(call: Call, form: type[F], *, optional: bool = False) -> F:
     return read_as(form, read_json(body))
 
 
-def read_as(form: type[F], said: Any) -> F:
+def read_as(form: type[F], body: Any) -> F:
     """A body as the form that it is to be. Raises InvalidFields."""
     try:
-        return form.filled_in(said)
+        return form.filled_in(body)
     except ValidationError as error:
-        raise InvalidFields(errors_in(error, form, said)) from None
+        raise InvalidFields(errors_in(error, form, body)) from None
 
 
 def errors_in(error: ValidationError, form: type[BaseModel], body: Any) -> list[dict[str, str]]:
@@ -174,15 +174,15 @@ def command_request(
     call: Call,
     route: Route,
     parameters: Parameters,
-    said: Any,
+    body: Any,
     *,
     op: str,
     key: str | None,
     versions: frozenset[int] | None,
 ) -> CommandRequest:
-    """The request for a command, single or a line of many: `said` is the body, `op` its method and
-    path. Raises Refused for an invalid command or key."""
-    command = fill(route, parameters, said)
+    """The request for a command, single or a line of many: `body` is its parsed JSON, `op` its
+    method and path. Raises Refused for an invalid command or key."""
+    command = fill(route, parameters, body)
     caller = context.callers.get(call.token)
     return CommandRequest(
         token=call.token,
@@ -191,7 +191,7 @@ def command_request(
         needs=(route.needs,),
         asked=activity_of(route.command.__name__, route.path, parameters),
         stamp=call.stamp(context.environment, key),
-        idempotency=key_for(context, caller, key, op, meant=command, said=said),
+        idempotency=key_for(context, caller, key, op, parsed=command, body=body),
         route=route,
         parameters=parameters,
         command=command,
@@ -242,11 +242,11 @@ def receipt_headers(receipt: Receipt) -> list[tuple[bytes, bytes]]:
 def command_reply(done: Done, body: bytes, *headers: tuple[bytes, bytes]) -> Reply:
     """The answer to a command: with its version and position, and the place of what is new."""
     receipt, route = done.receipt, done.request.route
-    told = [*headers, *receipt_headers(receipt), (b"etag", b'"%d"' % receipt.version)]
+    sent = [*headers, *receipt_headers(receipt), (b"etag", b'"%d"' % receipt.version)]
     if (status := status_of(route)) == 201:
         place, _, _ = route.path.partition("/{")
-        told.append((b"location", f"{place}/{receipt.id}".encode()))
-    return Reply(status, body, told)
+        sent.append((b"location", f"{place}/{receipt.id}".encode()))
+    return Reply(status, body, sent)
 
 
 def status_of(route: Route) -> int:

@@ -107,7 +107,7 @@ def read_query(
     def read(name: str, reader: Callable[[], T]) -> T | None:
         try:
             if len(given.get(name, ())) > (1 if name in ONCE else REPEATED_MAX):
-                raise InvalidParameter("it stands here too often")  # noqa: TRY301 - told like the others
+                raise InvalidParameter("it stands here too often")  # noqa: TRY301 - reported like the others
             if name in given and name not in known:
                 raise Unknown  # noqa: TRY301 - the same
             return reader()
@@ -264,8 +264,8 @@ def beyond(order: Order, place: Any, last: UUID) -> Test:
 
 def make_cursor(key: bytes, scope: str, value: Any, last: UUID) -> str:
     """Where the next page begins: opaque, and good for this list only."""
-    said = json.dumps([value, str(last)]).encode()
-    return urlsafe_b64encode(_mac(key, scope, said) + said).decode().rstrip("=")
+    text = json.dumps([value, str(last)]).encode()
+    return urlsafe_b64encode(_mac(key, scope, text) + text).decode().rstrip("=")
 
 
 def open_cursor(key: bytes, scope: str, text: str) -> tuple[Any, UUID]:
@@ -281,5 +281,5 @@ def open_cursor(key: bytes, scope: str, text: str) -> tuple[Any, UUID]:
     return value, UUID(last)
 
 
-def _mac(key: bytes, scope: str, said: bytes) -> bytes:
-    return hmac.new(key, scope.encode() + b"\0" + said, hashlib.sha256).digest()[:MAC]
+def _mac(key: bytes, scope: str, text: bytes) -> bytes:
+    return hmac.new(key, scope.encode() + b"\0" + text, hashlib.sha256).digest()[:MAC]

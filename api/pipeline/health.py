@@ -31,8 +31,8 @@ async def get_readiness(context: Context, _call: Call, _: Rights) -> Reply:
     try:
         every = await _look(context)
     except Unavailable as error:
-        told = {"status": "unready", "code": error.code, "reason": str(error)}
-        return Reply(503, encoded(told))
+        unready = {"status": "unready", "code": error.code, "reason": str(error)}
+        return Reply(503, encoded(unready))
     troubles = [each.trouble(context.late_seconds_max) for each in every]
     reason = "; ".join(filter(None, troubles))
     (follower,) = (each for each in every if each.name == "follow")

@@ -27,13 +27,12 @@ _encoder: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
 def key_for(
-    context: Context, caller: UUID | None, key: str | None, op: str, *, meant: Any, said: Any
+    context: Context, caller: UUID | None, key: str | None, op: str, *, parsed: Any, body: Any
 ) -> Idempotency | None:
     """The scope of a key: the caller, or else the one that the decision admits, the method and path
-    (`op`), and what is `meant`: the command, or another parsed body. Its spelling makes no
-    difference.
+    (`op`), and what was `parsed`: the command, or another body. Its spelling makes no difference.
 
-    `said` is the body as it was spelled: outcomes stored when the hash was over that are still
+    `body` is the body as it was spelled: outcomes stored when the hash was over that are still
     found by it; they are kept for 30 days.
     """
     if key is None:
@@ -41,10 +40,10 @@ def key_for(
     if not KEY.fullmatch(key):
         words = "A key has 1 to 255 printable ASCII characters."
         raise Invalid("invalid-idempotency-key", words, "Idempotency-Key")
-    understood = b"understood\n" + _encoder.encode(asked_by(op, meant))
+    understood = b"understood\n" + _encoder.encode(asked_by(op, parsed))
 
     def former() -> str:
-        return _digest(context, (op + json.dumps(said, sort_keys=True, default=str)).encode())
+        return _digest(context, (op + json.dumps(body, sort_keys=True, default=str)).encode())
 
     return Idempotency(str(caller or ""), key, _digest(context, understood), former)
 
@@ -53,12 +52,12 @@ def _digest(context: Context, text: bytes) -> str:
     return hmac.new(context.request_key, text, hashlib.sha256).hexdigest()
 
 
-def asked_by(op: str, meant: Any) -> Any:
+def asked_by(op: str, parsed: Any) -> Any:
     """A request in one spelling. An omitted field means its default, except in a PATCH."""
     op = UUID_TEXT.sub(lambda found: found[0].lower(), op)
-    if isinstance(meant, BaseModel) and op.startswith("PATCH "):
-        return [op, {name: _plain(getattr(meant, name)) for name in meant.model_fields_set}]
-    return [op, _plain(meant)]
+    if isinstance(parsed, BaseModel) and op.startswith("PATCH "):
+        return [op, {name: _plain(getattr(parsed, name)) for name in parsed.model_fields_set}]
+    return [op, _plain(parsed)]
 
 
 def _plain(value: Any) -> Any:  # noqa: PLR0911 - a line a type

@@ -41,14 +41,14 @@ def request_of(
     asked: Activity | None,
     *needs: Right,
     enter: Enter = authentication.enter,
-    meant: Any = None,
+    parsed: Any = None,
 ) -> Request:
-    """A request without a command; with its idempotency key, if `meant` is given. Raises
+    """A request without a command; with its idempotency key, if `parsed` is given. Raises
     Unauthenticated without a token, Invalid for an invalid key."""
     token, op = call.token, f"{call.method} {call.path}"
-    key = None if meant is None else call.header(b"idempotency-key")
-    said = meant.model_dump(mode="json") if isinstance(meant, Form) else meant
-    idempotency = key_for(context, context.callers.get(token), key, op, meant=meant, said=said)
+    key = None if parsed is None else call.header(b"idempotency-key")
+    body = parsed.model_dump(mode="json") if isinstance(parsed, Form) else parsed
+    idempotency = key_for(context, context.callers.get(token), key, op, parsed=parsed, body=body)
     stamp = call.stamp(context.environment, key)
     return Request(token, context.callers, enter, needs, asked, stamp, idempotency)
 

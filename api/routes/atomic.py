@@ -134,14 +134,19 @@ async def perform_all(sender: Sender, file: TextFile) -> Reply:
     if failures:
         return _undone(sender, texts, failures)
     key = _key(call.header(b"idempotency-key"), batch.requests)
-    meant = [
+    parsed = [
         [*asked_by(_op(request), request.command), sorted(request.versions or ())]
         for request in batch.requests.values()
     ]
-    said = hashlib.sha256(body).hexdigest()
+    digest = hashlib.sha256(body).hexdigest()
     whole = request_of(context, call, ASKED)
     whole.idempotency = key_for(
-        context, context.callers.get(call.token), key, f"POST {call.path}", meant=meant, said=said
+        context,
+        context.callers.get(call.token),
+        key,
+        f"POST {call.path}",
+        parsed=parsed,
+        body=digest,
     )
     try:
         receipt, receipts = await context.ledger.decide(batch.work, *whole.terms)

@@ -59,8 +59,8 @@ async def add_attachment(context: Context, call: Call, _: Rights) -> Reply:
         await upload.receive(call.receive, call.headers)
         name = safe_name(upload.name)
         kind = media_type(name, upload.file)
-        said = [name, upload.sha256]
-        own = (ticket.id, context.callers[call.token], key, *said)
+        content = [name, upload.sha256]
+        own = (ticket.id, context.callers[call.token], key, *content)
         command = AddAttachment(
             attachment_id=context.environment.new_id()
             if key is None
@@ -72,7 +72,7 @@ async def add_attachment(context: Context, call: Call, _: Rights) -> Reply:
         )
         file, stored = command.attachment_id, str(command.attachment_id)
         asked = activity_of("AddAttachment", FILES, {**parameters, "aid": stored})
-        request = request_of(context, call, asked, WRITE, enter=enter, meant=said)
+        request = request_of(context, call, asked, WRITE, enter=enter, parsed=content)
         if secret is None:
             raise Refused("erased", "This person was erased; nothing is written about them.")
         await context.storage.keep(

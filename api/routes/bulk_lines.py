@@ -72,8 +72,8 @@ class Sender(Struct, frozen=True):
 
     def failed(self, number: int, error: Exception) -> bytes:
         """The answer to a line that came to nothing."""
-        said = problem_line(self.context, self.call, error)
-        answer = {"line": number, "status": said["status"], "problem": said}
+        body = problem_line(self.context, self.call, error)
+        answer = {"line": number, "status": body["status"], "problem": body}
         if getattr(error, "replayed", False):
             answer["replayed"] = True
         return problem.encoded(answer) + b"\n"

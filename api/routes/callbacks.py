@@ -72,11 +72,11 @@ async def receive_callback(context: Context, call: Call, _: Rights) -> Reply:
 
     form = FORMS[await context.ledger.read(lambda uow: speaker(uow).type, stamp, admit)]
     require_media_type(call.headers, b"application/json")
-    said = read_json(unpacked(message.body, call.headers, BODY_MAX))
-    word = read_as(form, said)
+    body = read_json(unpacked(message.body, call.headers, BODY_MAX))
+    word = read_as(form, body)
     # A repetition of the message may have another time.
-    meant, op = word.model_copy(update={"timestamp": None}), f"POST {call.path}"
-    key = key_for(context, integration, message.id, op, meant=meant, said=said)
+    parsed, op = word.model_copy(update={"timestamp": None}), f"POST {call.path}"
+    key = key_for(context, integration, message.id, op, parsed=parsed, body=body)
     try:
         receipt = await context.ledger.submit(word.take, stamp, key, admit)
     except UnknownReference:

@@ -95,7 +95,7 @@ class LoanStep(NamedTuple):
     """An event of the loan as this reader sees it, and the loan before it, if any, and after."""
 
     line: Line
-    said: Stored
+    stored: Stored
     before: Loan | None
     after: Loan
 
@@ -140,8 +140,8 @@ async def _explained(context: Context, call: Call, *, sees: bool) -> tuple[Loan,
         }
         for figure, (version, says) in RULES.items()
     }
-    said = {"id": stream, "loanId": loan.loan_id, "position": position, "figures": figures}
-    return loan, said
+    explanation = {"id": stream, "loanId": loan.loan_id, "position": position, "figures": figures}
+    return loan, explanation
 
 
 async def _steps(context: Context, stream: UUID, position: int, *, sees: bool) -> list[LoanStep]:
@@ -166,11 +166,11 @@ def _moved(step: LoanStep, attribute: str) -> dict[str, Any] | None:
     return {
         "position": step.line.position,
         "event": step.line.name,
-        "at": step.said.stamp.at,
+        "at": step.stored.stamp.at,
         "from": before,
         "to": after,
-        "by": _by(step.said.stamp.actor),
-        "because": step.said.data,
+        "by": _by(step.stored.stamp.actor),
+        "because": step.stored.data,
     }
 
 

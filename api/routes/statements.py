@@ -68,14 +68,14 @@ class Import:
             yield
 
     async def _decide(
-        self, work: Work, asked: Activity | None = None, meant: str | None = None
+        self, work: Work, asked: Activity | None = None, parsed: str | None = None
     ) -> Receipt:
         def whole(uow: UnitOfWork) -> tuple[UUID, Statement]:
             stream = work(uow)
             return stream, uow.read(Statement, stream)
 
         rights = (WRITE, RECONCILIATION)
-        request = request_of(self._context, self._call, asked, *rights, meant=meant)
+        request = request_of(self._context, self._call, asked, *rights, parsed=parsed)
         receipt, self.statement = await self._context.ledger.decide(whole, *request.terms)
         self.position = receipt.position
         return receipt

@@ -46,7 +46,7 @@ async def auto_assign_tickets(context: Context, call: Call, _: Rights) -> Reply:
     """Give waiting tickets away; `assigned` says how many."""
     form = await read_form(call, AutoAssign, optional=True)
     asked = activity_of("AutoAssign", AUTO_ASSIGN, call.path_params)
-    request = request_of(context, call, asked, WRITE, meant=form)
+    request = request_of(context, call, asked, WRITE, parsed=form)
 
     def work(uow: UnitOfWork) -> tuple[UUID, int]:
         assert uow.stamp.admin, "whoever is let in is an admin"
@@ -54,8 +54,8 @@ async def auto_assign_tickets(context: Context, call: Call, _: Rights) -> Reply:
 
     receipt, given = await context.ledger.decide(work, *request.terms, keeps_value=True)
     # Earlier versions did not keep the number with the answer.
-    told = {} if given is None else {"assigned": given}
-    return Reply(200, encoded(told | {"position": receipt.position}), receipt_headers(receipt))
+    counted = {} if given is None else {"assigned": given}
+    return Reply(200, encoded(counted | {"position": receipt.position}), receipt_headers(receipt))
 
 
 def _agent(parameters: Parameters) -> UUID:

@@ -100,7 +100,7 @@ async def _try(context: Context, call: Call, _: Rights, *, kind: Kind) -> Reply:
         activity_of(kind.try_.__name__, call.path, call.path_params),
         details={"recipientHash": recipient_hash(context.vault, form.to)},
     )
-    request = request_of(context, call, asked, WRITE, meant=form)
+    request = request_of(context, call, asked, WRITE, parsed=form)
 
     def find(uow: UnitOfWork) -> tuple[None, EmailTemplate | SmsTemplate]:
         require_test_recipient(uow, kind.channel, form.to, context.test_recipients)
