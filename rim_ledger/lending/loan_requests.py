@@ -1,7 +1,7 @@
 """Commands that request a loan and decide on the request, within the user's limit."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from msgspec.structs import asdict, replace
@@ -49,6 +49,8 @@ class RequestLoan(Creation[Loan]):
     of the product, or else the configured ones; borrowers, who request for themselves, set none,
     and take products that are offered to them. The fee is owed beside the amount or, in the mode
     `upfront`, deducted from the airtime."""
+
+    LATER: ClassVar = frozenset({"product_id", "fee_mode"})
 
     user_id: AnyId
     amount: Money
