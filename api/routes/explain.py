@@ -50,6 +50,13 @@ RULES: Final = {
         ),
     ),
     "feesWaived": ("waiver-v1", "unpaid fees first, then unpaid interest, never principal"),
+    "writtenOffAmount": (
+        "write-off-v1",
+        (
+            "what was outstanding at the write-off, and what had come before and was reversed "
+            "since; null while it is not written off. It is owed as before"
+        ),
+    ),
     "outstandingAmount": ("outstanding-v1", "amountDue − amountPaid"),
     "status": (
         POLICY_VERSION,
@@ -67,6 +74,7 @@ ATTRIBUTES: Final = {
     "amountPaid": "amount_paid",
     "feesCharged": "fees_charged",
     "feesWaived": "fees_waived",
+    "writtenOffAmount": "written_off_amount",
     "outstandingAmount": "outstanding_amount",
     "status": "status",
     "dueDate": "due_date",
@@ -218,6 +226,9 @@ FIGURES: Final[dict[str, dict[str, Any]]] = {
     "amountPaid": MONEY,
     "feesCharged": MONEY,
     "feesWaived": MONEY,
+    "writtenOffAmount": _figure(
+        "WrittenOffFigure", {"anyOf": [NAIRA, NULL]}, {"anyOf": [NAIRA, NULL]}
+    ),
     "outstandingAmount": MONEY,
     "status": _figure("StatusFigure", STATUS, {"anyOf": [STATUS, NULL]}),
     "dueDate": _figure("DueDateFigure", DUE, DUE),

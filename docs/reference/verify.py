@@ -234,6 +234,8 @@ LEFT_OUT = {
     "LoanFeeCharged.automatic": False,
     "LoanRepaid.fee": 0,
     "LoanRepaymentReversed.fee": 0,
+    "LoanWriteOffUndone.fee": 0,
+    "LoanWrittenOff.fee": 0,
 }
 """What a field stands for where its event's data leaves it out; of the others, null."""
 ENTITIES = {
@@ -278,7 +280,7 @@ ENTITIES = {
     "Loan": (
         "LoanApprovalRevoked LoanApproved LoanBecameOverdue LoanCompleted LoanDefaultReversed "
         "LoanChargesWaived LoanDefaulted LoanDisbursed LoanDisbursementAnswered "
-        "LoanDisbursementDisputed LoanFeeCharged "
+        "LoanDisbursementDisputed LoanFeeCharged LoanWriteOffUndone LoanWrittenOff "
         "LoanDisbursementFailed LoanDisbursementRequested LoanDisbursementReversed "
         "LoanDisbursementSettled LoanDisbursementUnknown LoanDisputeResolved LoanMetadataSet "
         "LoanRejected LoanRepaid LoanRepaymentReversed LoanRequested "
@@ -321,7 +323,7 @@ ENTITIES = {
         "CreditLimitSet CreditRefunded CreditReleased CreditReserved CreditScoreRecomputed "
         "CreditScoreSet CreditTakenBack DebtBecameOverdue DebtCancelled DebtDefaultReversed "
         "DebtDefaulted DebtIncurred DebtReopened RepaymentAllocated RepaymentReversed "
-        "DebtChargesWaived DebtFeeCharged "
+        "DebtChargesWaived DebtFeeCharged DebtWriteOffUndone DebtWrittenOff "
         "UserActivated UserContactChanged UserDeactivated UserDeleted UserErased UserOptedIn "
         "UserOptedOut UserPhoneVerified UserRegistered UserReinstated UserSuspended "
     ),

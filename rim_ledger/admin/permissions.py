@@ -20,6 +20,7 @@ RESOURCES: Final = (
     "loans.default",
     "loans.fees",
     "loans.waiver",
+    "loans.writeoff",
     "transactions",
     "transactions.cash",
     "transactions.refund",

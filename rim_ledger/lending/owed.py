@@ -90,7 +90,7 @@ class Debt(Struct, frozen=True, kw_only=True, gc=False):
     overdue: bool = False
     defaulted: bool = False
     restated_at: datetime | None = None
-    """When a fee or a waiver last changed what is owed."""
+    """When a fee, a waiver or a write-off last changed what is owed."""
 
     @property
     def outstanding(self) -> Decimal:

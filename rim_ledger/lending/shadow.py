@@ -4,6 +4,7 @@ from uuid import UUID
 
 from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.lending.policy import IN_FORCE, CreditPolicy, limit_for
+from rim_ledger.lending.restatement import DebtChargesWaived
 from rim_ledger.lending.scoring import judge
 from rim_ledger.lending.user import (
     CreditApplied,
@@ -12,7 +13,6 @@ from rim_ledger.lending.user import (
     CreditScoreRecomputed,
     DebtBecameOverdue,
     DebtCancelled,
-    DebtChargesWaived,
     DebtDefaulted,
     DebtDefaultReversed,
     RepaymentAllocated,
