@@ -11,7 +11,7 @@ from projections.audit import AuditLogRow
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.journal import JournalEntryRow, JournalLineRow
-from projections.lending import LoanRow, UserRow
+from projections.lending import FloatRow, LoanRow, UserRow
 from projections.notifications import (
     BroadcastChunkRow,
     BroadcastRow,
@@ -35,6 +35,7 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             SecuritySettingsRow,
             UserRow,
             LoanRow,
+            FloatRow,
             TransactionRow,
             StatementRow,
             DepartmentRow,

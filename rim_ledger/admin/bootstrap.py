@@ -66,7 +66,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     "loan_officer": (
         "Registers borrowers; decides, disburses and follows their loans.",
         _rights(
-            read="users.pii transactions tickets journal config notifications",
+            read="users.pii transactions tickets journal config notifications float",
             write="users users.credit loans loans.approval loans.disbursement loans.default"
             " loans.fees simulations",
         ),
@@ -78,7 +78,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
             " notifications",
             write="transactions transactions.cash transactions.refund transactions.reversal"
             " transactions.reconciliation statements loans.default loans.fees loans.waiver"
-            " loans.writeoff simulations",
+            " loans.writeoff float simulations",
         ),
     ),
     "support_agent": (
@@ -111,7 +111,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
             read="users users.credit loans loans.approval loans.disbursement loans.default"
             " loans.fees loans.waiver loans.writeoff transactions transactions.refund"
             " transactions.reversal transactions.reconciliation statements tickets tickets.all"
-            " agents departments events journal broadcasts notifications config",
+            " agents departments events journal broadcasts notifications config float",
             write="simulations",
         ),
     ),

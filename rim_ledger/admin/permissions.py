@@ -21,6 +21,7 @@ RESOURCES: Final = (
     "loans.fees",
     "loans.waiver",
     "loans.writeoff",
+    "float",
     "transactions",
     "transactions.cash",
     "transactions.refund",

@@ -1,6 +1,7 @@
 """The top-ups of a loan: their events, and the state of the airtime of each."""
 
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
@@ -9,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.engine.aggregate import Event, Personal, Stamp
+from rim_ledger.values import ZERO
 
 
 class Disbursement(StrEnum):
@@ -65,6 +67,10 @@ class Attempt(Struct, frozen=True, gc=False):
     """The admin who made it a debt after it was in dispute."""
     given_up_by: UUID | None = None
     """The admin who last recorded that it failed, was returned or is lost."""
+    reserved: Decimal = ZERO
+    """Airtime of a tracked float (naira) that is in transit for it."""
+    earlier: bool = False
+    """Whether its airtime was bought before the float was tracked."""
     unconfirmed: bool = False
     """Whether staff settled or reversed it without a definite answer of the telco since."""
 
@@ -75,13 +81,17 @@ class Attempt(Struct, frozen=True, gc=False):
 
 
 class LoanDisbursementRequested(Event):
-    """The telco is about to be called, under this reference; through which integration, if any."""
+    """The telco is about to be called, under this reference; through which integration, if any.
+    `reserved` is in transit from a tracked float; of a loan of the past on a tracked network, the
+    airtime was bought `earlier` than that."""
 
     transaction_id: UUID
     reference: str
     attempt: int
     asked_at: datetime
     integration: UUID | None = None
+    reserved: Decimal = ZERO
+    earlier: bool = False
 
 
 class LoanDisbursementUnknown(Event):
@@ -173,11 +183,12 @@ def _news(  # noqa: PLR0911 - a line an event
     match event:
         case LoanDisbursementSettled():
             return {"unconfirmed": True}
-        case LoanDisbursementFailed() if stamp.admin:
-            return gone
+        case LoanDisbursementFailed():
+            return {"reserved": ZERO} | (gone if stamp.admin else {"unconfirmed": False})
         case LoanDisbursed():
             return {
                 "airtime": Airtime.OWED,
+                "reserved": ZERO,
                 "transaction_id": event.transaction_id,
                 "telco_reference": event.telco_reference or attempt.telco_reference,
                 "taken_up_by": stamp.admin if attempt.airtime is Airtime.DISPUTED else None,
@@ -185,7 +196,8 @@ def _news(  # noqa: PLR0911 - a line an event
             }
         case LoanDisbursementDisputed():
             told = event.telco_reference or attempt.telco_reference
-            return {"airtime": Airtime.DISPUTED, "telco_reference": told, "unconfirmed": False}
+            news = {"airtime": Airtime.DISPUTED, "reserved": ZERO, "unconfirmed": False}
+            return news | {"telco_reference": told}
         case LoanDisputeResolved():
             told = event.telco_reference or attempt.return_reference
             return gone | {"airtime": Airtime(event.outcome), "return_reference": told}

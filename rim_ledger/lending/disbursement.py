@@ -16,6 +16,7 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.lending.airtime_float import find_float, move, spend
 from rim_ledger.lending.attempt import (
     Airtime,
     Attempt,
@@ -46,7 +47,7 @@ from rim_ledger.payments.transaction import (
 )
 from rim_ledger.system.config import setting
 from rim_ledger.system.integration import SERVES, ApiIntegration
-from rim_ledger.values import Note, Reference, day_after, due_date
+from rim_ledger.values import ZERO, Note, Reference, day_after, due_date
 
 PREFIX: Final = "DSB-"
 """Prefix of a reference; the loan's business id and the number of the attempt follow."""
@@ -190,6 +191,7 @@ def _came(loan: Loan, attempt: Attempt, told: str | None, uow: UnitOfWork) -> No
         _deliver(loan.id, attempt.reference, told, uow)
     else:
         _ask_on(loan, attempt, uow)
+        _leave(loan, attempt, uow)
         disputed = LoanDisbursementDisputed(reference=attempt.reference, telco_reference=told)
         uow.append(Loan, loan.id, [disputed])
 
@@ -198,6 +200,8 @@ def _failed(loan: Loan, attempt: Attempt, reason: str, uow: UnitOfWork) -> Itera
     if attempt == loan.last and loan.in_flight:
         _ask_on(loan, attempt, uow)
         uow.append(Transaction, attempt.transaction_id, [TransactionFailed(reason=reason)])
+        if attempt.reserved:
+            move(uow, loan.network, attempt.reserved, loan_id=loan.id)
         yield LoanDisbursementFailed(reference=attempt.reference, reason=reason)
     elif attempt.unconfirmed and attempt.airtime is Airtime.OWED:
         name = provider_of(uow, attempt) or uow.stamp.actor.name
@@ -231,6 +235,8 @@ def _next_wait(waited: timedelta) -> timedelta:
 def _request(loan: Loan, uow: UnitOfWork) -> LoanDisbursementRequested:
     attempt = len(loan.attempts) + 1
     reference = f"{PREFIX}{loan.loan_id}-{attempt}"
+    past, network = loan.historical, loan.network
+    reserved = ZERO if past else spend(uow, network, loan.amount, loan_id=loan.id)
     uow.remind("query-top-up", loan.id, uow.now + FIRST_QUERY)
     uow.forget("disburse", loan.id)
     return LoanDisbursementRequested(
@@ -238,7 +244,9 @@ def _request(loan: Loan, uow: UnitOfWork) -> LoanDisbursementRequested:
         reference=reference,
         attempt=attempt,
         asked_at=uow.now,
-        integration=None if loan.historical else uow.holder(SERVES, loan.network),
+        integration=None if past else uow.holder(SERVES, network),
+        reserved=reserved,
+        earlier=past and find_float(uow, network) is not None,
     )
 
 
@@ -246,6 +254,8 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, uow: UnitOfW
     loan = uow.read(Loan, id)
     attempt = loan.attempt(reference)
     assert attempt, "what was delivered was asked for"
+    if attempt.airtime is not Airtime.DISPUTED:
+        _leave(loan, attempt, uow)
     due = due_date(uow.stamp.at, loan.repayment_period)
     transaction = attempt.transaction_id
     if uow.read(Transaction, transaction).status is not TransactionStatus.PENDING:
@@ -262,6 +272,12 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, uow: UnitOfW
     )
     uow.append(Loan, id, [disbursed])
     incur(uow, uow.read(Loan, id), due)
+
+
+def _leave(loan: Loan, attempt: Attempt, uow: UnitOfWork) -> None:
+    """Take airtime that was delivered out of a tracked float, unless it was in transit."""
+    if not attempt.reserved and not attempt.earlier:
+        move(uow, loan.network, -loan.amount, loan_id=loan.id)
 
 
 def _record(loan: Loan, reference: str, uow: UnitOfWork) -> UUID:

@@ -313,7 +313,7 @@ class Payments(RuleBasedStateMachine):
             loan = self.desk.approved(amount, interest_rate=rate, repayment_period=days)
             reference = self.desk.ask(loan)
         except Refused as refusal:
-            if refusal.code != "outstanding-debt":
+            if refusal.code not in ("outstanding-debt", "float-exhausted"):
                 raise
             return
         self.loans.append(loan)
