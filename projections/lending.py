@@ -73,6 +73,8 @@ class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     interest_rate: Percent
     repayment_period: int
     due_date: Annotated[Moment | None, Indexed]
+    original_due_date: Moment | None
+    rescheduled_count: int
     amount_due: Naira
     amount_paid: Naira
     outstanding_amount: Naira

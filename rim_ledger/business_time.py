@@ -33,10 +33,12 @@ from rim_ledger.lending.loan import (
 from rim_ledger.lending.restatement import (
     DebtChargesWaived,
     DebtFeeCharged,
+    DebtRescheduled,
     DebtWriteOffUndone,
     DebtWrittenOff,
     LoanChargesWaived,
     LoanFeeCharged,
+    LoanRescheduled,
     LoanWriteOffUndone,
     LoanWrittenOff,
 )
@@ -113,7 +115,12 @@ def _debt_overdue(event: DebtBecameOverdue, stamp: Stamp, user: User) -> datetim
 
 
 def _of_debt(
-    event: DebtDefaulted | DebtFeeCharged | DebtChargesWaived | DebtWrittenOff | DebtWriteOffUndone,
+    event: DebtDefaulted
+    | DebtFeeCharged
+    | DebtChargesWaived
+    | DebtWrittenOff
+    | DebtWriteOffUndone
+    | DebtRescheduled,
     stamp: Stamp,
     user: User,
 ) -> datetime:
@@ -177,6 +184,7 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
         DebtChargesWaived: _of_debt,
         DebtWrittenOff: _of_debt,
         DebtWriteOffUndone: _of_debt,
+        DebtRescheduled: _of_debt,
         # The shares of a payment, at the time of its money.
         TransactionCompleted: _money_came,
         RepaymentAllocated: _shared_out,
@@ -205,9 +213,15 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
 )
 """The events with the business time of something else, and the rule for it."""
 
-RESTATING: Final = (LoanFeeCharged, LoanChargesWaived, LoanWrittenOff, LoanWriteOffUndone)
-"""Events that change what is owed on a loan without money, or whether it is an asset. Later
-decisions depend on them, so they do not count before them."""
+RESTATING: Final = (
+    LoanFeeCharged,
+    LoanChargesWaived,
+    LoanWrittenOff,
+    LoanWriteOffUndone,
+    LoanRescheduled,
+)
+"""Events that restate a loan without money: what is owed, whether it is an asset, when it is due.
+Later decisions depend on them, so they do not count before them."""
 
 FIGURES: Final = (CreditScoreRecomputed, CreditLimitAdjusted)
 """Events on which no later event depends."""

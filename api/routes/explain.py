@@ -64,7 +64,14 @@ RULES: Final = {
     ),
     "dueDate": (
         "due-date-v1",
-        "the Lagos date of the disbursement + repaymentPeriod days, at 23:59:59 in Lagos",
+        (
+            "the Lagos date of the disbursement + repaymentPeriod days, at 23:59:59 in Lagos, or "
+            "the later day to which the loan was rescheduled"
+        ),
+    ),
+    "originalDueDate": (
+        "due-date-v1",
+        "the first due date; a loan whose money came in after that day is repaid late",
     ),
 }
 """For each figure, the version of its rule and what the rule says."""
@@ -78,6 +85,7 @@ ATTRIBUTES: Final = {
     "outstandingAmount": "outstanding_amount",
     "status": "status",
     "dueDate": "due_date",
+    "originalDueDate": "original_due_date",
 }
 
 READ: Final = ("loans", "read")
@@ -221,6 +229,7 @@ def _figure(kind: str, value: dict[str, Any], former: dict[str, Any]) -> dict[st
 MONEY: Final = _figure("MoneyFigure", NAIRA, {"anyOf": [NAIRA, NULL]})
 STATUS: Final = ref("LoanStatus")
 DUE: Final = {"type": ["string", "null"], "format": "date-time"}
+DUE_DATE: Final = _figure("DueDateFigure", DUE, DUE)
 FIGURES: Final[dict[str, dict[str, Any]]] = {
     "amountDue": MONEY,
     "amountPaid": MONEY,
@@ -231,7 +240,8 @@ FIGURES: Final[dict[str, dict[str, Any]]] = {
     ),
     "outstandingAmount": MONEY,
     "status": _figure("StatusFigure", STATUS, {"anyOf": [STATUS, NULL]}),
-    "dueDate": _figure("DueDateFigure", DUE, DUE),
+    "dueDate": DUE_DATE,
+    "originalDueDate": DUE_DATE,
 }
 GIVES: Final = {
     "id": {"type": "string", "format": "uuid"},

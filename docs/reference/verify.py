@@ -279,7 +279,7 @@ ENTITIES = {
     ),
     "Loan": (
         "LoanApprovalRevoked LoanApproved LoanBecameOverdue LoanCompleted LoanDefaultReversed "
-        "LoanChargesWaived LoanDefaulted LoanDisbursed LoanDisbursementAnswered "
+        "LoanChargesWaived LoanDefaulted LoanDisbursed LoanDisbursementAnswered LoanRescheduled "
         "LoanDisbursementDisputed LoanFeeCharged LoanWriteOffUndone LoanWrittenOff "
         "LoanDisbursementFailed LoanDisbursementRequested LoanDisbursementReversed "
         "LoanDisbursementSettled LoanDisbursementUnknown LoanDisputeResolved LoanMetadataSet "
@@ -323,7 +323,7 @@ ENTITIES = {
         "CreditLimitSet CreditRefunded CreditReleased CreditReserved CreditScoreRecomputed "
         "CreditScoreSet CreditTakenBack DebtBecameOverdue DebtCancelled DebtDefaultReversed "
         "DebtDefaulted DebtIncurred DebtReopened RepaymentAllocated RepaymentReversed "
-        "DebtChargesWaived DebtFeeCharged DebtWriteOffUndone DebtWrittenOff "
+        "DebtChargesWaived DebtFeeCharged DebtRescheduled DebtWriteOffUndone DebtWrittenOff "
         "UserActivated UserContactChanged UserDeactivated UserDeleted UserErased UserOptedIn "
         "UserOptedOut UserPhoneVerified UserRegistered UserReinstated UserSuspended "
     ),

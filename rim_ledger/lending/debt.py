@@ -1,4 +1,4 @@
-"""A user's debts: incurred, repaid, charged, overdue, defaulted.
+"""A user's debts: incurred, repaid, charged, overdue, rescheduled, defaulted.
 
 Each function writes the user's side and the loan's side into the same unit of work, so that both
 always agree.
@@ -24,10 +24,12 @@ from rim_ledger.lending.owed import PRINCIPAL_FIRST, Completion, Part
 from rim_ledger.lending.restatement import (
     DebtChargesWaived,
     DebtFeeCharged,
+    DebtRescheduled,
     DebtWriteOffUndone,
     DebtWrittenOff,
     LoanChargesWaived,
     LoanFeeCharged,
+    LoanRescheduled,
     LoanWriteOffUndone,
     LoanWrittenOff,
 )
@@ -163,6 +165,18 @@ def waive(uow: UnitOfWork, loan: Loan, event: LoanChargesWaived) -> None:
         _complete(uow, loan, paid_at)
 
 
+def reschedule(uow: UnitOfWork, loan: Loan, event: LoanRescheduled) -> None:
+    """Move the due date of a loan to a later day; its deadlines count from there."""
+    uow.append(Loan, loan.id, [event])
+    uow.append(User, loan.user_id, [DebtRescheduled(loan_id=loan.id, due_at=event.due_date)])
+    for what in ("default", "late-fee"):
+        uow.forget(what, loan.id)
+    if not loan.historical:
+        uow.remind("overdue", loan.id, day_after(event.due_date))
+    if loan.overdue:
+        judge_again(uow, loan.user_id, uow.stamp.at)
+
+
 def default(uow: UnitOfWork, loan: Loan, event: LoanDefaulted) -> None:
     """Default a loan; an automatic limit falls to zero."""
     uow.append(Loan, loan.id, [event])
@@ -243,6 +257,7 @@ def _reopen(uow: UnitOfWork, id: UUID, paid_at: datetime) -> None:
         defaulted=loan.defaulted_at is not None,
         paid_at=paid_at,
         restated_at=loan.restated_at,
+        original_due_at=loan.original_due_date if loan.rescheduled_count else None,
     )
     uow.append(User, loan.user_id, [reopened])
     if not loan.historical:

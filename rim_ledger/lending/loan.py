@@ -32,6 +32,7 @@ from rim_ledger.lending.repayment_shares import Shares, is_late, received, share
 from rim_ledger.lending.restatement import (
     LoanChargesWaived,
     LoanFeeCharged,
+    LoanRescheduled,
     LoanWriteOffUndone,
     LoanWrittenOff,
 )
@@ -149,6 +150,7 @@ LoanEvent = (
     | LoanChargesWaived
     | LoanWrittenOff
     | LoanWriteOffUndone
+    | LoanRescheduled
     | LoanDefaulted
     | LoanDefaultReversed
 )
@@ -166,12 +168,19 @@ class LoanStatus(StrEnum):
     DEFAULTED = "defaulted"
 
 
+PAYING_STEPS: Final = (
+    "charge-fee",
+    "default",
+    "reschedule",
+    "reverse-disbursement",
+    "waive-charges",
+)
 LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     LoanStatus.PENDING: ("approve", "reject"),
     LoanStatus.APPROVED: ("revoke-approval", "disburse", "settle"),
     LoanStatus.REJECTED: (),
-    LoanStatus.DISBURSED: ("charge-fee", "default", "reverse-disbursement", "waive-charges"),
-    LoanStatus.REPAYING: ("charge-fee", "default", "reverse-disbursement", "waive-charges"),
+    LoanStatus.DISBURSED: PAYING_STEPS,
+    LoanStatus.REPAYING: PAYING_STEPS,
     LoanStatus.COMPLETED: ("reverse-disbursement",),
     LoanStatus.DEFAULTED: (
         "charge-fee",
@@ -212,6 +221,9 @@ class Loan(Aggregate):
     telco_reference: str | None = None
     disbursed_at: datetime | None = None
     due_date: datetime | None = None
+    original_due_date: datetime | None = None
+    """The first due date, which decides whether the loan is repaid late."""
+    rescheduled_count: int = 0
     overdue: bool = False
     fees_charged: Decimal = ZERO
     waived: Charges = Charges()
@@ -220,7 +232,7 @@ class Loan(Aggregate):
     late_fee_charged: bool = False
     """Whether the automatic late fee was charged: once per loan."""
     restated_at: datetime | None = None
-    """When a fee, a waiver or a write-off last changed what is owed, or whether it is an asset."""
+    """When a fee, a waiver, a write-off or a later due day last restated the debt."""
     written_off_at: datetime | None = None
     written_off_by: UUID | None = None
     written_off_amount: Decimal | None = None
@@ -232,7 +244,7 @@ class Loan(Aggregate):
     shares: Shares = {}
     completed_at: datetime | None = None
     late: bool = False
-    """Whether it was repaid after its due day."""
+    """Whether it was repaid after its original due day."""
     defaulted_at: datetime | None = None
     left_alone: bool = False
     notes: dict[str, Any] = {}
@@ -390,6 +402,7 @@ class Loan(Aggregate):
                     telco_reference=event.telco_reference,
                     disbursed_at=stamp.at,
                     due_date=event.due_date,
+                    original_due_date=event.due_date,
                 )
             case (
                 LoanDisbursementSettled()
@@ -411,7 +424,7 @@ class Loan(Aggregate):
                 )
             case LoanCompleted():
                 done = event.paid_at or max(stamp.at, self.disbursed_at or stamp.at)
-                late = is_late(self.due_date or done, event.paid_at, done)
+                late = is_late(self.original_due_date or done, event.paid_at, done)
                 return self.but(
                     status=LoanStatus.COMPLETED,
                     completed_at=max(done, self.restated_at or done),
@@ -428,6 +441,8 @@ class Loan(Aggregate):
                     telco_reference=event.telco_reference,
                     disbursed_at=None,
                     due_date=None,
+                    original_due_date=None,
+                    rescheduled_count=0,
                     overdue=False,
                     amount_due=self.amount + self.interest,
                     fees_charged=ZERO,
@@ -465,6 +480,14 @@ class Loan(Aggregate):
                     written_off_by=None,
                     written_off_amount=None,
                     write_off_undone=True,
+                    restated_at=stamp.at,
+                )
+            case LoanRescheduled():
+                return self.but(
+                    due_date=event.due_date,
+                    rescheduled_count=self.rescheduled_count + 1,
+                    overdue=False,
+                    late_fee_at=None,
                     restated_at=stamp.at,
                 )
             case LoanDefaulted():

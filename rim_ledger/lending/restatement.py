@@ -1,5 +1,6 @@
-"""Events that restate a debt without money, of a loan and its user: fees, waivers, write-offs."""
+"""Events that restate a debt without money: fees, waivers, write-offs, later due days."""
 
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -45,6 +46,15 @@ class LoanWriteOffUndone(Event):
     fee: Decimal = ZERO
 
 
+class LoanRescheduled(Event):
+    """The loan is due on a later day than before, and not overdue any more."""
+
+    due_date: datetime
+    former_due_date: datetime
+    policy: str
+    reason: Personal
+
+
 # Of its user.
 
 
@@ -71,3 +81,10 @@ class DebtWrittenOff(Event):
 
 class DebtWriteOffUndone(Event):
     loan_id: UUID
+
+
+class DebtRescheduled(Event):
+    """The debt is due later, and not overdue any more."""
+
+    loan_id: UUID
+    due_at: datetime

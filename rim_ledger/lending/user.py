@@ -21,6 +21,7 @@ from rim_ledger.lending.repayment_shares import is_late
 from rim_ledger.lending.restatement import (
     DebtChargesWaived,
     DebtFeeCharged,
+    DebtRescheduled,
     DebtWriteOffUndone,
     DebtWrittenOff,
 )
@@ -175,6 +176,7 @@ class DebtReopened(Event):
     defaulted: bool
     paid_at: datetime | None = None
     restated_at: datetime | None = None
+    original_due_at: datetime | None = None
 
 
 class DebtCancelled(Event):
@@ -261,6 +263,7 @@ UserEvent = (
     | DebtChargesWaived
     | DebtWrittenOff
     | DebtWriteOffUndone
+    | DebtRescheduled
     | DebtDefaulted
     | DebtDefaultReversed
     | CreditScoreRecomputed
@@ -489,6 +492,9 @@ class User(Aggregate):
                 return self._left(event.loan_id, debt, event.completed, stamp.at)
             case DebtWrittenOff() | DebtWriteOffUndone():
                 return self._mark(event.loan_id, restated_at=stamp.at)
+            case DebtRescheduled():
+                later = self.debts[event.loan_id].rescheduled(event.due_at, stamp.at)
+                return self.but(debts=self.debts | {event.loan_id: later})
             case DebtDefaulted():
                 defaults = self.defaults | {event.loan_id: stamp.at}
                 return self._mark(event.loan_id, defaulted=True).but(defaults=defaults)
@@ -564,7 +570,7 @@ class User(Aggregate):
         if debt.outstanding > ZERO:
             return self.but(debts=self.debts | {loan: debt})
         ends = (each.paid_at for each in completed if each.loan_id == loan)
-        late = is_late(debt.due_at, next(ends, None), settled_at)
+        late = is_late(debt.first_due_at, next(ends, None), settled_at)
         return self.but(
             debts=_without(self.debts, loan),
             completed_on_time=self.completed_on_time + (not late),

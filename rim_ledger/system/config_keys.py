@@ -68,6 +68,10 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         1000,
         places=6,
     ),
+    ("lending", "maxReschedules"): Known("Times that a loan may be rescheduled.", 1, 0, 100),
+    ("lending", "maxRescheduleDays"): Known(
+        "Days after its original due date to which a loan may be rescheduled at most.", 30, 1, 3650
+    ),
     ("lending", "writeOffAfterDays"): Known(
         "Days past due until a defaulted loan is written off automatically; 0 is never.",
         0,

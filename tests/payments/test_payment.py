@@ -17,6 +17,7 @@ from rim_ledger.engine.refusals import Forbidden, Invalid, Refused
 from rim_ledger.lending.charges import ChargeFee, WaiveCharges
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import OPEN, Loan
+from rim_ledger.lending.reschedule import RescheduleLoan
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import EraseUser, SuspendUser, erase_again
 from rim_ledger.lending.write_off import UndoWriteOff, WriteOffLoan
@@ -34,7 +35,7 @@ from rim_ledger.payments.reversal import (
 )
 from rim_ledger.payments.transaction import LEGAL, PaymentMethod, Transaction, TransactionType
 from rim_ledger.schedule import DECISIONS
-from rim_ledger.values import Network, interest
+from rim_ledger.values import Network, interest, lagos_day
 from tests.lending.desk import Desk, refused
 from tests.spec import names
 
@@ -286,6 +287,9 @@ NOT_NOW = {
     "recovered-since",
     "no-charges-left",
     "waiver-too-large",
+    "too-many-reschedules",
+    "due-date-too-early",
+    "due-date-too-late",
 }
 """What a step at any time may be refused with."""
 
@@ -299,6 +303,7 @@ class Payments(RuleBasedStateMachine):
         self.desk.configure("maxOpenLoans", value=100)
         self.desk.configure("lateFee", value=7.5)
         self.desk.configure("writeOffAfterDays", value=60)
+        self.desk.configure("maxReschedules", value=3)
         self.loans, self.waiting, self.paid = list[UUID](), list[UUID](), list[UUID]()
         self.received = self.refunded = Decimal(0)
 
@@ -389,6 +394,11 @@ class Payments(RuleBasedStateMachine):
         command = UndoWriteOff(reason="found") if undo else WriteOffLoan(reason="gone")
         self.try_on_loan(choice, command)
 
+    @rule(choice=st.randoms(), days=st.integers(1, 40))
+    def reschedule(self, choice: Any, days: int) -> None:
+        day = lagos_day(self.desk.environment.time) + timedelta(days=days)
+        self.try_on_loan(choice, RescheduleLoan(due_date=day, reason="a talk"))
+
     def try_on_loan(self, choice: Any, command: Command[Loan]) -> None:
         if self.loans:
             try:
@@ -436,6 +446,8 @@ class Payments(RuleBasedStateMachine):
             if debt:
                 assert debt.outstanding == loan.outstanding_amount > 0
                 assert debt.paid == loan.amount_paid
+                days = debt.due_at, debt.first_due_at, debt.overdue
+                assert days == (loan.due_date, loan.original_due_date, loan.overdue)
             completed = loan.disbursed_at is not None and not loan.outstanding_amount
             assert completed == (loan.status == "completed")
 

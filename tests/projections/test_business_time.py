@@ -85,7 +85,7 @@ OWN: Final = {
     " LoanDisbursementRequested LoanDisbursementUnknown LoanDisbursementSettled"
     " LoanDisbursementAnswered LoanDisbursementFailed LoanDisbursed LoanDisbursementDisputed"
     " LoanDisputeResolved LoanDefaulted LoanFeeCharged LoanChargesWaived"
-    " LoanWrittenOff LoanWriteOffUndone",
+    " LoanWrittenOff LoanWriteOffUndone LoanRescheduled",
     Transaction: "TransactionRecorded TransactionFailed TransactionNoted TransactionQuarantined"
     " TransactionRefunded TransactionReconciled",
 }

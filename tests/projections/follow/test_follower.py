@@ -158,6 +158,8 @@ def test_a_loan_is_shown_with_every_field(database: str) -> None:
         "interestRate": 15.36,
         "repaymentPeriod": 30,
         "dueDate": None,
+        "originalDueDate": None,
+        "rescheduledCount": 0,
         "amountDue": 115.36,
         "amountPaid": 0,
         "outstandingAmount": 115.36,
