@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from decimal import Decimal
 from time import perf_counter
 from typing import Final
 
@@ -51,6 +52,12 @@ class Metrics:
             ["process"],
             registry=self.registry,
         )
+        self._float = Gauge(
+            "rim_float_balance_naira",
+            "Airtime of a tracked network that was bought and not yet sent.",
+            ["network"],
+            registry=self.registry,
+        )
         self._pid = str(os.getpid())
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._timers: dict[tuple[str, str], Histogram] = {}
@@ -61,6 +68,11 @@ class Metrics:
             self._behind.labels(each.name).set(each.behind_seconds)
             if each.silent_seconds is not None:
                 self._silent.labels(each.name).set(each.silent_seconds)
+
+    def note_floats(self, balances: Iterable[tuple[str, Decimal]]) -> None:
+        """What the float of each tracked network has, in naira."""
+        for network, balance in balances:
+            self._float.labels(network).set(float(balance))
 
     def note(self, method: str, route: str, status: int, started: float) -> None:
         """Count one answer."""

@@ -30,8 +30,8 @@ SELECT n.network, EXISTS (SELECT FROM read.floats f
                            WHERE f.network = n.network AND f.begun <= upto.position),
        coalesce(sum(l.debit - l.credit) FILTER (WHERE l.account = '1100.' || n.network), 0),
        coalesce(sum(l.debit - l.credit) FILTER (WHERE l.account = '1150.' || n.network), 0)
-  FROM (SELECT %s::int8, %s::timestamptz) AS upto (position, at),
-       unnest(%s::text[]) WITH ORDINALITY AS n (network, nth)
+  FROM (SELECT %s::int8, %s::timestamptz) AS upto (position, at)
+ CROSS JOIN unnest(%s::text[]) WITH ORDINALITY AS n (network, nth)
   LEFT JOIN read.journal_lines l
     ON l.account IN ('1100.' || n.network, '1150.' || n.network) AND l.position <= upto.position
        AND l.effective_at <= coalesce(upto.at, l.effective_at)

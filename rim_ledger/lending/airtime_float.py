@@ -120,34 +120,21 @@ def require_covered(held: AirtimeFloat, amount: Decimal) -> None:
     require(amount <= held.balance, "float-exhausted", words)
 
 
-def spend(
-    uow: UnitOfWork,
-    network: Network,
-    amount: Decimal,
-    *,
-    loan_id: UUID | None = None,
-    transaction_id: UUID | None = None,
-) -> Decimal:
-    """Take airtime out of a tracked float; return how much, which is nothing where the network is
-    not tracked. Raises Refused (`float-exhausted`)."""
-    if held := find_float(uow, network):
-        require_covered(held, amount)
-        move(uow, network, -amount, loan_id=loan_id, transaction_id=transaction_id)
-    return amount if held else ZERO
+def spend(uow: UnitOfWork, network: Network, moved: FloatMoved) -> Decimal:
+    """Take airtime out of a tracked float; return how much (naira), which is nothing where the
+    network is not tracked. Raises Refused (`float-exhausted`)."""
+    held = find_float(uow, network)
+    if held is None:
+        return ZERO
+    require_covered(held, -moved.amount)
+    move(uow, network, moved)
+    return -moved.amount
 
 
-def move(
-    uow: UnitOfWork,
-    network: Network,
-    amount: Decimal,
-    *,
-    loan_id: UUID | None = None,
-    transaction_id: UUID | None = None,
-) -> None:
-    """Record that airtime left the float of a network (below zero), or came back, if it is tracked.
+def move(uow: UnitOfWork, network: Network, moved: FloatMoved) -> None:
+    """Record airtime that left the float of a network, or came back, if the network is tracked.
     Nothing is refused, as it has happened."""
     if find_float(uow, network):
-        moved = FloatMoved(amount=amount, loan_id=loan_id, transaction_id=transaction_id)
         with uow.dated(float_id(network)):
             change(uow, network, moved)
 

@@ -16,7 +16,7 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
-from rim_ledger.lending.airtime_float import find_float, move, spend
+from rim_ledger.lending.airtime_float import FloatMoved, find_float, move, spend
 from rim_ledger.lending.attempt import (
     Airtime,
     Attempt,
@@ -201,7 +201,7 @@ def _failed(loan: Loan, attempt: Attempt, reason: str, uow: UnitOfWork) -> Itera
         _ask_on(loan, attempt, uow)
         uow.append(Transaction, attempt.transaction_id, [TransactionFailed(reason=reason)])
         if attempt.reserved:
-            move(uow, loan.network, attempt.reserved, loan_id=loan.id)
+            move(uow, loan.network, FloatMoved(amount=attempt.reserved, loan_id=loan.id))
         yield LoanDisbursementFailed(reference=attempt.reference, reason=reason)
     elif attempt.unconfirmed and attempt.airtime is Airtime.OWED:
         name = provider_of(uow, attempt) or uow.stamp.actor.name
@@ -236,7 +236,9 @@ def _request(loan: Loan, uow: UnitOfWork) -> LoanDisbursementRequested:
     attempt = len(loan.attempts) + 1
     reference = f"{PREFIX}{loan.loan_id}-{attempt}"
     past, network = loan.historical, loan.network
-    reserved = ZERO if past else spend(uow, network, loan.amount, loan_id=loan.id)
+    reserved = (
+        ZERO if past else spend(uow, network, FloatMoved(amount=-loan.amount, loan_id=loan.id))
+    )
     uow.remind("query-top-up", loan.id, uow.now + FIRST_QUERY)
     uow.forget("disburse", loan.id)
     return LoanDisbursementRequested(
@@ -277,7 +279,7 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, uow: UnitOfW
 def _leave(loan: Loan, attempt: Attempt, uow: UnitOfWork) -> None:
     """Take airtime that was delivered out of a tracked float, unless it was in transit."""
     if not attempt.reserved and not attempt.earlier:
-        move(uow, loan.network, -loan.amount, loan_id=loan.id)
+        move(uow, loan.network, FloatMoved(amount=-loan.amount, loan_id=loan.id))
 
 
 def _record(loan: Loan, reference: str, uow: UnitOfWork) -> UUID:

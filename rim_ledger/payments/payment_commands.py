@@ -11,7 +11,7 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.refusals import Invalid, Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.airtime_float import spend
+from rim_ledger.lending.airtime_float import FloatMoved, spend
 from rim_ledger.lending.debt import repay
 from rim_ledger.lending.loan import OPEN, Loan
 from rim_ledger.lending.loan_requests import require_no_conflict
@@ -188,7 +188,7 @@ def require_own_life(transaction: Transaction) -> None:
 def _sell(uow: UnitOfWork, sale: Transaction) -> None:
     """Take sold airtime out of a tracked float. Raises Refused (`float-exhausted`)."""
     assert sale.network, "a sale of airtime names its network"
-    spend(uow, sale.network, sale.amount, transaction_id=sale.id)
+    spend(uow, sale.network, FloatMoved(amount=-sale.amount, transaction_id=sale.id))
 
 
 def _completed(shared: RepaymentAllocated, reference: str | None = None) -> TransactionCompleted:

@@ -11,7 +11,7 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.airtime_float import move
+from rim_ledger.lending.airtime_float import FloatMoved, move
 from rim_ledger.lending.airtime_return import claim_return, require_another_than_sender, take_in
 from rim_ledger.lending.attempt import LoanDisbursementReversed
 from rim_ledger.lending.debt import cancel, take_back
@@ -51,7 +51,7 @@ class ReverseTransaction(Command[Transaction]):
         if aggregate.type is TransactionType.REPAYMENT:
             take_back(uow, aggregate)
         elif network := aggregate.network:
-            move(uow, network, aggregate.amount, transaction_id=aggregate.id)
+            move(uow, network, FloatMoved(amount=aggregate.amount, transaction_id=aggregate.id))
         yield TransactionReversed(reason=self.reason)
 
 

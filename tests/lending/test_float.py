@@ -211,7 +211,8 @@ def test_a_reversal_returns_the_airtime() -> None:
     assert figures(desk) == (100, 0)
 
 
-def test_airtime_that_comes_late_leaves_the_float_though_it_is_no_debt() -> None:
+def disputed() -> tuple[Desk, UUID, str]:
+    """A loan of 100 from a float of 150 whose airtime came after it was given up."""
     desk = Desk()
     top_up(desk, 150)
     loan = desk.approved(100)
@@ -221,6 +222,11 @@ def test_airtime_that_comes_late_leaves_the_float_though_it_is_no_debt() -> None
     desk.reply(loan, reference, Verdict.DELIVERED)
     assert figures(desk) == (50, 0)
     assert desk.journal()["1190"] == 100
+    return desk, loan, reference
+
+
+def test_airtime_that_comes_late_leaves_the_float_though_it_is_no_debt() -> None:
+    desk, loan, reference = disputed()
     returned = ResolveDispute(
         reference=reference,
         outcome=DisputeOutcome.RETURNED,
@@ -232,13 +238,7 @@ def test_airtime_that_comes_late_leaves_the_float_though_it_is_no_debt() -> None
 
 
 def test_airtime_in_dispute_that_is_owed_leaves_the_float_once() -> None:
-    desk = Desk()
-    top_up(desk, 150)
-    loan = desk.approved(100)
-    reference = desk.ask(loan)
-    desk.reply(loan, reference, Verdict.FAILED)
-    desk.perform(Loan, loan, RevokeApproval(reason="no answer"))
-    desk.reply(loan, reference, Verdict.DELIVERED)
+    desk, loan, _ = disputed()
     desk.perform(Loan, loan, ApproveLoan())
     desk.perform(Loan, loan, DisburseLoan())
     assert figures(desk) == (50, 0)
