@@ -11,7 +11,7 @@ from projections.audit import AuditLogRow
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.journal import JournalEntryRow, JournalLineRow
-from projections.lending import LoanProductRow, LoanRow, UserRow
+from projections.lending import FloatRow, LoanProductRow, LoanRow, UserRow
 from projections.notifications import (
     BroadcastChunkRow,
     BroadcastRow,
@@ -36,6 +36,7 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             UserRow,
             LoanProductRow,
             LoanRow,
+            FloatRow,
             TransactionRow,
             StatementRow,
             DepartmentRow,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
+from rim_ledger.lending.airtime_float import OPENING, AirtimeFloat
 from rim_ledger.lending.charges import LATER
 from rim_ledger.lending.disbursement import LAST_WAIT
 from rim_ledger.lending.lateness import AFTER_MAX, PAYING
@@ -38,6 +39,8 @@ def expected(aggregate: Aggregate, now: datetime) -> Iterator[Due]:
         case Ticket():
             if at := next_deadline(aggregate):
                 yield Due((REMINDER, aggregate.id), at)
+        case AirtimeFloat(opened=False):
+            yield Due((OPENING, aggregate.id), now)
         case BackupSettings():
             if at := aggregate.next_backup:
                 yield Due((SCHEDULE, SETTINGS), max(at, now + LAST_WAIT))
