@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from rim_ledger.approvals.proposal import REMINDER as PROPOSAL
+from rim_ledger.approvals.proposal import Proposal, ProposalStatus
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
 from rim_ledger.lending.charges import LATER
@@ -40,6 +42,8 @@ def expected(aggregate: Aggregate, now: datetime) -> Iterator[Due]:
         case Ticket():
             if at := next_deadline(aggregate):
                 yield Due((REMINDER, aggregate.id), at)
+        case Proposal() if aggregate.status is ProposalStatus.PENDING:
+            yield Due((PROPOSAL, aggregate.id), aggregate.expires_at)
         case BackupSettings():
             if at := aggregate.next_backup:
                 yield Due((SCHEDULE, SETTINGS), max(at, now + LAST_WAIT))

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from api.http.call import Call
 from api.http.ids import missing, resolve
 from api.pipeline.idempotency import key_for
+from api.pipeline.proposing import leave_proposal
 from api.pipeline.rights import Rights
 from api.pipeline.routes import (
     CommandRequest,
@@ -28,7 +29,7 @@ from rim_ledger.engine.activity import Activity, note_made
 from rim_ledger.engine.aggregate import A, Aggregate
 from rim_ledger.engine.command import Command, Creation, Form
 from rim_ledger.engine.idempotency import Receipt
-from rim_ledger.engine.refusals import Invalid, Stale, Unauthenticated
+from rim_ledger.engine.refusals import Invalid, NeedsApproval, Stale, Unauthenticated
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 
 if TYPE_CHECKING:
@@ -163,14 +164,16 @@ async def submit(context: "Context", request: CommandRequest) -> Done:
     or Unavailable when the store cannot be reached."""
     request, before = await prepare(context, request)
     try:
-        receipt, rights = await decide(context, request, partial(perform, context, request))
+        receipt, rights = await decide(
+            context, request, partial(perform_or_propose, context, request)
+        )
     except Unauthenticated as ended:
         if before:
             await context.ledger.submit(
                 partial(_hear, context, request, before, ended), request.stamp
             )
         raise
-    if request.route.after:
+    if request.route.after and not receipt.proposed:
         receipt = await request.route.after(context, request, receipt)
     return Done(request, receipt, rights)
 
@@ -206,18 +209,38 @@ def _hear(
     raise ended
 
 
+def perform_or_propose(
+    context: "Context", request: CommandRequest, uow: UnitOfWork
+) -> tuple[UUID, Rights]:
+    """Decide on a command, or leave a proposal of one that takes two people; see `perform`."""
+    stamp = uow.stamp
+    try:
+        return perform(context, request, uow)
+    except NeedsApproval as needed:
+        if needed.of is not request.command:
+            raise
+    # Nothing of it was written by then.
+    uow.stamp = stamp
+    return leave_proposal(request, uow, partial(_stream, context, request)), rights_in(context, uow)
+
+
+def _stream(context: "Context", request: CommandRequest, uow: UnitOfWork) -> UUID:
+    return perform(context, request, uow)[0]
+
+
 def perform(
     context: "Context", request: CommandRequest, uow: UnitOfWork, noted: int | None = None
 ) -> tuple[UUID, Rights]:
     """Decide on a command of a caller who was let in: the id of the stream it is about, and who
     they are. `noted` is how many events the admission appended, all of them when left out:
-    they are in nobody's If-Match."""
+    they are in nobody's If-Match. Raises NeedsApproval for one that takes two people."""
     command, route = request.command, request.route
     entered = uow.events[:noted]
     _set_time(uow, command)
     if isinstance(command, Creation):
-        stream = deciding.perform(uow, route.kind, None, command)
-        note_made(uow.activities, stream)
+        stream = deciding.perform(uow, route.kind, request.creates, command)
+        if request.creates is None:
+            note_made(uow.activities, stream)
         return stream, rights_in(context, uow)
     stream = named(uow, route, request.parameters)
     if isinstance(command, Command):

@@ -57,6 +57,7 @@ ROUTES: list[AnyRoute] = [
         prepare=make_up_key,
         answer=tell_key,
         gives=GIVES,
+        approvable=False,
     ),
     Route("DELETE", ONE, ApiKey, RevokeApiKey, DELETE, "End a key"),
 ]

@@ -12,7 +12,7 @@ from api.pipeline.freshness import last_position
 from api.pipeline.keys import keys_of
 from api.pipeline.pipeline import admitted
 from api.pipeline.routes import AnyRoute, Other, Parameters, activity_of
-from projections.cloud_events import Actor, Reader, Stored, persons_in, read
+from projections.cloud_events import Reader, Stamp, Stored, persons_in, read
 from projections.follow import log
 from projections.follow.fold import evolved
 from projections.follow.log import Line
@@ -166,15 +166,18 @@ def _moved(step: LoanStep, figure: str) -> dict[str, Any]:
         "at": stamp.at,
         "from": getattr(step.before, attribute, None),
         "to": getattr(step.after, attribute),
-        "by": _by(stamp.actor),
+        "by": _by(stamp),
         "because": step.said.data,
     }
 
 
-def _by(actor: Actor) -> dict[str, Any]:
-    """Who moved it, with the name they had then, and with which API key, if a machine did."""
+def _by(stamp: Stamp) -> dict[str, Any]:
+    """Who moved it, with the name they had then; with which API key, if a machine did, and who
+    approved it, if it took two."""
+    actor, second = stamp.actor, stamp.approved_by
     key = {"apiKeyId": actor.api_key, "apiKeyName": actor.api_key_name} if actor.api_key else {}
-    return {"type": actor.type, "id": actor.id, "name": actor.name} | key
+    approved = {"approvedById": second.id, "approvedByName": second.name} if second else {}
+    return {"type": actor.type, "id": actor.id, "name": actor.name} | key | approved
 
 
 TEXT: Final = {"type": "string"}
@@ -190,8 +193,10 @@ ACTOR: Final = shape(
         "name": TEXT,
         "apiKeyId": {"type": "string", "format": "uuid"},
         "apiKeyName": TEXT,
+        "approvedById": {"type": "string", "format": "uuid"},
+        "approvedByName": TEXT,
     },
-    optional=("apiKeyId", "apiKeyName"),
+    optional=("apiKeyId", "apiKeyName", "approvedById", "approvedByName"),
 )
 
 

@@ -74,6 +74,7 @@ ROUTES: list[AnyRoute] = [
         CONNECT,
         "Call the provider",
         prepare=call_provider,
+        approvable=False,
     ),
     Route("POST", ONE + "/activate", ApiIntegration, ActivateIntegration, CONNECT, "Activate"),
     Route("POST", ONE + "/deactivate", ApiIntegration, DeactivateIntegration, CONNECT, "Stop"),

@@ -121,7 +121,9 @@ class Deciding:
         if failure is None and item.writes and not outage:
             uow.told += [DONE + key_print(self._vault, key.caller, key.key)] if key else []
             self._take(uow, view, draft)
-        item.answer = failure or (_receipt(view.stream(stream), draft) if stream else None)
+        item.answer = failure or (
+            _receipt(view.stream(stream), draft, proposed=uow.proposed) if stream else None
+        )
         if outage:
             return
         for asked in uow.refused_requests:
@@ -172,9 +174,9 @@ class Deciding:
         return view
 
 
-def _receipt(entry: Entry, draft: Draft) -> Receipt:
+def _receipt(entry: Entry, draft: Draft, *, proposed: bool) -> Receipt:
     assert entry.aggregate is not None, "a decision names a stream that is there"
     name = entry.aggregate.BUSINESS_ID
     business_id = getattr(entry.aggregate, name) if name else None
     position = draft.head + len(draft.streams)
-    return Receipt(entry.aggregate.id, business_id, entry.version, position)
+    return Receipt(entry.aggregate.id, business_id, entry.version, position, proposed=proposed)

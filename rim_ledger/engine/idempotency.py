@@ -9,9 +9,19 @@ from msgspec import Struct
 
 from rim_ledger.engine.counts import QuotaExceeded
 from rim_ledger.engine.draft import Outcome
-from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Refused, Stale, Unauthenticated
+from rim_ledger.engine.refusals import (
+    Forbidden,
+    Invalid,
+    NeedsApproval,
+    NotFound,
+    Refused,
+    Stale,
+    Unauthenticated,
+)
 
-REFUSALS: Final = {kind.__name__: kind for kind in (Refused, NotFound, Invalid, Stale)}
+REFUSALS: Final = {
+    kind.__name__: kind for kind in (Refused, NotFound, Invalid, Stale, NeedsApproval)
+}
 
 NOT_KEPT: Final = (Unauthenticated, Forbidden, QuotaExceeded)
 """Refusals that are not stored, because nothing was decided."""
@@ -25,6 +35,8 @@ class Receipt(Struct, frozen=True):
     version: int
     position: int
     replayed: bool = False
+    proposed: bool = False
+    """Whether it is of a proposal, which waits for approval, in place of what was asked for."""
 
 
 class Idempotency(Struct, frozen=True):

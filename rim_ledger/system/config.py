@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
-from rim_ledger.engine.command import Command, Timed
+from rim_ledger.engine.command import Command, Ruled
 from rim_ledger.engine.refusals import Invalid, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.free_json import FreeJson
@@ -113,7 +113,7 @@ def _type_of(value: Any) -> DataType:
             return DataType.JSON
 
 
-class SetConfig(Timed):
+class SetConfig(Ruled):
     """Set a value; the first time, this creates the setting, which keeps the type of that value."""
 
     category: Word
@@ -124,6 +124,8 @@ class SetConfig(Timed):
     def work(self, uow: UnitOfWork) -> UUID:
         """Decide on the setting's stream, and return its id."""
         stream = config_id(self.category, self.key)
+        if uow.guard:
+            uow.guard(uow, self, uow.find(SystemConfig, stream))
         with uow.dated(stream, self.occurred_at):
             self._set(stream, uow)
         return stream
@@ -167,6 +169,10 @@ def set_defaults(uow: UnitOfWork) -> None:
 
 class ResetConfig(Command[SystemConfig]):
     """Reset a setting to its default."""
+
+    @property
+    def ruled_as(self) -> tuple[str, ...]:
+        return (*super().ruled_as, SetConfig.__name__)
 
     def decide(self, aggregate: SystemConfig, uow: UnitOfWork) -> Iterable[Event]:
         require(aggregate.value is not None, "already-done", "The setting is at its default.")
