@@ -61,6 +61,16 @@ class Receipt(BaseModel):
     position: NonNegativeInt
 
 
+class Proposed(BaseModel):
+    """A command takes two people: it waits in a proposal until another admin approves it."""
+
+    model_config = ConfigDict(alias_generator=to_camel, serialize_by_alias=True)
+
+    proposal_id: UUID
+    version: NonNegativeInt
+    position: NonNegativeInt
+
+
 def ref(name: str) -> Schema:
     """A reference to a component."""
     return {"$ref": f"#/components/schemas/{name}"}

@@ -68,7 +68,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
         _rights(
             read="users.pii transactions tickets journal config notifications",
             write="users users.credit loans loans.approval loans.disbursement loans.default"
-            " loans.fees simulations",
+            " loans.fees proposals simulations",
         ),
     ),
     "finance": (
@@ -78,13 +78,14 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
             " notifications",
             write="transactions transactions.cash transactions.refund transactions.reversal"
             " transactions.reconciliation statements loans.default loans.fees loans.waiver"
-            " simulations",
+            " proposals simulations",
         ),
     ),
     "support_agent": (
         "Answers borrowers; sees their loans and payments.",
         _rights(
-            read="users users.pii loans transactions agents departments templates notifications",
+            read="users users.pii loans transactions agents departments templates notifications"
+            " proposals",
             write="tickets",
         ),
     ),
@@ -92,7 +93,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
         "Runs the support desk: every ticket, its agents and departments.",
         _rights(
             read="users users.pii users.credit loans transactions templates notifications"
-            " activity_logs",
+            " activity_logs proposals",
             write="tickets tickets.all agents departments",
             delete="agents departments",
         ),
@@ -100,7 +101,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     "marketing": (
         "Writes templates and broadcasts, and sends them; sees no personal data.",
         _rights(
-            read="users notifications",
+            read="users notifications proposals",
             write="broadcasts broadcasts.send templates",
             delete="broadcasts templates",
         ),

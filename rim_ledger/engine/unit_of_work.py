@@ -93,7 +93,7 @@ class UnitOfWork:
         for name, value in vars(self).items():
             if isinstance(value, dict | list | set):
                 setattr(twin, name, copy(value))
-        twin._entries, twin.guard = dict(self.streams), None
+        twin._entries, twin._fresh, twin.guard = dict(self.streams), self._fresh, None
         return twin
 
     @property
@@ -236,7 +236,9 @@ class UnitOfWork:
 
     def key(self, person: UUID) -> AESGCM | None:
         """Return the key of a person's data and files; None once erased."""
-        return self.keys[person][0] if person in self.keys else self._view.key(person)
+        if person in self.keys:
+            return self.keys[person][0]
+        return None if person in self._fresh else self._view.key(person)
 
     def erase(self, person: UUID) -> None:
         """Destroy a person's key: their data is unreadable in every event, forever."""
