@@ -68,7 +68,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
         _rights(
             read="users.pii transactions tickets journal config notifications",
             write="users users.credit loans loans.approval loans.disbursement loans.default"
-            " loans.fees proposals simulations",
+            " loans.fees loans.reschedule proposals simulations",
         ),
     ),
     "finance": (
@@ -78,7 +78,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
             " notifications",
             write="transactions transactions.cash transactions.refund transactions.reversal"
             " transactions.reconciliation statements loans.default loans.fees loans.waiver"
-            " proposals simulations",
+            " loans.writeoff loans.reschedule proposals simulations",
         ),
     ),
     "support_agent": (
@@ -110,9 +110,10 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
         "Reads the figures, without personal data.",
         _rights(
             read="users users.credit loans loans.approval loans.disbursement loans.default"
-            " loans.fees loans.waiver transactions transactions.refund transactions.reversal"
-            " transactions.reconciliation statements tickets tickets.all agents departments events"
-            " journal broadcasts notifications config",
+            " loans.fees loans.waiver loans.writeoff loans.reschedule transactions"
+            " transactions.refund transactions.reversal transactions.reconciliation statements"
+            " tickets tickets.all agents departments events journal broadcasts notifications"
+            " config",
             write="simulations",
         ),
     ),
