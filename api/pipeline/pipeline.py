@@ -255,6 +255,8 @@ def perform(
     if isinstance(command, Command):
         stream = deciding.perform(uow, route.kind, stream, command)
     else:
+        if uow.guard:
+            uow.guard(uow, command, uow.find(route.kind, stream))
         stream = command.work(uow)  # type: ignore[attr-defined]
     return stream, rights_in(context, uow)
 

@@ -128,7 +128,9 @@ async def make_ready(context: "Context", request: CommandRequest) -> Form:
 async def _ready(
     context: "Context", request: CommandRequest, proposal: Proposal, body: dict[str, Any]
 ) -> Proposed:
-    route = approvable(context)[proposal.command]
+    if (route := approvable(context).get(proposal.command)) is None:
+        words = f"{proposal.command} is no command any more."
+        return Unfit(Invalid("unknown-command", words, "/command"))
     try:
         ready = replace(
             request,
@@ -151,7 +153,7 @@ async def _ready(
 
 async def go_on(context: "Context", request: CommandRequest, receipt: Receipt) -> Receipt:
     """Do what follows the command that was carried out. Raises Refused if that failed instead."""
-    proposal = await look(context, request, partial(_proposal, receipt))
+    proposal = await context.ledger.read(partial(_proposal, receipt), request.stamp)
     if proposal.failure_code:
         raise Refused(
             "proposal-failed",

@@ -33,20 +33,7 @@ class Form(BaseModel):
         return cls.model_validate(said, by_name=False)
 
 
-class Timed(Form):
-    """A form with an optional business time."""
-
-    occurred_at: Annotated[
-        Time | None,
-        Field(
-            description="When it happened: at most 5 minutes ahead, and not before what this "
-            "entity has already; more than 7 days back needs the permission history.import. "
-            "Now, when left out."
-        ),
-    ] = None
-
-
-class Ruled(Timed):
+class Ruled(Form):
     """A form that approval rules may bind."""
 
     @property
@@ -61,7 +48,20 @@ class Ruled(Timed):
         return getattr(aggregate, "amount", None) if own is None else own
 
 
-class Command(Ruled, Generic[A]):
+class Timed(Ruled):
+    """A form with an optional business time."""
+
+    occurred_at: Annotated[
+        Time | None,
+        Field(
+            description="When it happened: at most 5 minutes ahead, and not before what this "
+            "entity has already; more than 7 days back needs the permission history.import. "
+            "Now, when left out."
+        ),
+    ] = None
+
+
+class Command(Timed, Generic[A]):
     """A request to change an aggregate, with the rule that decides on it."""
 
     WHEN_GONE: ClassVar[bool] = False
@@ -87,7 +87,7 @@ class Command(Ruled, Generic[A]):
         is the aggregate before them."""
 
 
-class Creation(Ruled, Generic[A]):
+class Creation(Timed, Generic[A]):
     """A request to create an aggregate. The client may choose the id."""
 
     id: NewId | None = None

@@ -26,7 +26,7 @@ class WriteOffLoan(Command[Loan]):
     reason: Note
 
     def naira(self, aggregate: Loan, uow: UnitOfWork) -> Decimal:
-        return aggregate.outstanding
+        return aggregate.outstanding_amount
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         user = uow.read(User, aggregate.user_id)

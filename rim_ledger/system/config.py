@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
-from rim_ledger.engine.command import Command, Ruled
+from rim_ledger.engine.command import Command, Timed
 from rim_ledger.engine.refusals import Invalid, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.free_json import FreeJson
@@ -115,7 +115,7 @@ def _type_of(value: Any) -> DataType:
             return DataType.JSON
 
 
-class SetConfig(Ruled):
+class SetConfig(Timed):
     """Set a value; the first time, this creates the setting, which keeps the type of that value."""
 
     category: Word
@@ -126,8 +126,6 @@ class SetConfig(Ruled):
     def work(self, uow: UnitOfWork) -> UUID:
         """Decide on the setting's stream, and return its id."""
         stream = config_id(self.category, self.key)
-        if uow.guard:
-            uow.guard(uow, self, uow.find(SystemConfig, stream))
         with uow.dated(stream, self.occurred_at):
             self._set(stream, uow)
         return stream

@@ -152,11 +152,3 @@ def test_a_role_has_no_amount_so_that_a_rule_holds_for_all() -> None:
     command = CreateRole(name="clerk", permissions=[])
     ask = partial(office.do, office.root, AdminRole, office.environment.new_id(), command)
     assert refusal_of(ask).code == NEEDED
-
-
-def test_a_setting_is_bound_though_it_is_no_command_of_an_entity() -> None:
-    office = Office()
-    office.rule("SetConfig")
-    setting = SetConfig(category="lending", key="lateFee", value=10)
-    uow = office.uow_of(office.root)
-    assert refusal_of(lambda: setting.work(uow)).code == NEEDED

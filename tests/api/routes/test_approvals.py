@@ -492,3 +492,60 @@ def test_a_borrower_is_bound_by_no_rule_and_sees_no_proposal(tell: Tell) -> None
         assert code(await own.post(f"{proposal}/withdraw"), 403) == "forbidden"
 
     tell(story)
+
+
+def test_a_rule_of_another_process_binds_the_next_command(database: str) -> None:
+    async def story() -> None:
+        async with running(database) as first, running(database, following=False) as second:
+            user = await first.user(creditLimit=5_000)
+            path = f"/v1/users/{user['id']}/credit-limit"
+            other = first.at(second)
+            assert (await other.post(path, LIMIT | {"limit": 6_000})).status_code == 200
+            await rule(first, "SetCreditLimit")
+            waits(await other.post(path, LIMIT))
+
+    asyncio.run(story())
+
+
+def test_the_switch_of_all_messages_waits_as_well(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        checker = await admin.take_on_superadmin("bisi")
+        await rule(admin, "SwitchOutbound")
+        proposal = waits(await admin.post("/v1/outbound", {"enabled": False, "reason": "a test"}))
+        assert (await row(admin, "/v1/outbound"))["enabled"] is True
+        assert (await checker.post(f"{proposal}/approve")).status_code == 200
+        assert (await row(admin, "/v1/outbound"))["enabled"] is False
+
+    tell(story)
+
+
+def test_the_log_of_activities_says_what_was_proposed_and_approved(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        checker = await admin.take_on("bisi", *CHECKER)
+        await rule(admin, "SetCreditLimit", threshold=10_000)
+        user = await admin.user(creditLimit=5_000)
+        path = f"/v1/users/{user['id']}/credit-limit"
+        proposal = waits(await admin.post(path, LIMIT))
+        assert (await checker.post(f"{proposal}/approve")).status_code == 200
+        logs = await admin.get("/v1/admin-activity-logs", headers=await admin.caught_up())
+        lines = {each["action"]: each for each in logs.json()["items"]}
+        assert lines["SetCreditLimit"]["details"]["outcome"] == "proposed"
+        assert lines["SetCreditLimit"]["resourceId"] == user["id"]
+        assert lines["ApproveProposal"]["details"]["outcome"] == "done"
+        assert lines["ApproveProposal"]["adminName"] == "bisi"
+
+    tell(story)
+
+
+def test_who_may_not_see_persons_sees_no_words_of_a_proposal(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        await rule(admin, "SetCreditLimit", threshold=10_000)
+        reader = await admin.take_on("reader", {"resource": "proposals", "actions": ["read"]})
+        user = await admin.user(creditLimit=5_000)
+        proposal = waits(await admin.post(f"/v1/users/{user['id']}/credit-limit", LIMIT))
+        shown = await row(reader, proposal)
+        assert shown["words"] == {"reason": "***"}
+        assert shown["makerName"] == "a***"
+        assert "person" in shown
+
+    tell(story)
