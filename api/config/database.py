@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -200,7 +199,11 @@ async def _begin(
         for what, username, setting, take_on in people:
             given: SecretStr | None = getattr(settings, setting)
             passwords = list[str]()
-            report = partial(_report, first_login, username, passwords)
+
+            def report(password: str, username: str = username, to: list[str] = passwords) -> None:
+                first_login(username, password)
+                to.append(password)
+
             try:
                 password = given.get_secret_value() if given else None
                 made_up = await take_on(ledger, password, SystemEnvironment(), report)
@@ -223,13 +226,6 @@ def _erase_again(id: UUID) -> Work:
         return again(id)(uow)
 
     return work
-
-
-def _report(
-    first_login: Callable[[str, str], None], username: str, passwords: list[str], password: str
-) -> None:
-    first_login(username, password)
-    passwords.append(password)
 
 
 def accepts_connections(url: str) -> bool:

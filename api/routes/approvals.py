@@ -1,15 +1,16 @@
 """The routes of approval: which commands take two people, and what waits for the second."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from msgspec import json
 from msgspec.structs import replace
 
-from api.pipeline.commands import fill
+from api.context import Context
+from api.pipeline.commands import PROPOSALS, fill
 from api.pipeline.pipeline import look, perform, target
 from api.pipeline.proposing import effects
-from api.pipeline.routes import AnyRoute, CommandRequest, Route, resource
+from api.pipeline.routes import AnyRoute, CommandRequest, Route, commands, resource
 from projections.approvals import ApprovalRuleRow, ProposalRow
 from rim_ledger.approvals.approval_rule import ApprovalRule
 from rim_ledger.approvals.approval_rule_commands import (
@@ -32,20 +33,14 @@ from rim_ledger.engine.refusals import Forbidden, Invalid, Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.near import did_you_mean
 
-if TYPE_CHECKING:
-    from api.context import Context
-
-RULES, ONE_RULE = "/v1/approval-rules", "/v1/approval-rules/{id}"
-PROPOSALS, ONE = "/v1/proposals", "/v1/proposals/{id}"
-WRITE_RULES, DELETE_RULES = ("approval_rules", "write"), ("approval_rules", "delete")
-READ, WRITE = ("proposals", "read"), ("proposals", "write")
+RULES: Final = "/v1/approval-rules"
 ERASED: Final = Refused("erased", "The person whom this is about was erased.")
 
 
 class Ready:
     """The command of a proposal, as a request by whoever decides on it."""
 
-    def __init__(self, context: "Context", request: CommandRequest) -> None:
+    def __init__(self, context: Context, request: CommandRequest) -> None:
         self._context, self.request = context, request
 
     def perform(self, uow: UnitOfWork) -> None:
@@ -73,7 +68,7 @@ class Unfit:
         return []
 
 
-async def know_command(context: "Context", request: CommandRequest) -> Form:
+async def know_command(context: Context, request: CommandRequest) -> Form:
     """Find out whether a rule can be put on the command that is named."""
     form = request.command
     assert isinstance(form, CreateApprovalRule)
@@ -88,7 +83,7 @@ async def know_command(context: "Context", request: CommandRequest) -> Form:
     return form
 
 
-def approvable(context: "Context") -> dict[str, Route]:
+def approvable(context: Context) -> dict[str, Route]:
     """The routes of the commands that a rule can be put on, by name."""
     every = (each.route for each in context.table.endpoints)
     return {
@@ -102,7 +97,7 @@ def has_amount(route: Route) -> bool:
     return own or "amount" in {*route.command.model_fields, *route.kind.__struct_fields__}
 
 
-async def make_ready(context: "Context", request: CommandRequest) -> Form:
+async def make_ready(context: Context, request: CommandRequest) -> Form:
     """Have the command of a proposal ready, as whoever approves it would give it."""
     form = request.command
     assert isinstance(form, ApproveProposal)
@@ -126,7 +121,7 @@ async def make_ready(context: "Context", request: CommandRequest) -> Form:
 
 
 async def _ready(
-    context: "Context", request: CommandRequest, proposal: Proposal, body: dict[str, Any]
+    context: Context, request: CommandRequest, proposal: Proposal, body: dict[str, Any]
 ) -> Proposed:
     if (route := approvable(context).get(proposal.command)) is None:
         words = f"{proposal.command} is no command any more."
@@ -151,7 +146,7 @@ async def _ready(
     return Ready(context, ready)
 
 
-async def go_on(context: "Context", request: CommandRequest, receipt: Receipt) -> Receipt:
+async def go_on(context: Context, request: CommandRequest, receipt: Receipt) -> Receipt:
     """Do what follows the command that was carried out. Raises Refused if that failed instead."""
     proposal = await context.ledger.read(partial(_proposal, receipt), request.stamp)
     if proposal.failure_code:
@@ -174,34 +169,25 @@ def _proposal(receipt: Receipt, uow: UnitOfWork) -> Proposal:
     return uow.read(Proposal, receipt.id)
 
 
-Decision = partial(Route, approvable=False)
-"""A command on a proposal."""
+of_rules = commands(RULES, ApprovalRule, ("approval_rules", "write"))
+of_proposals = commands(PROPOSALS, Proposal, ("proposals", "write"), approvable=False)
 
 ROUTES: list[AnyRoute] = [
     *resource(RULES, ApprovalRuleRow, "approval_rules"),
-    Route(
-        "POST",
-        RULES,
-        ApprovalRule,
-        CreateApprovalRule,
-        WRITE_RULES,
-        "Have a command take two people",
-        prepare=know_command,
+    of_rules("POST", CreateApprovalRule, "Have a command take two people", prepare=know_command),
+    of_rules("PATCH /{id}", ChangeApprovalRule, "Change a rule"),
+    of_rules(
+        "DELETE /{id}", RemoveApprovalRule, "Remove a rule", needs=("approval_rules", "delete")
     ),
-    Route("PATCH", ONE_RULE, ApprovalRule, ChangeApprovalRule, WRITE_RULES, "Change a rule"),
-    Route("DELETE", ONE_RULE, ApprovalRule, RemoveApprovalRule, DELETE_RULES, "Remove a rule"),
     *resource(PROPOSALS, ProposalRow, "proposals"),
-    Decision(
-        "POST",
-        ONE + "/approve",
-        Proposal,
+    of_proposals(
+        "POST /{id}/approve",
         ApproveProposal,
-        WRITE,
         "Approve",
         prepare=make_ready,
         after=go_on,
         alone=True,
     ),
-    Decision("POST", ONE + "/reject", Proposal, RejectProposal, WRITE, "Reject"),
-    Decision("POST", ONE + "/withdraw", Proposal, WithdrawProposal, READ, "Withdraw"),
+    of_proposals("POST /{id}/reject", RejectProposal, "Reject"),
+    of_proposals("POST /{id}/withdraw", WithdrawProposal, "Withdraw", needs=("proposals", "read")),
 ]

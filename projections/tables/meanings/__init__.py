@@ -3,12 +3,12 @@
 from types import MappingProxyType
 from typing import Final
 
-from projections.tables.meanings import approvals, common, desk, lending, operations
+from projections.tables.meanings import approvals, common, lending, operations, support
 
 _PARTS: Final = (
     common.MEANINGS,
     lending.MEANINGS,
-    desk.MEANINGS,
+    support.MEANINGS,
     operations.MEANINGS,
     approvals.MEANINGS,
 )
