@@ -7,6 +7,7 @@ from typing import Any, Final
 from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, ApiKeyRow, SecuritySettingsRow
 from projections.alerts import SystemAlertRow
+from projections.approvals import ApprovalRuleRow, ProposalRow
 from projections.audit import AuditLogRow
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
@@ -33,6 +34,8 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             AdminUserRow,
             ApiKeyRow,
             SecuritySettingsRow,
+            ApprovalRuleRow,
+            ProposalRow,
             UserRow,
             LoanProductRow,
             LoanRow,

@@ -6,6 +6,12 @@ from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated, AdminRoleEv
 from rim_ledger.admin.admin_user import AdminCreated, AdminUser, AdminUserEvent
 from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyEvent
 from rim_ledger.admin.security_settings import SecuritySettings, SecuritySettingsChanged
+from rim_ledger.approvals.approval_rule import (
+    ApprovalRule,
+    ApprovalRuleCreated,
+    ApprovalRuleEvent,
+)
+from rim_ledger.approvals.proposal import CommandProposed, Proposal, ProposalEvent
 from rim_ledger.customers.access import CustomerAccess, CustomerAccessEvent, CustomerLoggedIn
 from rim_ledger.delivery.kill_switch import Outbound, OutboundEvent
 from rim_ledger.engine.adopted_secrets import AdoptedSecrets, NamesAdopted, SecretsAdopted
@@ -66,6 +72,8 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     AdminUser: AdminCreated | AdminUserEvent,
     ApiKey: ApiKeyCreated | ApiKeyEvent,
     SecuritySettings: SecuritySettingsChanged,
+    ApprovalRule: ApprovalRuleCreated | ApprovalRuleEvent,
+    Proposal: CommandProposed | ProposalEvent,
     SystemAlert: AlertCreated | AlertEvent,
     SystemConfig: SystemConfigSet | SystemConfigReset,
     BackupSettings: BackupSettingsEvent,

@@ -42,6 +42,12 @@ OPTIONAL: Final[Schema] = {
     "actorname": STRING,
     "apikeyid": {"type": "string", "format": "uuid", "description": "The API key that acted."},
     "apikeyname": STRING,
+    "approvedbyid": {
+        "type": "string",
+        "format": "uuid",
+        "description": "The admin who approved it, where it took two.",
+    },
+    "approvedbyname": STRING,
     "requestid": STRING,
     "causationid": {"type": "string", "format": "uuid", "description": "The event behind it."},
     "saidat": TIME | {"description": "When a provider says that it happened."},

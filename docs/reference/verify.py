@@ -191,6 +191,7 @@ LEFT_OUT = {
     "AgentCreated.tickets": [],
     "AlertCreated.enabled": True,
     "ApiKeyCreated.ip_whitelist": [],
+    "ApprovalRuleCreated.enabled": True,
     "BackupDeleted.expired": False,
     "BackupStarted.dated": False,
     "BroadcastDrafted.custom_user_ids": [],
@@ -200,6 +201,12 @@ LEFT_OUT = {
     "BroadcastProgressed.unknown": 0,
     "BroadcastProgressed.excluded": 0,
     "BroadcastProgressed.chunks": 0,
+    "CommandProposed.body": {},
+    "CommandProposed.decided_on": [],
+    "CommandProposed.effects": [],
+    "CommandProposed.path": {},
+    "CommandProposed.secrets": [],
+    "CommandProposed.words": {},
     "CreditApplied.completed": [],
     "CreditScoreRecomputed.inputs_on_time_completions": 0,
     "CreditScoreRecomputed.inputs_late_completions": 0,
@@ -264,6 +271,7 @@ ENTITIES = {
         "IntegrationTested "
     ),
     "ApiKey": ("ApiKeyCreated ApiKeyRevoked ApiKeyUsed "),
+    "ApprovalRule": ("ApprovalRuleChanged ApprovalRuleCreated ApprovalRuleRemoved "),
     "Backup": (
         "BackupDeleted BackupDownloadOffered BackupDownloaded BackupFailed BackupFoundUnsound "
         "BackupPromoted BackupStarted BackupSucceeded BackupVerificationRequested "
@@ -299,6 +307,10 @@ ENTITIES = {
         "NotificationTaken NotificationWithheld "
     ),
     "Outbound": ("OutboundResumed OutboundStopped "),
+    "Proposal": (
+        "CommandProposed ProposalApproved ProposalExpired ProposalFailed ProposalRejected "
+        "ProposalWithdrawn "
+    ),
     "SecuritySettings": ("SecuritySettingsChanged "),
     "SmsTemplate": (
         "SmsTemplateArchived SmsTemplateChanged SmsTemplateCreated SmsTemplateDisabled "

@@ -203,6 +203,8 @@ def _audit(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -
         actor_id=actor.id,
         api_key_id=actor.api_key,
         api_key_name=actor.api_key_name,
+        approved_by_id=stamp.approved_by.id if stamp.approved_by else None,
+        approved_by_name=stamp.approved_by.name if stamp.approved_by else None,
         changes=_changes(before, after),
         ip_address=stamp.ip,
         user_agent=stamp.user_agent,

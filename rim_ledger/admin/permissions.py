@@ -53,6 +53,8 @@ RESOURCES: Final = (
     "config",
     "templates",
     "security_settings",
+    "approval_rules",
+    "proposals",
     "backups",
     "backups.restore",
 )

@@ -105,6 +105,9 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         365,
         lapses=True,
     ),
+    ("security", "proposalHours"): Known(
+        "Hours after which a proposal expires that nobody has decided on.", 72, 1, 8760
+    ),
     ("support", "firstResponseHours"): Known(
         "Hours until an agent shall have answered a ticket.", 4, 1, 8760
     ),
