@@ -9,6 +9,7 @@ from api.pipeline.endpoint import Endpoint, router_of
 from api.pipeline.route_index import Table
 from api.pipeline.routes import AnyRoute, rights_to_read
 from api.routes import (
+    account_statements,
     activity_proofs,
     admin,
     alerts,
@@ -26,7 +27,6 @@ from api.routes import (
     lending,
     payments,
     proofs,
-    refused_requests,
     second_factor,
     simulations,
     statements,
@@ -42,6 +42,7 @@ _OWN: Final[tuple[Sequence[AnyRoute], ...]] = (
     api_keys.ROUTES,
     lending.ROUTES,
     explain.ROUTES,
+    account_statements.ROUTES,
     payments.ROUTES,
     callbacks.ROUTES,
     journal.ROUTES,
@@ -58,7 +59,6 @@ _OWN: Final[tuple[Sequence[AnyRoute], ...]] = (
     exports.ROUTES,
     proofs.ROUTES,
     activity_proofs.ROUTES,
-    refused_requests.ROUTES,
     simulations.ROUTES,
     health.ROUTES,
 )

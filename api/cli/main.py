@@ -17,7 +17,7 @@ from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 
 from api.cli import logs, sealing
 from api.cli import status as standing
-from api.cli.fence import OUTDATED, fenced
+from api.cli.fence import OUTDATED, run_fenced
 from api.cli.output import OUTPUT_LOST, OutputLost, code_of, guard
 from api.cli.progress import interruptible, progress
 from api.cli.supervisor import first_login
@@ -114,7 +114,7 @@ def follow() -> None:
     with fitting_database(settings) as url:
         work = follower.follow(url, open_vault(settings, url), log.warning)
         logs.started()
-        asyncio.run(fenced(url, alive(url, "follow", work)))
+        run_fenced(url, alive(url, "follow", work))
 
 
 @app.command
@@ -123,7 +123,7 @@ def seal() -> None:
     settings = Settings.load()
     with fitting_database(settings) as url:
         logs.started()
-        asyncio.run(fenced(url, alive(url, "seal", sealing.seal(settings, url))))
+        run_fenced(url, alive(url, "seal", sealing.seal(settings, url)))
 
 
 @app.command
@@ -162,9 +162,9 @@ def init() -> None:
     settings = Settings.load(first_login=True)
     with database(settings, owner=True) as url:
         lacking = update_ledger(url)
-        sealing.require_consistent(settings, url)
+        asyncio.run(sealing.require_consistent(settings, url))
         lacking += prepare(settings, url, first_login)
-        sealing.make_key(settings, url)
+        asyncio.run(sealing.make_key(settings, url))
     if lacking:
         print(f"added: {', '.join(lacking)}")
     print("the database is up to date")

@@ -211,7 +211,11 @@ LEFT_OUT = {
     "LoanApproved.automatic": False,
     "LoanRequested.decision_reasons": [],
     "LoanRequested.decision_policy": "decision-v1",
+    "LoanDisbursed.vat": 0,
+    "LoanDisbursed.vat_rate": 0,
+    "LoanRequested.fee_mode": "addon",
     "LoanRequested.historical": False,
+    "LoanRequested.upfront_fee": 0,
     "LoanRequested.metadata": {},
     "MessagePosted.attachments": [],
     "NotificationQueued.notice_html": False,
@@ -234,6 +238,8 @@ LEFT_OUT = {
     "LoanFeeCharged.automatic": False,
     "LoanRepaid.fee": 0,
     "LoanRepaymentReversed.fee": 0,
+    "LoanWriteOffUndone.fee": 0,
+    "LoanWrittenOff.fee": 0,
 }
 """What a field stands for where its event's data leaves it out; of the others, null."""
 ENTITIES = {
@@ -277,8 +283,8 @@ ENTITIES = {
     ),
     "Loan": (
         "LoanApprovalRevoked LoanApproved LoanBecameOverdue LoanCompleted LoanDefaultReversed "
-        "LoanChargesWaived LoanDefaulted LoanDisbursed LoanDisbursementAnswered "
-        "LoanDisbursementDisputed LoanFeeCharged "
+        "LoanChargesWaived LoanDefaulted LoanDisbursed LoanDisbursementAnswered LoanRescheduled "
+        "LoanDisbursementDisputed LoanFeeCharged LoanWriteOffUndone LoanWrittenOff "
         "LoanDisbursementFailed LoanDisbursementRequested LoanDisbursementReversed "
         "LoanDisbursementSettled LoanDisbursementUnknown LoanDisputeResolved LoanMetadataSet "
         "LoanRejected LoanRepaid LoanRepaymentReversed LoanRequested "
@@ -321,7 +327,7 @@ ENTITIES = {
         "CreditLimitSet CreditRefunded CreditReleased CreditReserved CreditScoreRecomputed "
         "CreditScoreSet CreditTakenBack DebtBecameOverdue DebtCancelled DebtDefaultReversed "
         "DebtDefaulted DebtIncurred DebtReopened RepaymentAllocated RepaymentReversed "
-        "DebtChargesWaived DebtFeeCharged "
+        "DebtChargesWaived DebtFeeCharged DebtRescheduled DebtWriteOffUndone DebtWrittenOff "
         "UserActivated UserContactChanged UserDeactivated UserDeleted UserErased UserOptedIn "
         "UserOptedOut UserPhoneVerified UserRegistered UserReinstated UserSuspended "
     ),

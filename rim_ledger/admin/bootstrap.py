@@ -68,7 +68,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
         _rights(
             read="users.pii transactions tickets journal config notifications",
             write="users users.credit loans loans.approval loans.disbursement loans.default"
-            " loans.fees simulations",
+            " loans.fees loans.reschedule simulations",
         ),
     ),
     "finance": (
@@ -78,7 +78,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
             " notifications",
             write="transactions transactions.cash transactions.refund transactions.reversal"
             " transactions.reconciliation statements loans.default loans.fees loans.waiver"
-            " simulations",
+            " loans.writeoff loans.reschedule simulations",
         ),
     ),
     "support_agent": (
@@ -109,9 +109,10 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
         "Reads the figures, without personal data.",
         _rights(
             read="users users.credit loans loans.approval loans.disbursement loans.default"
-            " loans.fees loans.waiver transactions transactions.refund transactions.reversal"
-            " transactions.reconciliation statements tickets tickets.all agents departments events"
-            " journal broadcasts notifications config",
+            " loans.fees loans.waiver loans.writeoff loans.reschedule transactions"
+            " transactions.refund transactions.reversal transactions.reconciliation statements"
+            " tickets tickets.all agents departments events journal broadcasts notifications"
+            " config",
             write="simulations",
         ),
     ),

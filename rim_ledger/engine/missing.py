@@ -34,5 +34,6 @@ class Missing(Exception):
 
     @property
     def each(self) -> "Sequence[Missing]":
-        """Everything that is missing, one by one."""
-        return self._together or (self,)
+        """Everything that is missing, one by one; without tracebacks, whose frames would keep what
+        is kept in them alive."""
+        return [one.with_traceback(None) for one in self._together or (self,)]

@@ -19,6 +19,8 @@ from rim_ledger.near import nearest
 from rim_ledger.system.config_keys import KNOWN, Known
 from rim_ledger.values import Description, Word, derived_id
 
+LOOK_AGAIN: Final = "look-again"
+"""The reminder that a setting was changed on which other reminders depend."""
 TYPO_SIMILARITY: Final = 0.85
 """How similar a new name may be to a known one: see `nearest`."""
 
@@ -141,6 +143,13 @@ class SetConfig(Timed):
                 category=self.category, key=self.key, value=value, description=words
             )
             uow.append(SystemConfig, stream, [event])
+            if known and known.looks:
+                uow.remind(LOOK_AGAIN, stream, uow.now)
+
+
+def looks_of(config: SystemConfig) -> str:
+    """Return the kind of reminders that depend on a setting."""
+    return KNOWN[config.category, config.key].looks
 
 
 def _require_no_typo(category: str, key: str) -> None:

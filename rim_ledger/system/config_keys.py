@@ -16,6 +16,8 @@ class Known(Struct, frozen=True):
     places: int = 0
     lapses: bool = False
     """Whether a lower value in days takes effect only after the former value has passed."""
+    looks: str = ""
+    """The kind of reminders that are brought forward when it changes."""
 
 
 KNOWN: Final[dict[tuple[str, str], Known]] = {
@@ -63,6 +65,24 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         0,
         1000,
         places=6,
+    ),
+    ("lending", "vatRate"): Known(
+        "VAT in percent that the agreed fee of a loan contains, as set at its disbursement.",
+        Decimal(0),
+        0,
+        100,
+        places=6,
+    ),
+    ("lending", "maxReschedules"): Known("Times that a loan may be rescheduled.", 1, 0, 100),
+    ("lending", "maxRescheduleDays"): Known(
+        "Days after its original due date to which a loan may be rescheduled at most.", 30, 1, 3650
+    ),
+    ("lending", "writeOffAfterDays"): Known(
+        "Days past due until a defaulted loan is written off automatically; 0 is never.",
+        0,
+        0,
+        3650,
+        looks="write-off",
     ),
     ("security", "separationDays"): Known(
         "Days in which an admin who registered a borrower, changed contact, limit or score, or"
