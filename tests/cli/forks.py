@@ -170,7 +170,7 @@ def _fork(
         passwords._one_at_a_time = ThreadPoolExecutor(max_workers=1)  # Its thread is in `up`.
         runpy.run_module("api.cli.child", run_name="__main__")
 
-    # `up` has no threads, which could hold a lock while it forks.
+    # The one thread of `up`, which hashes passwords, has nothing to do by now.
     return subprocess.Popen(command, preexec_fn=run_child, pass_fds=pass_fds, **more)  # noqa: PLW1509
 
 
