@@ -39,6 +39,8 @@ OPTIONAL: Final[Schema] = {
     "actorname": TEXT,
     "apikeyid": ID | {"description": "The API key that acted."},
     "apikeyname": TEXT,
+    "approvedbyid": ID | {"description": "The admin who approved it, where it took two."},
+    "approvedbyname": TEXT,
     "requestid": TEXT,
     "causationid": ID | {"description": "The event behind it."},
     "saidat": TIME | {"description": "When a provider says that it happened."},

@@ -36,6 +36,7 @@ VERSION: Final = re.compile(r'(?<!W/)"([1-9][0-9]{0,17})"')
 """A strong tag that this service gives. Others, and weak ones, are no current version."""
 PREFERRED: Final = re.compile(rb'(?i)(?:^|,)\s*return\s*=\s*"?representation"?\s*(?:[,;]|$)')
 """In a Prefer header, alone or beside other preferences (RFC 7240)."""
+PROPOSALS: Final = "/v1/proposals"
 _wire_name = cache(to_camel)
 NO_OBJECT: Final = "this is a JSON object"
 F = TypeVar("F", bound=Form)
@@ -158,6 +159,8 @@ async def answer_command(context: Context, call: Call, route: Route) -> Reply:
         await refuse_others(context, call, route, parameters)
         raise
     done = await submit(context, request)
+    if done.receipt.proposed:
+        return command_reply(done, receipt_json(route.kind, done.receipt))
     if route.answer:
         return route.answer(done)
     if PREFERRED.search(call.headers.get(b"prefer", b"")):
@@ -196,6 +199,7 @@ def command_request(
         parameters=parameters,
         command=command,
         versions=versions,
+        body=body,
     )
 
 
@@ -221,13 +225,14 @@ async def _row_after(context: Context, call: Call, done: Done) -> bytes | None:
 
 
 def receipt_json(kind: type[Aggregate], receipt: Receipt) -> bytes:
-    """`{"id", "<businessId>", "version", "position"}`; an entity without a business id omits it."""
+    """`{"id", "<businessId>", "version", "position"}`; an entity without a business id omits it.
+    Of a proposal, `{"proposalId", "version", "position"}`."""
     return json.dumps(receipt_fields(kind, receipt)).encode()
 
 
 def receipt_fields(kind: type[Aggregate], receipt: Receipt) -> dict[str, Any]:
-    fields: dict[str, Any] = {"id": str(receipt.id)}
-    if kind.BUSINESS_ID:
+    fields: dict[str, Any] = {"proposalId" if receipt.proposed else "id": str(receipt.id)}
+    if kind.BUSINESS_ID and not receipt.proposed:
         fields[_wire_name(kind.BUSINESS_ID)] = receipt.business_id
     fields |= {"version": receipt.version, "position": receipt.position}
     return fields | {"completed": True} if receipt.completed else fields
@@ -243,12 +248,15 @@ def command_reply(done: Done, body: bytes, *headers: tuple[bytes, bytes]) -> Rep
     """The answer to a command: with its version and position, and the place of what is new."""
     receipt, route = done.receipt, done.request.route
     sent = [*headers, *receipt_headers(receipt), (b"etag", b'"%d"' % receipt.version)]
-    if (status := status_of(route)) == 201:
+    if (status := status_of(route, receipt)) != 200:
         place, _, _ = route.path.partition("/{")
+        place = PROPOSALS if receipt.proposed else place
         sent.append((b"location", f"{place}/{receipt.id}".encode()))
     return Reply(status, body, sent)
 
 
-def status_of(route: Route) -> int:
-    """The status of the answer to a command that was carried out."""
+def status_of(route: Route, receipt: Receipt) -> int:
+    """The status of the answer to a command that was carried out, or waits for approval."""
+    if receipt.proposed:
+        return 202
     return 201 if issubclass(route.command, Creation) else 200

@@ -12,6 +12,7 @@ from api.context import Context
 from api.http.call import Call
 from api.http.ids import missing, resolve
 from api.pipeline.idempotency import key_for
+from api.pipeline.proposing import leave_proposal
 from api.pipeline.rights import Rights
 from api.pipeline.routes import (
     CommandRequest,
@@ -28,7 +29,7 @@ from rim_ledger.engine import command as deciding
 from rim_ledger.engine.activity import Activity, note_made
 from rim_ledger.engine.aggregate import A, Aggregate
 from rim_ledger.engine.command import Command, Creation, Form
-from rim_ledger.engine.refusals import Invalid, Stale, Unauthenticated
+from rim_ledger.engine.refusals import Invalid, NeedsApproval, Stale, Unauthenticated
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 
 T = TypeVar("T")
@@ -112,7 +113,7 @@ async def submit(context: Context, request: CommandRequest) -> Done:
     request, before = await prepare(context, request)
     try:
         receipt, rights = await context.ledger.decide(
-            partial(perform, context, request), *request.terms
+            partial(perform_or_propose, context, request), *request.terms
         )
     except Unauthenticated as ended:
         if before:
@@ -120,7 +121,7 @@ async def submit(context: Context, request: CommandRequest) -> Done:
                 partial(_answer_ended, context, request, before, ended), request.stamp
             )
         raise
-    if request.route.after:
+    if request.route.after and not receipt.proposed:
         receipt = await request.route.after(context, request, receipt)
     return Done(request, receipt, rights)
 
@@ -154,18 +155,38 @@ def _answer_ended(
     raise ended
 
 
+def perform_or_propose(
+    context: Context, request: CommandRequest, uow: UnitOfWork
+) -> tuple[UUID, Rights]:
+    """Decide on a command, or leave a proposal of one that takes two people; see `perform`."""
+    stamp = uow.stamp
+    try:
+        return perform(context, request, uow)
+    except NeedsApproval as needed:
+        if needed.of is not request.command:
+            raise
+    # Nothing of it was written by then.
+    uow.stamp = stamp
+    return leave_proposal(request, uow, partial(_stream, context, request)), rights_in(context, uow)
+
+
+def _stream(context: Context, request: CommandRequest, uow: UnitOfWork) -> UUID:
+    return perform(context, request, uow)[0]
+
+
 def perform(
     context: Context, request: CommandRequest, uow: UnitOfWork, noted: int | None = None
 ) -> tuple[UUID, Rights]:
     """Decide on a command of an admitted caller; gives the id of its stream, and their rights.
     `noted` is the number of events that the admission appended, all of them when omitted: they do
-    not count for If-Match."""
+    not count for If-Match. Raises NeedsApproval for one that takes two people."""
     command, route = request.command, request.route
     entered = uow.events[:noted]
     _set_time(uow, command)
     if isinstance(command, Creation):
-        stream = deciding.perform(uow, route.kind, None, command)
-        note_made(uow.activities, stream)
+        stream = deciding.perform(uow, route.kind, request.creates, command)
+        if request.creates is None:
+            note_made(uow.activities, stream)
         return stream, rights_in(context, uow)
     stream = named(uow, route, request.parameters)
     if isinstance(command, Command):
@@ -180,6 +201,8 @@ def perform(
     if isinstance(command, Command):
         stream = deciding.perform(uow, route.kind, stream, command)
     else:
+        if uow.guard:
+            uow.guard(uow, command, uow.find(route.kind, stream))
         stream = command.work(uow)  # type: ignore[attr-defined]
     return stream, rights_in(context, uow)
 

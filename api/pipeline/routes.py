@@ -64,6 +64,9 @@ class Route(Struct, frozen=True):
     """JSON Schema of the properties of that answer."""
     body_max: int = BODY_MAX
     """Bytes of its body."""
+    approvable: bool = True
+    """Whether it can wait as a proposal. What is shown once to whoever asks, or is done before the
+    decision, cannot."""
     own: bool = False
     """Whether borrowers may send it too, for what is theirs."""
 
@@ -110,6 +113,10 @@ class CommandRequest(Request, kw_only=True):
     command: Form
     versions: frozenset[int] | None = None
     """Those that the caller takes for current; None when any will do."""
+    body: Any = None
+    """The body as it was read."""
+    creates: UUID | None = None
+    """The id of what it makes, where that was decided on before."""
 
 
 class Done(Struct):

@@ -183,7 +183,8 @@ def _done(batch: _Batch, receipt: Receipt, receipts: Sequence[Receipt]) -> Reply
     """An answer a line. A file that was sent before learns its position again, and no more."""
     answers = []
     for nth, (number, request) in enumerate(batch.requests.items()):
-        answer: dict[str, Any] = {"line": number, "status": status_of(request.route)}
+        status = status_of(request.route, receipt)
+        answer: dict[str, Any] = {"line": number, "status": status}
         if receipt.replayed:
             answer |= {"replayed": True, "receipt": {"position": receipt.position}}
         else:
