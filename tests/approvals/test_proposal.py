@@ -21,7 +21,7 @@ from rim_ledger.approvals.proposal import (
     ProposalStatus,
     ProposalWithdrawn,
 )
-from rim_ledger.approvals.proposal_commands import SECRETS, check_proposal
+from rim_ledger.approvals.proposal_commands import SECRETS, check_proposal, erase_ended
 from rim_ledger.engine.aggregate import Actor
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import ApproveLoan, RequestLoan
@@ -309,6 +309,30 @@ def test_who_requested_a_loan_does_not_check_its_approval(office: Office) -> Non
     refusal = refusal_of(lambda: office.approve(office.bisi, proposal))
     assert refusal.code == "self-approval"
     assert names(office.approve(office.chidi, proposal))[0] == "LoanApproved"
+
+
+def test_the_key_of_an_ended_proposal_is_destroyed_again(office: Office) -> None:
+    """As after an older backup was restored, with the erasure register beside it."""
+    bola = RegisterUser(phone="08031234568", email="b@example.com", name="Bola")
+    ended, pending = (
+        office.proposed(
+            office.root,
+            bola,
+            id=office.environment.new_id(),
+            permission="users:write",
+            words={"name": "Bola"},
+        )
+        for _ in range(2)
+    )
+    key = office.keys[ended]
+    office.withdraw(office.root, ended)
+    office.keys[ended] = key
+    for proposal in (ended, pending):
+        uow = office.uow()
+        erase_ended(proposal)(uow)
+        office.keep(uow)
+    assert office.keys[ended] is None
+    assert office.keys[pending] is not None
 
 
 def test_no_borrower_knows_of_proposals(office: Office) -> None:

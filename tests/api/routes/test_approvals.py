@@ -312,6 +312,47 @@ def test_an_api_key_proposes_for_its_owner_who_does_not_approve(tell: Tell) -> N
     tell(story)
 
 
+def test_another_account_with_the_makers_phone_does_not_approve(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        maker, twin = [await admin.take_on(name, *CHECKER) for name in ("bisi", "twin")]
+        for client in (maker, twin):
+            own = (await client.get("/v1/auth/me")).json()["id"]
+            phone = {"phone": "08039999999"}
+            changed = await admin.ask("PATCH", f"/v1/admin-users/{own}", phone)
+            assert changed.status_code == 200, changed.text
+        await rule(admin, "SetCreditLimit", threshold=10_000)
+        user = await admin.user(creditLimit=5_000)
+        path = f"/v1/users/{user['id']}"
+        proposal = waits(await maker.post(f"{path}/credit-limit", LIMIT))
+        for client in (maker, twin):
+            answer = await client.post(f"{proposal}/approve")
+            assert code(answer, 403) == "separation-of-duties"
+        assert (await admin.post(f"{proposal}/approve")).status_code == 200
+
+    tell(story)
+
+
+def test_an_account_that_was_changed_meanwhile_does_not_approve(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        early = await admin.take_on("early", *CHECKER)
+        await rule(admin, "SetCreditLimit", threshold=10_000)
+        user = await admin.user(creditLimit=5_000)
+        path = f"/v1/users/{user['id']}"
+        proposal = waits(await admin.post(f"{path}/credit-limit", LIMIT))
+        late = await admin.take_on("late", *CHECKER)
+        assert code(await late.post(f"{proposal}/approve"), 403) == "separation-of-duties"
+        own = (await early.get("/v1/auth/me")).json()
+        roles = (await admin.get("/v1/admin-roles", headers=await admin.caught_up())).json()
+        (role,) = [each for each in roles["items"] if each["name"] == own["role"]]
+        fewer = {"permissions": CHECKER[:1]}
+        await admin.ask("PATCH", f"/v1/admin-roles/{role['id']}", fewer)
+        assert code(await early.post(f"{proposal}/approve"), 403) == "forbidden"
+        await admin.ask("PATCH", f"/v1/admin-roles/{role['id']}", {"permissions": CHECKER})
+        assert code(await early.post(f"{proposal}/approve"), 403) == "separation-of-duties"
+
+    tell(story)
+
+
 def test_secret_fields_wait_beside_the_log_and_go(tell: Tell, database: str) -> None:
     secret = "whsec_c2VjcmV0IG9mIGEgcHJvdmlkZXI="
 
