@@ -38,7 +38,7 @@ ERASED: Final = Refused("erased", "The person whom this is about was erased.")
 
 
 class Ready:
-    """The command of a proposal, as a request by whoever decides on it."""
+    """The command of a proposal, as a request of the checker."""
 
     def __init__(self, context: Context, request: CommandRequest) -> None:
         self._context, self.request = context, request
@@ -98,7 +98,7 @@ def has_amount(route: Route) -> bool:
 
 
 async def make_ready(context: Context, request: CommandRequest) -> Form:
-    """Have the command of a proposal ready, as whoever approves it would give it."""
+    """Read the command of a proposal, and prepare it as a request of the checker."""
     form = request.command
     assert isinstance(form, ApproveProposal)
 

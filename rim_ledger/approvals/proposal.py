@@ -95,7 +95,7 @@ class ProposalWithdrawn(Event):
 
 
 class ProposalExpired(Event):
-    """Nobody decided on it in time."""
+    """No admin decided on it in time."""
 
 
 class ProposalFailed(Event):

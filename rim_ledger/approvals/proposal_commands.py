@@ -166,7 +166,7 @@ def body_of(proposal: Proposal, uow: UnitOfWork) -> dict[str, Any] | None:
 
 
 def check_proposal(id: UUID) -> Work:
-    """Return the decision of the reminder: a proposal that nobody decided on has expired."""
+    """Return the decision of the reminder: an undecided proposal expires."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
@@ -205,8 +205,8 @@ def _end(proposal: Proposal, uow: UnitOfWork) -> None:
 
 
 def _require_may_decide(command: str, proposal: Proposal, uow: UnitOfWork) -> None:
-    """Refuse whoever is not another admin, with the permission of the proposal's command since
-    before it was made."""
+    """Refuse a caller who is not another admin than the maker, with the permission of the command,
+    or whose account or role was changed since the proposal."""
     proposal.require_pending(command)
     expired = f"The proposal expired at {proposal.expires_at:%Y-%m-%dT%H:%M:%SZ}."
     require(uow.now < proposal.expires_at, "proposal-expired", expired)

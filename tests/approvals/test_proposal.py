@@ -111,7 +111,7 @@ def test_secrets_wait_with_a_proposal_and_go_when_it_ends(office: Office, end: s
 
 
 @pytest.mark.parametrize("end", ends())
-def test_words_of_nobody_known_go_with_the_proposals_own_key(office: Office, end: str) -> None:
+def test_words_of_a_new_person_go_with_the_proposals_own_key(office: Office, end: str) -> None:
     bola = RegisterUser(phone="08031234568", email="b@example.com", name="Bola")
     proposal = office.proposed(
         office.root,
@@ -128,7 +128,7 @@ def test_words_of_nobody_known_go_with_the_proposals_own_key(office: Office, end
     assert office.keys[proposal] is None
 
 
-def test_words_about_somebody_are_sealed_under_their_key(office: Office) -> None:
+def test_words_about_a_known_person_are_sealed_under_their_key(office: Office) -> None:
     words = {"reason": "She pays in time."}
     proposal = office.proposed(office.root, words=words, about=office.ada)
     assert office.uow().reveal(office.ada, office.known_proposal(proposal).words) == words

@@ -127,7 +127,7 @@ def test_a_proposal_is_rejected_or_withdrawn(tell: Tell) -> None:
     tell(story)
 
 
-def test_what_a_rule_forbids_is_refused_at_once_and_by_whoever_may_not_ask(tell: Tell) -> None:
+def test_what_a_rule_forbids_is_refused_at_once(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         clerk = await admin.take_on("clerk", {"resource": "users", "actions": ["read"]})
         await rule(admin, "SuspendUser")
@@ -444,7 +444,7 @@ def test_settings_and_roles_wait_as_well(tell: Tell) -> None:
         assert (await checker.post(f"{proposal}/approve")).status_code == 200
         assert (await row(admin, late))["value"] == 12.5
         same = await admin.ask("PUT", late, {"value": 12.5})
-        assert same.status_code == 200, "what changes nothing needs nobody"
+        assert same.status_code == 200, "what changes nothing needs no approval"
         back = waits(await admin.ask("DELETE", late))
         assert (await checker.post(f"{back}/approve")).status_code == 200
 
