@@ -12,7 +12,7 @@ from projections.audit import AuditLogRow
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.journal import JournalEntryRow, JournalLineRow
-from projections.lending import LoanRow, UserRow
+from projections.lending import LoanProductRow, LoanRow, UserRow
 from projections.notifications import (
     BroadcastChunkRow,
     BroadcastRow,
@@ -37,6 +37,7 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             ApprovalRuleRow,
             ProposalRow,
             UserRow,
+            LoanProductRow,
             LoanRow,
             TransactionRow,
             StatementRow,

@@ -22,7 +22,7 @@ from rim_ledger.approvals.proposal import Effect, Proposal, ProposalStatus
 from rim_ledger.approvals.proposal_commands import (
     SECRETS,
     ApproveProposal,
-    Proposed,
+    ProposedCommand,
     RejectProposal,
     WithdrawProposal,
     body_of,
@@ -122,7 +122,7 @@ async def make_ready(context: Context, request: CommandRequest) -> Form:
 
 async def _ready(
     context: Context, request: CommandRequest, proposal: Proposal, body: dict[str, Any]
-) -> Proposed:
+) -> ProposedCommand:
     if (route := approvable(context).get(proposal.command)) is None:
         words = f"{proposal.command} is no command any more."
         return Unfit(Invalid("unknown-command", words, "/command"))
