@@ -12,7 +12,7 @@ from projections.audit import AuditLogRow
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.journal import JournalEntryRow, JournalLineRow
-from projections.lending import LoanProductRow, LoanRow, UserRow
+from projections.lending import FloatRow, LoanProductRow, LoanRow, UserRow
 from projections.notifications import (
     BroadcastChunkRow,
     BroadcastRow,
@@ -25,6 +25,7 @@ from projections.refused_requests import RefusedRequestRow
 from projections.support import DepartmentRow, SupportAgentRow, TicketRow
 from projections.system import ApiIntegrationRow, SystemConfigRow
 from projections.tables.table import Row
+from rim_ledger.catalogue import ENTITIES
 
 TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
     {
@@ -39,6 +40,7 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             UserRow,
             LoanProductRow,
             LoanRow,
+            FloatRow,
             TransactionRow,
             StatementRow,
             DepartmentRow,
@@ -72,12 +74,5 @@ ROW_OF: Final[Mapping[type[Any], type[Row]]] = MappingProxyType(
     {row.OF: row for row in TABLES.values()}
 )
 
-TRACES: Final[tuple[type[Row], ...]] = (
-    AuditLogRow,
-    JournalEntryRow,
-    JournalLineRow,
-    StatementLineRow,
-    ChatMessageRow,
-    TicketHistoryRow,
-)
+TRACES: Final = tuple(row for row in TABLES.values() if row.OF not in ENTITIES)
 """Append-only tables."""

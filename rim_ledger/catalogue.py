@@ -16,6 +16,7 @@ from rim_ledger.customers.access import CustomerAccess, CustomerAccessEvent, Cus
 from rim_ledger.delivery.kill_switch import Outbound, OutboundEvent
 from rim_ledger.engine.adopted_secrets import AdoptedSecrets, NamesAdopted, SecretsAdopted
 from rim_ledger.engine.aggregate import Aggregate, Event
+from rim_ledger.lending.airtime_float import AirtimeFloat, FloatEvent
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
 from rim_ledger.lending.product import LoanProduct, LoanProductCreated, LoanProductEvent
 from rim_ledger.lending.user import User, UserEvent, UserRegistered
@@ -56,6 +57,7 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     CustomerAccess: CustomerLoggedIn | CustomerAccessEvent,
     LoanProduct: LoanProductCreated | LoanProductEvent,
     Loan: LoanRequested | LoanEvent,
+    AirtimeFloat: FloatEvent,
     Transaction: TransactionRecorded | TransactionEvent,
     Statement: StatementStarted | StatementEvent,
     Department: DepartmentCreated | DepartmentEvent,

@@ -242,6 +242,8 @@ LEFT_OUT = {
     "DebtChargesWaived.completed": [],
     "LoanChargesWaived.charges_fee": 0,
     "LoanChargesWaived.charges_interest": 0,
+    "LoanDisbursementRequested.earlier": False,
+    "LoanDisbursementRequested.reserved": 0,
     "LoanFeeCharged.automatic": False,
     "LoanRepaid.fee": 0,
     "LoanRepaymentReversed.fee": 0,
@@ -262,6 +264,7 @@ ENTITIES = {
         "AdminUserRoleChanged "
     ),
     "AdoptedSecrets": ("NamesAdopted SecretsAdopted "),
+    "AirtimeFloat": ("FloatAdjusted FloatBecameLow FloatMoved FloatOpened FloatToppedUp "),
     "ApiIntegration": (
         "IntegrationActivated IntegrationArchived IntegrationBroken IntegrationChanged "
         "IntegrationCreated IntegrationCredentialsRotated IntegrationDeactivated "

@@ -66,7 +66,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     "loan_officer": (
         "Registers borrowers; decides, disburses and follows their loans.",
         _rights(
-            read="users.pii loan_products transactions tickets journal config notifications",
+            read="users.pii loan_products transactions tickets journal config notifications float",
             write="users users.credit loans loans.approval loans.disbursement loans.default"
             " loans.fees loans.reschedule proposals simulations",
         ),
@@ -78,7 +78,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
             " events config notifications",
             write="transactions transactions.cash transactions.refund transactions.reversal"
             " transactions.reconciliation statements loans.default loans.fees loans.waiver"
-            " loans.writeoff loans.reschedule proposals simulations",
+            " loans.writeoff loans.reschedule proposals settlements float simulations",
         ),
     ),
     "support_agent": (
@@ -113,7 +113,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
             " loans.fees loans.waiver loans.writeoff loans.reschedule loan_products transactions"
             " transactions.refund transactions.reversal transactions.reconciliation statements"
             " tickets tickets.all agents departments events journal broadcasts notifications"
-            " config",
+            " config settlements float",
             write="simulations",
         ),
     ),

@@ -29,6 +29,8 @@ RESOURCES: Final = (
     "transactions.reversal",
     "transactions.reconciliation",
     "statements",
+    "settlements",
+    "float",
     "simulations",
     "tickets",
     "tickets.all",

@@ -12,6 +12,7 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.refusals import Invalid, Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.lending.airtime_float import FloatMoved, spend
 from rim_ledger.lending.debt import repay
 from rim_ledger.lending.loan import OPEN, Loan
 from rim_ledger.lending.loan_requests import require_no_conflict
@@ -85,6 +86,8 @@ class RecordTransaction(Creation[Transaction]):
                 paid_at=uow.stamp.at,
             )
             completed = _completed(shared)
+        else:
+            _sell(uow, made)
         uow.append(Transaction, id, [completed])
 
     def _require_fitting_fields(self) -> None:
@@ -138,6 +141,7 @@ class CompleteTransaction(Command[Transaction]):
             )
             yield _completed(shared, self.reference)
         else:
+            _sell(uow, aggregate)
             yield TransactionCompleted(reference=self.reference)
 
 
@@ -189,6 +193,12 @@ def require_own_life(transaction: Transaction) -> None:
     """Refuse a loan's top-up, which is completed, failed and reversed with its loan."""
     words = f"{transaction.transaction_id} is the top-up of a loan and moves with that loan only."
     require(not transaction.disburses, "follows-loan", words)
+
+
+def _sell(uow: UnitOfWork, sale: Transaction) -> None:
+    """Take sold airtime out of a tracked float. Raises Refused (`float-exhausted`)."""
+    assert sale.network, "a sale of airtime names its network"
+    spend(uow, sale.network, FloatMoved(amount=-sale.amount, transaction_id=sale.id))
 
 
 def _completed(shared: RepaymentAllocated, reference: str | None = None) -> TransactionCompleted:
