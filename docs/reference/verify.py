@@ -294,7 +294,9 @@ ENTITIES = {
         "NotificationTaken NotificationWithheld "
     ),
     "Outbound": ("OutboundResumed OutboundStopped "),
+    "ProviderClearing": ("ClearingSettled "),
     "SecuritySettings": ("SecuritySettingsChanged "),
+    "Settlement": ("SettlementRecorded "),
     "SmsTemplate": (
         "SmsTemplateArchived SmsTemplateChanged SmsTemplateCreated SmsTemplateDisabled "
         "SmsTemplateEnabled "
