@@ -7,11 +7,12 @@ from typing import Any, Final
 from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, ApiKeyRow, SecuritySettingsRow
 from projections.alerts import SystemAlertRow
+from projections.approvals import ApprovalRuleRow, ProposalRow
 from projections.audit import AuditLogRow
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.journal import JournalEntryRow, JournalLineRow
-from projections.lending import FloatRow, LoanRow, UserRow
+from projections.lending import FloatRow, LoanProductRow, LoanRow, UserRow
 from projections.notifications import (
     BroadcastChunkRow,
     BroadcastRow,
@@ -33,7 +34,10 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             AdminUserRow,
             ApiKeyRow,
             SecuritySettingsRow,
+            ApprovalRuleRow,
+            ProposalRow,
             UserRow,
+            LoanProductRow,
             LoanRow,
             FloatRow,
             TransactionRow,

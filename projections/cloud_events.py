@@ -42,6 +42,7 @@ class Stamp(Struct, rename="camel"):
     request_id: str | None = None
     causation: str | None = None
     said_at: str | None = None
+    approved_by: Actor | None = None
 
 
 class Stored(Struct):
@@ -74,6 +75,8 @@ class CloudEvent(Struct, rename="lower", omit_defaults=True, kw_only=True):
     actor_name: str = msgspec.field(name="actorname", default="")
     api_key_id: str | None = msgspec.field(name="apikeyid", default=None)
     api_key_name: str | None = msgspec.field(name="apikeyname", default=None)
+    approved_by_id: str | None = msgspec.field(name="approvedbyid", default=None)
+    approved_by_name: str | None = msgspec.field(name="approvedbyname", default=None)
     request_id: str | None = msgspec.field(name="requestid", default=None)
     causation_id: str | None = msgspec.field(name="causationid", default=None)
     said_at: str | None = msgspec.field(name="saidat", default=None)
@@ -144,6 +147,8 @@ def shown(line: Line, reader: Reader) -> bytes:
             actor_name=stamp.actor.name,
             api_key_id=stamp.actor.api_key,
             api_key_name=stamp.actor.api_key_name,
+            approved_by_id=stamp.approved_by.id if stamp.approved_by else None,
+            approved_by_name=stamp.approved_by.name if stamp.approved_by else None,
             request_id=stamp.request_id,
             causation_id=stamp.causation,
             said_at=stamp.said_at,
@@ -171,10 +176,11 @@ def _readable(data: Raw, event: type[Event], reader: Reader) -> tuple[Raw, bool]
             return {name: show(each) for name, each in value.items()}
         if value is None:
             return None
-        if (person := _person(value)) and reader.keys.get(person, ...) is None:
+        sealed = SEALED.match(f'"{value}'.encode())
+        if sealed and reader.keys.get(UUID(sealed[1].decode()), ...) is None:
             erased = True
             return None
-        return _opened(value, reader.keys) if reader.sees else HIDDEN
+        return opened_or_null(value, reader.keys) if reader.sees else HIDDEN
 
     for name in _personal(event):
         if name in fields:
@@ -182,16 +188,13 @@ def _readable(data: Raw, event: type[Event], reader: Reader) -> tuple[Raw, bool]
     return Raw(_encoder.encode(fields)), erased
 
 
-def _person(value: Any) -> UUID | None:
-    found = SEALED.match(f'"{value}'.encode())
-    return UUID(found[1].decode()) if found else None
-
-
-def _opened(value: Any, keys: Keys) -> Any:
+def opened_or_null(value: Any, keys: Keys) -> Any:
+    """A sealed value in the clear; None also where it was changed or moved in the store, which
+    `rim-ledger verify` reports, or only looks sealed."""
     try:
         return opened(value, keys)
     except (InvalidTag, ValueError):
-        return None  # modified or moved in the store; rim-ledger verify reports where
+        return None
 
 
 @cache

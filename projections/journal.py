@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from projections.event_names import EventName
 from projections.tables.columns import Indexed, Key, Moment, Naira, Read, References, Sql, Unique
 from projections.tables.embedded import PostedLine
-from projections.tables.table import RelatedFilter, Row
+from projections.tables.table import RelatedFilter, row_of
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.lending.airtime_float import (
     AirtimeFloat,
@@ -72,6 +72,7 @@ ACCOUNTS: Final = {
     "2100": "Unallocated receipts",
     "2110": "Customer credit",
     "2120": "Refunds payable",
+    "2300": "VAT payable",
     "4100": "Interest income",
     "4110": "Late fees",
     "4200": "Recoveries",
@@ -105,39 +106,10 @@ class Posting(Struct, frozen=True, gc=False):
     """When it becomes effective (UTC), if not at the event's time."""
 
     @property
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> Any:
         """The line as JSON."""
         debit, credit = max(self.debit, ZERO), max(-self.debit, ZERO)
         return {"account": self.account, "debit": debit, "credit": credit}
-
-
-class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
-    """The entry that one event posted."""
-
-    id: UUID
-    position: int
-    at: datetime
-    event: str
-    loan_id: UUID | None
-    transaction_id: UUID | None
-    user_id: UUID | None
-    lines: list[dict[str, Any]]
-    version: int
-
-
-class JournalLine(Struct, frozen=True, kw_only=True, gc=False):
-    """One line of an entry, for sums over an account."""
-
-    id: UUID
-    entry_id: UUID
-    position: int
-    recorded_at: datetime
-    effective_at: datetime
-    approximate: bool
-    account: str
-    debit: Decimal
-    credit: Decimal
-    version: int
 
 
 HAS_ACCOUNT: Final = (
@@ -146,13 +118,7 @@ HAS_ACCOUNT: Final = (
 )
 
 
-class JournalEntryRow(
-    Row,
-    table="journal_entries",
-    of=JournalEntry,
-    newest="at",
-    also={"account": RelatedFilter(HAS_ACCOUNT, Account)},
-):
+class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
     """An entry of the journal: its lines sum to zero, and `id` is the event's behind it."""
 
     id: Key
@@ -163,9 +129,18 @@ class JournalEntryRow(
     transaction_id: Annotated[UUID | None, Indexed, References("transactions")]
     user_id: Annotated[UUID | None, Indexed, References("users")]
     lines: Annotated[list[PostedLine], Sql("json")]
+    version: int
 
 
-class JournalLineRow(Row, table="journal_lines", of=JournalLine, newest="recorded_at"):
+JournalEntryRow = row_of(
+    JournalEntry,
+    table="journal_entries",
+    newest="at",
+    related={"account": RelatedFilter(HAS_ACCOUNT, Account)},
+)
+
+
+class JournalLine(Struct, frozen=True, kw_only=True, gc=False):
     """One line of an entry. The trial balance is their sum by account. It counts from
     `effective_at` on in business time, which may be `approximate`, as an event of the object does
     not say when it counts from."""
@@ -179,6 +154,10 @@ class JournalLineRow(Row, table="journal_lines", of=JournalLine, newest="recorde
     account: Annotated[str, Indexed, Read(Account)]
     debit: Naira
     credit: Naira
+    version: int
+
+
+JournalLineRow = row_of(JournalLine, table="journal_lines", newest="recorded_at")
 
 
 def postings(event: Event, before: Aggregate | None, after: Aggregate) -> list[Posting]:
@@ -274,21 +253,26 @@ def _of_airtime(event: Event, before: Loan | None, after: Loan, lent: str) -> It
         case LoanDisbursementFailed() if before and (failed := before.attempt(event.reference)):
             yield from _move(failed.reserved, f"1100.{network}", f"1150.{network}")
         case LoanDisbursed():
-            yield from _move(after.amount, lent, _held_by(event.reference, before, network))
-            yield from _move(after.interest, "1210", "4100")
+            yield from _disbursed(after, lent, _held_by(event.reference, before, network), 1)
         case LoanDisbursementReversed() if before:
-            there = _held_by(event.reference, before, network)
-            yield from _move(after.amount, there, lent)
-            yield from _move(after.interest, "4100", "1210")
+            yield from _disbursed(before, lent, _held_by(event.reference, before, network), -1)
             yield from _move(before.fees_charged, "4110", "1220")
             yield from _waived(before.waived, -1)
         case LoanDisbursementDisputed():
             there = _held_by(event.reference, before, network)
-            yield from _move(after.amount, "1190", there)
+            yield from _move(after.airtime, "1190", there)
         case LoanDisputeResolved():
             gone = event.outcome is DisputeOutcome.LOST
             back = _float_of(after.attempt(event.reference), network)
-            yield from _move(after.amount, "5200" if gone else back, "1190")
+            yield from _move(after.airtime, "5200" if gone else back, "1190")
+
+
+def _disbursed(loan: Loan, lent: str, airtime: str, sign: int) -> Iterator[Posting]:
+    yield Posting(lent, sign * loan.amount)
+    yield Posting("1210", sign * loan.interest)
+    yield Posting(airtime, -sign * loan.airtime)
+    yield Posting("4100", -sign * (loan.agreed_fee - loan.vat))
+    yield Posting("2300", -sign * loan.vat)
 
 
 def _held_by(reference: str, loan: Loan | None, network: Network) -> str:

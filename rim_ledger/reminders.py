@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from rim_ledger.approvals.proposal import REMINDER as PROPOSAL
+from rim_ledger.approvals.proposal import Proposal, ProposalStatus
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
 from rim_ledger.lending.airtime_float import OPENING, AirtimeFloat
@@ -41,6 +43,8 @@ def expected(aggregate: Aggregate, now: datetime) -> Iterator[Due]:
                 yield Due((REMINDER, aggregate.id), at)
         case AirtimeFloat(opened=False):
             yield Due((OPENING, aggregate.id), now)
+        case Proposal() if aggregate.status is ProposalStatus.PENDING:
+            yield Due((PROPOSAL, aggregate.id), aggregate.expires_at)
         case BackupSettings():
             if at := aggregate.next_backup:
                 yield Due((SCHEDULE, SETTINGS), max(at, now + LAST_WAIT))

@@ -11,10 +11,14 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
+from rim_ledger.approvals.approval_rule import require_no_approval
+from rim_ledger.approvals.proposal import REMINDER as PROPOSAL
+from rim_ledger.approvals.proposal_commands import check_proposal
 from rim_ledger.delivery.egress import Blocked
 from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
 from rim_ledger.delivery.kill_switch import LATER, is_open
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.command import perform
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
@@ -50,6 +54,7 @@ DECISIONS: Final[Mapping[str, Callable[[UUID], Work]]] = {
     "credit-default": check_credit_default,
     "ticket": check_ticket,
     backup_settings.SCHEDULE: lambda _: check_backup_schedule,
+    PROPOSAL: check_proposal,
 }
 """Reminders that need no more than a decision, by kind."""
 
@@ -173,9 +178,13 @@ async def _test(dispatch: Dispatch, integration: UUID, stamp: Stamp) -> None:
 
 
 async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
-    """Disburse an approved loan. If that is refused, it is left to an admin; while egress is
-    stopped, or the float of its network does not cover it, it is deferred."""
+    """Disburse an approved loan. If that is refused, or takes two people, it is left to an admin;
+    while egress is stopped, or the float of its network does not cover it, it is deferred."""
     ledger = dispatch.ledger
+
+    def disburse(uow: UnitOfWork) -> UUID:
+        uow.guard = require_no_approval
+        return perform(uow, Loan, loan, DisburseLoan())
 
     def look(uow: UnitOfWork) -> tuple[UUID, bool]:
         if automatic := bool(config.setting(uow, "lending", "autoDisburse")):
@@ -194,7 +203,7 @@ async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
     if not automatic:
         return
     try:
-        await dispatch.disburse(await ledger.execute(Loan, loan, DisburseLoan(), stamp))
+        await dispatch.disburse(await ledger.submit(disburse, stamp))
     except Refused as refusal:
         await ledger.submit(partial(leave, refusal), stamp)
 

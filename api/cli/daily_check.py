@@ -122,7 +122,9 @@ class Check(Struct):
             pace = Pace(self.share)
 
             async def rest() -> None:
-                await self._remind(beside)
+                while beside.lost:
+                    stamp = Stamp(at=self.environment.now(), actor=SYSTEM)
+                    await self.ledger.submit(remind_again(beside.lost.pop()), stamp)
                 self._keep(state)
                 await pace()
 
@@ -144,11 +146,6 @@ class Check(Struct):
         checked = Verification(connection, origins, kept, mac, Pace(self.share))
         async for fault in checked.faults():
             yield fault
-
-    async def _remind(self, beside: DerivedRows) -> None:
-        while beside.lost:
-            stamp = Stamp(at=self.environment.now(), actor=SYSTEM)
-            await self.ledger.submit(remind_again(beside.lost.pop()), stamp)
 
     async def _report(self, state: CheckProgress, fault: str) -> None:
         if fault in state.found or len(state.found) > REPORTED_MAX:

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import psycopg
 from psycopg import AsyncConnection, pq
@@ -18,11 +18,14 @@ from api.config.settings import Settings, variable
 from projections.follow import rebuild
 from projections.tables import schema
 from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, create_officer
+from rim_ledger.approvals.proposal import Proposal
+from rim_ledger.approvals.proposal_commands import erase_ended
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.adopted_secrets import adopt, adopt_names
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.user_commands import erase_again
 from rim_ledger.postgres.migrations import migrate
 from rim_ledger.postgres.server import OWNER, SERVICE, EmbeddedPostgres
@@ -192,11 +195,15 @@ async def _begin(
     async with open_ledger(settings, url) as ledger:
         for take_over in (adopt, adopt_names):
             await take_over(url, ledger, open_vault(settings, url), SystemEnvironment())
-        await ErasureRegister(settings.home, SystemEnvironment()).settle(url, ledger, erase_again)
+        await ErasureRegister(settings.home, SystemEnvironment()).settle(url, ledger, _erase_again)
         for what, username, setting, take_on in people:
             given: SecretStr | None = getattr(settings, setting)
             passwords = list[str]()
-            report = partial(_report, first_login, username, passwords)
+
+            def report(password: str, username: str = username, to: list[str] = passwords) -> None:
+                first_login(username, password)
+                to.append(password)
+
             try:
                 password = given.get_secret_value() if given else None
                 made_up = await take_on(ledger, password, SystemEnvironment(), report)
@@ -211,11 +218,14 @@ async def _begin(
     return made
 
 
-def _report(
-    first_login: Callable[[str, str], None], username: str, passwords: list[str], password: str
-) -> None:
-    first_login(username, password)
-    passwords.append(password)
+def _erase_again(id: UUID) -> Work:
+    """The decision that destroys a key again, whoever it belonged to."""
+
+    def work(uow: UnitOfWork) -> UUID:
+        again = erase_ended if uow.find(Proposal, id) else erase_again
+        return again(id)(uow)
+
+    return work
 
 
 def accepts_connections(url: str) -> bool:

@@ -1,14 +1,17 @@
 """The routes of airtime floats: what each network has, what is in transit, and top-ups."""
 
-from typing import TYPE_CHECKING, Final
+from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
+from api.context import Context
 from api.description.components import shape
 from api.description.examples import AS_OF, EFFECTIVE_AT
-from api.http.call import Call, Reply
+from api.http.call import Call, Reply, at_position
 from api.pipeline.as_of import moment_of
 from api.pipeline.filters import Asked
-from api.pipeline.routes import AnyRoute, One, Other, Parameters, Route
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, One, Other, Parameters, commands
 from projections.lending import FloatRow
 from projections.tables.writer import encode
 from rim_ledger.engine.unit_of_work import UnitOfWork
@@ -16,11 +19,6 @@ from rim_ledger.lending.airtime_float import AirtimeFloat, float_id, low_mark_ke
 from rim_ledger.lending.float_commands import AdjustFloat, TopUpFloat
 from rim_ledger.system.config import setting
 from rim_ledger.values import Network
-
-if TYPE_CHECKING:
-    from decimal import Decimal
-
-    from api.context import Context
 
 FLOAT: Final = "/v1/float"
 ONE: Final = FLOAT + "/{network}"
@@ -38,15 +36,15 @@ SELECT n.network, EXISTS (SELECT FROM read.floats f
  GROUP BY n.network, n.nth, upto.position ORDER BY n.nth"""
 
 
-async def list_float(context: "Context", call: Call, _: Parameters) -> Reply:
+async def list_float(context: Context, call: Call, _: Rights) -> Reply:
     """The airtime float of each network in naira, from the journal: `balance` (account 1100) and
     what is `inTransit` (1150). A network is `tracked` from its first top-up on; it is `low` while
     the balance is below `lowMark`, the setting `lending/floatLow.<network>` of today."""
 
-    def marks(uow: UnitOfWork) -> dict[str, "Decimal"]:
+    def marks(uow: UnitOfWork) -> dict[str, Decimal]:
         return {each: setting(uow, "lending", low_mark_key(each)) for each in Network}
 
-    at = await moment_of(context, Asked.of(call.given))
+    at = await moment_of(context, Asked.of(call.query_params))
     low = await context.ledger.read(marks, call.stamp(context.environment), in_outage=True)
     values = [at.position, at.happened_by, [*Network]]
     items = [
@@ -61,7 +59,7 @@ async def list_float(context: "Context", call: Call, _: Parameters) -> Reply:
         for network, tracked, balance, in_transit in await context.pool.rows(BALANCES, values)
     ]
     body = encode({"items": items, "position": at.position})
-    return Reply(200, body, [(b"ledger-position", b"%d" % at.position)])
+    return Reply(200, body, [at_position(at.position)])
 
 
 def _stream(parameters: Parameters) -> UUID:
@@ -78,6 +76,8 @@ LINE: Final = {
     "low": {"type": "boolean"},
 }
 
+change = commands(ONE, AirtimeFloat, WRITE, stream=_stream)
+
 ROUTES: list[AnyRoute] = [
     Other(
         "GET",
@@ -85,14 +85,16 @@ ROUTES: list[AnyRoute] = [
         list_float,
         "The airtime float of each network",
         READ,
-        gives={
-            "items": {"type": "array", "items": shape("NetworkFloat", LINE)},
-            "position": {"type": "integer"},
-        },
-        gives_name="NetworkFloats",
+        gives=shape(
+            "NetworkFloats",
+            {
+                "items": {"type": "array", "items": shape("NetworkFloat", LINE)},
+                "position": {"type": "integer"},
+            },
+        ),
         query={"asOf": AS_OF, "effectiveAt": EFFECTIVE_AT},
     ),
     One(ONE, FloatRow, READ, "The float of a tracked network"),
-    Route("POST", ONE + "/top-up", AirtimeFloat, TopUpFloat, WRITE, "Top up a float", _stream),
-    Route("POST", ONE + "/adjust", AirtimeFloat, AdjustFloat, WRITE, "Adjust a float", _stream),
+    change("POST /top-up", TopUpFloat, "Top up a float"),
+    change("POST /adjust", AdjustFloat, "Adjust a float"),
 ]

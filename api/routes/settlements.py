@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from api.pipeline.freshness import last_position
+from api.pipeline.as_of import last_position
 from api.pipeline.pipeline import look
 from api.pipeline.routes import AnyRoute, Route, resource
 from projections.payments import SettlementRow

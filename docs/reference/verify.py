@@ -191,6 +191,7 @@ LEFT_OUT = {
     "AgentCreated.tickets": [],
     "AlertCreated.enabled": True,
     "ApiKeyCreated.ip_whitelist": [],
+    "ApprovalRuleCreated.enabled": True,
     "BackupDeleted.expired": False,
     "BackupStarted.dated": False,
     "BroadcastDrafted.custom_user_ids": [],
@@ -200,6 +201,12 @@ LEFT_OUT = {
     "BroadcastProgressed.unknown": 0,
     "BroadcastProgressed.excluded": 0,
     "BroadcastProgressed.chunks": 0,
+    "CommandProposed.body": {},
+    "CommandProposed.decided_on": [],
+    "CommandProposed.effects": [],
+    "CommandProposed.path": {},
+    "CommandProposed.secrets": [],
+    "CommandProposed.words": {},
     "CreditApplied.completed": [],
     "CreditScoreRecomputed.inputs_on_time_completions": 0,
     "CreditScoreRecomputed.inputs_late_completions": 0,
@@ -211,7 +218,11 @@ LEFT_OUT = {
     "LoanApproved.automatic": False,
     "LoanRequested.decision_reasons": [],
     "LoanRequested.decision_policy": "decision-v1",
+    "LoanDisbursed.vat": 0,
+    "LoanDisbursed.vat_rate": 0,
+    "LoanRequested.fee_mode": "addon",
     "LoanRequested.historical": False,
+    "LoanRequested.upfront_fee": 0,
     "LoanRequested.metadata": {},
     "MessagePosted.attachments": [],
     "NotificationQueued.notice_html": False,
@@ -260,6 +271,7 @@ ENTITIES = {
         "IntegrationTested "
     ),
     "ApiKey": ("ApiKeyCreated ApiKeyRevoked ApiKeyUsed "),
+    "ApprovalRule": ("ApprovalRuleChanged ApprovalRuleCreated ApprovalRuleRemoved "),
     "Backup": (
         "BackupDeleted BackupDownloadOffered BackupDownloaded BackupFailed BackupFoundUnsound "
         "BackupPromoted BackupStarted BackupSucceeded BackupVerificationRequested "
@@ -288,12 +300,17 @@ ENTITIES = {
         "LoanDisbursementSettled LoanDisbursementUnknown LoanDisputeResolved LoanMetadataSet "
         "LoanRejected LoanRepaid LoanRepaymentReversed LoanRequested "
     ),
+    "LoanProduct": ("LoanProductArchived LoanProductChanged LoanProductCreated "),
     "NotificationHistory": (
         "NotificationContradicted NotificationDelivered NotificationFailed "
         "NotificationOutcomeUnknown NotificationQueued NotificationRetried NotificationSent "
         "NotificationTaken NotificationWithheld "
     ),
     "Outbound": ("OutboundResumed OutboundStopped "),
+    "Proposal": (
+        "CommandProposed ProposalApproved ProposalExpired ProposalFailed ProposalRejected "
+        "ProposalWithdrawn "
+    ),
     "ProviderClearing": ("ClearingSettled "),
     "SecuritySettings": ("SecuritySettingsChanged "),
     "Settlement": ("SettlementRecorded "),

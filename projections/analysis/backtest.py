@@ -177,9 +177,7 @@ class Backtest:
 
 async def borrowers(connection: AsyncConnection[Any], upto: int) -> int:
     """The number of borrowers."""
-    row = await (await connection.execute(COUNT, [upto])).fetchone()
-    assert row, "an aggregate answers"
-    return int(row[0])
+    return await log.number(connection, COUNT, upto)
 
 
 async def _terms(connection: AsyncConnection[Any], upto: int) -> list[tuple[int, Terms]]:
@@ -246,7 +244,7 @@ def _change(
         after=after,
         reasons=reasons,
         status=loan.status if loan else Outcome.REFUSED,
-        fee=loan.amount_due - loan.amount if loan else ZERO,
+        fee=loan.cost if loan else ZERO,
         late=loan is not None and was_late(loan),
         defaulted=loan is not None and loan.defaulted_at is not None,
     )

@@ -31,6 +31,9 @@ UNITS: Final[Mapping[str, str]] = MappingProxyType(
         "units": "characters",
         "AlertStateChanged.value": "of the alert's type",
         "AlertTriggered.value": "of the alert's type",
+        "approval_rules.threshold": "naira",
+        "ApprovalRuleCreated.threshold": "naira",
+        "ApprovalRuleChanged.threshold": "naira",
     }
 )
 """Units that do not follow from a column's type, by name, or by owner and name."""
@@ -61,7 +64,7 @@ def meaning(owner: str, name: str) -> str:
     for key in keys(owner, name):
         if key in MEANINGS:
             return MEANINGS[key]
-    raise LookupError(f"projections/meanings does not say what {owner}.{name} means")
+    raise LookupError(f"projections/tables/meanings does not say what {owner}.{name} means")
 
 
 def unit(owner: str, name: str, kind: Any) -> str:

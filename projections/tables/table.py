@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from types import MappingProxyType
+from types import MappingProxyType, new_class
 from typing import Any, ClassVar, get_origin, get_type_hints
 
 from msgspec import Struct
@@ -57,10 +57,13 @@ class Row(BaseModel):
     """The column of the default order, newest first."""
     PERSON: ClassVar[str | None]
     """The column with the id of the person whose data the row holds."""
-    ALSO: ClassVar[Mapping[str, RelatedFilter]]
+    RELATED: ClassVar[Mapping[str, RelatedFilter]]
     """Filters over other tables, by their JSON names."""
-    SEEN: ClassVar[Visibility | None]
+    VISIBILITY: ClassVar[Visibility | None]
     """Restricts the rows that callers see, if not all do."""
+    BORROWERS: ClassVar[str | None]
+    """SQL test over alias t for the rows that a borrower sees of a table without a person, in which
+    each %s is the borrower's id; None for all."""
     VIEW: ClassVar[str | None]
     """An SQL query that gives the rows, if events do not build them."""
     TOGETHER: ClassVar[tuple[str, ...]]
@@ -84,8 +87,9 @@ class Row(BaseModel):
         newest: str = "created_at",
         person: str | None = None,
         together: tuple[str, ...] = (),
-        also: Mapping[str, RelatedFilter] = MappingProxyType({}),
-        seen: Visibility | None = None,
+        related: Mapping[str, RelatedFilter] = MappingProxyType({}),
+        visibility: Visibility | None = None,
+        borrowers: str | None = None,
         view: str | None = None,
         **options: Any,
     ) -> None:
@@ -97,7 +101,8 @@ class Row(BaseModel):
             if get_origin(hint) is not ClassVar and name in cls.__annotations__
         }
         cls.TABLE, cls.OF, cls.NEWEST, cls.PERSON = table, of, newest, person
-        cls.TOGETHER, cls.ALSO, cls.SEEN, cls.VIEW = together, also, seen, view
+        cls.TOGETHER, cls.RELATED, cls.VISIBILITY, cls.VIEW = together, related, visibility, view
+        cls.BORROWERS = borrowers
         cls.COLUMNS = MappingProxyType(columns)
         cls.BUSINESS_ID = getattr(of, "BUSINESS_ID", None)
         for column in columns.values():
@@ -116,10 +121,17 @@ class Row(BaseModel):
         return [VERSION, BEGUN] if cls.OF in ENTITIES else [VERSION]
 
     @classmethod
+    def written_types(cls) -> dict[str, str]:
+        """The columns that a page of events fills, in the order of `TAKEN`, then the stream's; and
+        their types."""
+        types = {column.name: column.sql_type for column in cls.TAKEN}
+        updated = {UPDATED: "timestamptz"} if UPDATED in cls.COLUMNS else {}
+        return types | dict.fromkeys(cls.kept(), "bigint") | updated
+
+    @classmethod
     def written(cls) -> list[str]:
-        """The columns that a page of events fills, in the order of `TAKEN`, then the stream's."""
-        names = [column.name for column in cls.TAKEN]
-        return [*names, *cls.kept(), *([UPDATED] if UPDATED in cls.COLUMNS else [])]
+        """The names of these columns."""
+        return [*cls.written_types()]
 
     @classmethod
     def json(cls, masked: bool, *, own: bool = False) -> str:  # type: ignore[override]
@@ -133,3 +145,14 @@ class Row(BaseModel):
             f'{each.shown(masked=masked, own=own)} AS "{each.wire}"' for each in columns
         )
         return f"(SELECT row_to_json(w)::text FROM (SELECT {shown}) w)"
+
+
+def row_of(trace: type[Struct], **options: Any) -> type[Row]:
+    """The row of an append-only table that has the fields of a struct as its columns, but for
+    `version`; see Row for the options."""
+    hints = get_type_hints(trace, include_extras=True)
+    columns = {name: hints[name] for name in trace.__struct_fields__ if name != VERSION}
+    body = {"__annotations__": columns, "__doc__": trace.__doc__, "__module__": trace.__module__}
+    options["of"] = trace
+    made: type[Row] = new_class(f"{trace.__name__}Row", (Row,), options, lambda ns: ns.update(body))
+    return made

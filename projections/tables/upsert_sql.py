@@ -4,7 +4,7 @@ from functools import cache
 from typing import NamedTuple
 
 from projections.catalogue import TABLES
-from projections.tables.table import UPDATED, Row
+from projections.tables.table import Row
 
 
 class Source(NamedTuple):
@@ -13,6 +13,14 @@ class Source(NamedTuple):
     table: str
     by: str
     copies: tuple[tuple[str, str], ...]
+
+    def update(self, row: type[Row], schema: str) -> str:
+        """Update the copies in the rows of a table; further conditions follow."""
+        changes = ", ".join(f"{ours} = s.{theirs}" for ours, theirs in self.copies)
+        return (
+            f"UPDATE {schema}.{row.TABLE} t SET {changes}"
+            f" FROM {schema}.{self.table} s WHERE s.id = t.{self.by}"
+        )
 
 
 def sources(row: type[Row]) -> list[Source]:
@@ -56,12 +64,7 @@ def sources_changed(row: type[Row], schema: str) -> bytes | None:
 def update_copies(row: type[Row], schema: str) -> list[bytes]:
     """Update the copies of these rows in other tables, given their ids."""
     return [
-        (
-            f"UPDATE {schema}.{other.TABLE} t"
-            f" SET {', '.join(f'{ours} = s.{theirs}' for ours, theirs in source.copies)}"
-            f" FROM {schema}.{source.table} s"
-            f" WHERE s.id = t.{source.by} AND t.{source.by} = ANY (%b)"
-        ).encode()
+        f"{source.update(other, schema)} AND t.{source.by} = ANY (%b)".encode()
         for other, source in copies_of(row)
     ]
 
@@ -122,17 +125,10 @@ def _filled(row: type[Row], schema: str) -> tuple[list[str], list[str], str]:
 
 
 def _page(row: type[Row], alias: str = "p") -> str:
-    types = {column.name: column.sql_type for column in row.TAKEN}
-    types |= dict.fromkeys(row.kept(), "bigint") | {UPDATED: "timestamptz"}
-    fields = ", ".join(f"{name} {types[name]}" for name in row.written())
+    fields = ", ".join(f"{name} {sql_type}" for name, sql_type in row.written_types().items())
     return f"json_to_recordset(%s::json) AS {alias} ({fields})"
 
 
 def fill_copies(row: type[Row], schema: str) -> list[str]:
     """Fill every copied column of a table at once, after a rebuild."""
-    return [
-        f"UPDATE {schema}.{row.TABLE} t"
-        f" SET {', '.join(f'{ours} = s.{theirs}' for ours, theirs in source.copies)}"
-        f" FROM {schema}.{source.table} s WHERE s.id = t.{source.by}"
-        for source in sources(row)
-    ]
+    return [source.update(row, schema) for source in sources(row)]

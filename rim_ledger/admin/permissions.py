@@ -22,6 +22,7 @@ RESOURCES: Final = (
     "loans.waiver",
     "loans.writeoff",
     "loans.reschedule",
+    "loan_products",
     "transactions",
     "transactions.cash",
     "transactions.refund",
@@ -52,6 +53,8 @@ RESOURCES: Final = (
     "config",
     "templates",
     "security_settings",
+    "approval_rules",
+    "proposals",
     "backups",
     "backups.restore",
 )

@@ -35,7 +35,7 @@ def claim_return(uow: UnitOfWork, loan: Loan, attempt: Attempt, reference: str) 
 def take_in(uow: UnitOfWork, loan: Loan, attempt: Attempt) -> None:
     """Return a top-up's airtime to the tracked float of its network, if it had left it."""
     if not attempt.earlier:
-        move(uow, loan.network, FloatMoved(amount=loan.amount, loan_id=loan.id))
+        move(uow, loan.network, FloatMoved(amount=loan.airtime, loan_id=loan.id))
 
 
 def require_another_than_sender(uow: UnitOfWork, loan: Loan, attempt: Attempt, words: str) -> None:
@@ -50,6 +50,6 @@ def require_another_than_sender(uow: UnitOfWork, loan: Loan, attempt: Attempt, w
 
 def _telco_said_so(uow: UnitOfWork, loan: Loan, attempt: Attempt) -> bool:
     claim = uow.read(Transaction, attempt.transaction_id).quarantined
-    if claim is None or claim.type != FAILED or claim.amount not in (None, loan.amount):
+    if claim is None or claim.type != FAILED or claim.amount not in (None, loan.airtime):
         return False
     return attempt.integration is None or claim.provider == provider_of(uow, attempt)

@@ -121,12 +121,15 @@ class LoanDisbursementFailed(Event):
 
 
 class LoanDisbursed(Event):
-    """The airtime of this top-up is owed: it was delivered now, or was in dispute until now."""
+    """The airtime of this top-up is owed: it was delivered now, or was in dispute until now. `vat`
+    is contained in the agreed fee."""
 
     reference: str
     transaction_id: UUID
     telco_reference: str | None
     due_date: datetime
+    vat: Decimal = ZERO
+    vat_rate: Decimal = ZERO
 
 
 class LoanDisbursementDisputed(Event):

@@ -6,6 +6,7 @@ reference, and the top-up is never sent again.
 
 from collections.abc import Iterable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final, Literal
 from uuid import UUID
 
@@ -31,6 +32,7 @@ from rim_ledger.lending.attempt import (
 )
 from rim_ledger.lending.debt import incur
 from rim_ledger.lending.decision import require_active, require_no_late_debt
+from rim_ledger.lending.fees import FeeMode, vat_in
 from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
 from rim_ledger.lending.loan_requests import require_grounded, require_no_conflict
 from rim_ledger.lending.separation import require_may_lend
@@ -237,7 +239,7 @@ def _request(loan: Loan, uow: UnitOfWork) -> LoanDisbursementRequested:
     reference = f"{PREFIX}{loan.loan_id}-{attempt}"
     past, network = loan.historical, loan.network
     reserved = (
-        ZERO if past else spend(uow, network, FloatMoved(amount=-loan.amount, loan_id=loan.id))
+        ZERO if past else spend(uow, network, FloatMoved(amount=-loan.airtime, loan_id=loan.id))
     )
     uow.remind("query-top-up", loan.id, uow.now + FIRST_QUERY)
     uow.forget("disburse", loan.id)
@@ -259,6 +261,7 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, uow: UnitOfW
     if attempt.airtime is not Airtime.DISPUTED:
         _leave(loan, attempt, uow)
     due = due_date(uow.stamp.at, loan.repayment_period)
+    rate: Decimal = setting(uow, "lending", "vatRate")
     transaction = attempt.transaction_id
     if uow.read(Transaction, transaction).status is not TransactionStatus.PENDING:
         transaction = _record(loan, reference, uow)  # after all: what failed or went back stays so
@@ -271,6 +274,8 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, uow: UnitOfW
         transaction_id=transaction,
         telco_reference=telco_reference,
         due_date=due,
+        vat=vat_in(loan.agreed_fee, rate),
+        vat_rate=rate or ZERO,
     )
     uow.append(Loan, id, [disbursed])
     incur(uow, uow.read(Loan, id), due)
@@ -279,13 +284,17 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, uow: UnitOfW
 def _leave(loan: Loan, attempt: Attempt, uow: UnitOfWork) -> None:
     """Take airtime that was delivered out of a tracked float, unless it was in transit."""
     if not attempt.reserved and not attempt.earlier:
-        move(uow, loan.network, FloatMoved(amount=-loan.amount, loan_id=loan.id))
+        move(uow, loan.network, FloatMoved(amount=-loan.airtime, loan_id=loan.id))
 
 
 def _record(loan: Loan, reference: str, uow: UnitOfWork) -> UUID:
     transaction = uow.new_id()
+    upfront = loan.fee_mode is FeeMode.UPFRONT
     recorded = TransactionRecorded.of(
         loan,
+        amount=loan.airtime,
+        original_amount=loan.amount if upfront else None,
+        fee=loan.upfront_fee if upfront else None,
         transaction_id=uow.number("TXN"),
         type=TransactionType.AIRTIME,
         reference=reference,

@@ -1,6 +1,7 @@
 """Commands that record and settle payments: a repayment reaches the user's loans in one commit."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
@@ -28,7 +29,7 @@ from rim_ledger.payments.transaction import (
     TransactionType,
 )
 from rim_ledger.text import folded
-from rim_ledger.values import AnyId, Metadata, Money, Name, Network, Note, Reference
+from rim_ledger.values import ZERO, AnyId, Metadata, Money, Name, Network, Note, Reference
 
 
 class RecordTransaction(Creation[Transaction]):
@@ -46,6 +47,15 @@ class RecordTransaction(Creation[Transaction]):
     network: Annotated[Network, Field(strict=False)] | None = None
     description: Note | None = None
     metadata: Metadata = {}
+
+    @property
+    def ruled_as(self) -> tuple[str, ...]:
+        cash = self.payment_method is PaymentMethod.CASH
+        return (*super().ruled_as, "CompleteTransaction") if cash else super().ruled_as
+
+    def naira(self, aggregate: Transaction | None, uow: UnitOfWork) -> Decimal:
+        """Return the amount of cash: anything else waits until it is completed."""
+        return self.amount if self.payment_method is PaymentMethod.CASH else ZERO
 
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         self._require_fitting_fields()

@@ -3,14 +3,15 @@
 from types import MappingProxyType
 from typing import Final
 
-from projections.tables.meanings import books, common, desk, lending, operations
+from projections.tables.meanings import approvals, books, common, lending, operations, support
 
 _PARTS: Final = (
     books.MEANINGS,
     common.MEANINGS,
     lending.MEANINGS,
-    desk.MEANINGS,
+    support.MEANINGS,
     operations.MEANINGS,
+    approvals.MEANINGS,
 )
 MEANINGS: Final = MappingProxyType({name: part[name] for part in _PARTS for name in part})
 """An owner is a table, an event, or a struct inside of one."""
