@@ -1,18 +1,15 @@
 """The routes of settlements: what providers paid out."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from api.context import Context
 from api.pipeline.as_of import last_position
 from api.pipeline.pipeline import look
-from api.pipeline.routes import AnyRoute, Route, resource
+from api.pipeline.routes import AnyRoute, CommandRequest, commands, resource
 from projections.payments import SettlementRow
 from rim_ledger.engine.command import Form
 from rim_ledger.payments.settlement import Settlement
 from rim_ledger.payments.settlement_commands import Holdings, RecordSettlement
-
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.routes import CommandRequest
 
 SETTLEMENTS: Final = "/v1/settlements"
 HELD: Final = """
@@ -23,7 +20,7 @@ SELECT provider, sum(amount) FROM read.statement_lines
  WHERE statement_id = %s AND outcome = 'matched' GROUP BY provider"""
 
 
-async def find_holdings(context: "Context", request: "CommandRequest") -> Form:
+async def find_holdings(context: Context, request: CommandRequest) -> Form:
     """Read what the provider holds, once the tables show all that is recorded by now."""
     form = request.command
     assert isinstance(form, RecordSettlement)
@@ -35,16 +32,11 @@ async def find_holdings(context: "Context", request: "CommandRequest") -> Form:
     return form.after(Holdings(held, settled, dict(matched)))
 
 
+of_settlements = commands(SETTLEMENTS, Settlement, ("settlements", "write"))
+
 ROUTES: list[AnyRoute] = [
     *resource(SETTLEMENTS, SettlementRow, "settlements"),
-    Route(
-        "POST",
-        SETTLEMENTS,
-        Settlement,
-        RecordSettlement,
-        ("settlements", "write"),
-        "Record a settlement",
-        prepare=find_holdings,
-        alone=True,
+    of_settlements(
+        "POST", RecordSettlement, "Record a settlement", prepare=find_holdings, alone=True
     ),
 ]

@@ -57,11 +57,14 @@ class RecordSettlement(Creation[Settlement]):
         ready._found = found
         return ready
 
+    def naira(self, aggregate: Settlement | None, uow: UnitOfWork) -> Decimal | None:
+        return self._matched if self.gross is None else self.gross
+
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         assert self._found, "the account is read before the decision"
         if self.date > lagos_day(uow.now):
             raise Invalid("date-in-future", "A payout is recorded once it was made.", "/date")
-        gross = self._gross(id, uow, self._found)
+        gross = self._gross(id, uow)
         if self.fee > gross:
             raise Invalid("fee-above-gross", f"The fee is at most {gross} naira.", "/fee")
         taken = f"The settlement {self.reference} of {self.provider} is recorded already."
@@ -80,7 +83,7 @@ class RecordSettlement(Creation[Settlement]):
         with uow.dated(clearing_id(self.provider)):
             uow.append(ProviderClearing, clearing_id(self.provider), [paid])
 
-    def _gross(self, id: UUID, uow: UnitOfWork, found: Holdings) -> Decimal:
+    def _gross(self, id: UUID, uow: UnitOfWork) -> Decimal:
         """Return what was paid out, checked against the statement if one is named."""
         if self.statement_id is None:
             if self.gross is None:
@@ -90,9 +93,7 @@ class RecordSettlement(Creation[Settlement]):
         statement = uow.read(Statement, self.statement_id)
         words = "The statement is still being read; settle it once that has finished."
         require(statement.finished_at is not None, "statement-not-finished", words)
-        source = folded_source(self.provider)
-        lines = (naira for name, naira in found.matched.items() if folded_source(name) == source)
-        total = sum(lines, ZERO)
+        total = self._matched
         words = f"The statement has no matched line of {self.provider}."
         require(total > ZERO, "nothing-to-settle", words)
         words = f"The matched lines of {self.provider} come to {total} naira, not {self.gross}."
@@ -101,3 +102,10 @@ class RecordSettlement(Creation[Settlement]):
         words = f"The lines of {self.provider} in this statement are settled already."
         uow.claim(*claim, id, Refused("statement-settled", words))
         return total
+
+    @property
+    def _matched(self) -> Decimal:
+        """Naira of the statement's matched lines of this provider, in any spelling."""
+        assert self._found, "the lines are read before the decision"
+        source, lines = folded_source(self.provider), self._found.matched.items()
+        return sum((naira for name, naira in lines if folded_source(name) == source), ZERO)

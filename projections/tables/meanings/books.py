@@ -24,6 +24,7 @@ MEANINGS: Final[dict[str, str]] = {
     "gross": "What the provider paid out, before its fee.",
     "SettlementRecorded.fee": "What the provider kept.",
     "settlements.fee": "What the provider kept.",
+    "settlement_id": "Settlement that paid it out.",
     "net": "What reached the bank.",
     "SettlementRecorded.reference": "The provider's reference of the payout.",
     "settlements.reference": "The provider's reference of the payout.",
