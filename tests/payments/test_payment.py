@@ -570,5 +570,15 @@ class Payments(RuleBasedStateMachine):
         assert self.desk.replayed() == self.desk.streams
 
 
-TestPayments = Payments.TestCase
+class UntrackedPayments(Payments):
+    """The same without a float: its account tells what went out."""
+
+    @invariant()
+    def what_went_out_is_what_was_lent_less_fees(self) -> None:
+        lent = [loan for each in self.loans if (loan := self.desk.loan(each)).disbursed_at]
+        gone = sum(loan.amount - loan.upfront_fee for loan in lent)
+        assert -self.desk.journal()["1100.MTN"] == gone
+
+
+TestPayments = UntrackedPayments.TestCase
 TestPayments.settings = settings(max_examples=60, stateful_step_count=25)
