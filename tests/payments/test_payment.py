@@ -524,6 +524,13 @@ class Payments(RuleBasedStateMachine):
         assert uow["5400"] == sum(loan.fees_waived for loan in lent)
 
     @invariant()
+    def the_float_is_what_the_journal_says(self) -> None:
+        """It is not tracked here."""
+        lent = [loan for loan in map(self.desk.loan, self.loans) if loan.disbursed_at]
+        delivered = sum(loan.amount - loan.upfront_fee for loan in lent)
+        assert -self.desk.journal()["1100.MTN"] == delivered
+
+    @invariant()
     def what_is_due_is_principal_interest_and_fees_less_what_was_waived(self) -> None:
         for loan in map(self.desk.loan, self.loans):
             fee = interest(loan.amount, loan.interest_rate)
