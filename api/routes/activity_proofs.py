@@ -16,9 +16,8 @@ from projections.proofs.merkle import inclusion, leaf_hash, root_of, tiles_of
 from projections.proofs.sealed_logs import Activities, place_of
 from projections.proofs.signed_note import parsed
 from projections.proofs.trees import ACTIVITY
-from rim_ledger.engine.activity import AdminActivityLog
+from rim_ledger.engine.activity import AdminActivityLog, RefusedRequest
 from rim_ledger.engine.refusals import Refused
-from rim_ledger.engine.refused_request import RefusedRequest
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection

@@ -21,6 +21,7 @@ from rim_ledger.admin.admin_commands import (
     ChangePassword,
     CreateAdmin,
     DeactivateAdmin,
+    EditAdmin,
     LogOut,
     ReinstateAdmin,
     ResetPassword,
@@ -30,7 +31,6 @@ from rim_ledger.admin.admin_commands import (
 from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.audit_actor import access_activity
-from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.one_time import AcceptInvitation, FinishReset, choose_password, send_token
 from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.admin.permissions import ALL, permissions
@@ -39,7 +39,7 @@ from rim_ledger.admin.security_settings import (
     EditSecuritySettings,
     SecuritySettings,
 )
-from rim_ledger.admin.tokens import new_token
+from rim_ledger.admin.session import new_token
 from rim_ledger.engine.command import Form, perform
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.unit_of_work import UnitOfWork

@@ -25,8 +25,7 @@ from rim_ledger.notifications.broadcast_commands import (
     UnscheduleBroadcast,
 )
 from rim_ledger.notifications.contact import OptIn, OptOut
-from rim_ledger.notifications.notification import NotificationHistory
-from rim_ledger.notifications.retry import RetryNotification
+from rim_ledger.notifications.notification import NotificationHistory, RetryNotification
 
 if TYPE_CHECKING:
     from api.context import Context

@@ -19,6 +19,7 @@ from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.idempotency import Idempotency
 from rim_ledger.engine.refusals import Unavailable, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.notifications.contact import recipient_hash, require_test_recipient
 from rim_ledger.notifications.sms_text import measured
 from rim_ledger.notifications.template import (
     ArchiveEmailTemplate,
@@ -39,7 +40,6 @@ from rim_ledger.notifications.template import (
     UpdateSmsTemplate,
 )
 from rim_ledger.notifications.template_text import FillIn, require_enabled
-from rim_ledger.notifications.test_message import recipient_hash, require_test_recipient
 from rim_ledger.postgres.advisory_lock import lease
 from rim_ledger.postgres.outage import OUTAGE, unavailable
 

@@ -19,7 +19,7 @@ from rim_ledger.admin.api_key import (
 )
 from rim_ledger.admin.other_admins import require_no_greater
 from rim_ledger.admin.permissions import Permissions, rights
-from rim_ledger.admin.tokens import token_hash
+from rim_ledger.admin.session import token_hash
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, require

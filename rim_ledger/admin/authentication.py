@@ -15,10 +15,9 @@ from rim_ledger.admin.audit_actor import NO_ADMIN, access_activity, act_as, fail
 from rim_ledger.admin.login_throttle import LoginThrottle
 from rim_ledger.admin.passwords import TriedPassword, verify
 from rim_ledger.admin.security_settings import SecuritySettings, current, require_address
-from rim_ledger.admin.session import SESSION, USES_RECORDED
-from rim_ledger.admin.tokens import new_token, token_hash
+from rim_ledger.admin.session import SESSION, USES_RECORDED, new_token, token_hash
 from rim_ledger.admin.two_factor import must_enrol
-from rim_ledger.customers import customer_session
+from rim_ledger.customers import access as customer_access
 from rim_ledger.customers.access import CustomerAccess
 from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.engine.command import Form, perform
@@ -73,7 +72,7 @@ def enter(
     """
     holder = uow.holder("token", token_hash)
     if holder and (access := uow.find(CustomerAccess, holder)):
-        customer_session.enter(uow, access, token_hash, current(uow))
+        customer_access.enter(uow, access, token_hash, current(uow))
         if not own:
             raise Forbidden("forbidden", "This is not open to borrowers.")
         return

@@ -7,8 +7,8 @@ from uuid import UUID
 from rim_ledger.admin.admin_commands import keep_new_password
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole
 from rim_ledger.admin.admin_user import AdminAccessReset, AdminStatus, AdminUser
+from rim_ledger.admin.other_admins import end_api_keys
 from rim_ledger.admin.passwords import WithPassword
-from rim_ledger.admin.revocation import end_api_keys
 from rim_ledger.admin.two_factor import forget
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.aggregate import Event

@@ -12,10 +12,10 @@ from rim_ledger.admin.admin_user import (
     AdminUser,
 )
 from rim_ledger.admin.audit_actor import NO_ADMIN, access_activity, act_as, failures_logged
+from rim_ledger.admin.other_admins import close_sessions, void_token
 from rim_ledger.admin.passwords import Password, WithPassword
-from rim_ledger.admin.revocation import close_sessions, void_token
 from rim_ledger.admin.security_settings import current, require_address
-from rim_ledger.admin.tokens import token_hash
+from rim_ledger.admin.session import token_hash
 from rim_ledger.delivery.port import Channel, Message
 from rim_ledger.delivery.sender import Sender
 from rim_ledger.engine.aggregate import SYSTEM, Stamp

@@ -1,7 +1,10 @@
 """Rules for acting on another admin: not oneself, and no one with rights that the caller lacks."""
 
+from functools import partial
+
 from rim_ledger.admin.admin_role import AdminRole, refuse_greater
-from rim_ledger.admin.admin_user import AdminUser
+from rim_ledger.admin.admin_user import AdminApiKeyRemoved, AdminUser
+from rim_ledger.admin.api_key import ApiKey, ApiKeyRevoked
 from rim_ledger.admin.same_person import is_caller
 from rim_ledger.engine.refusals import require
 from rim_ledger.engine.unit_of_work import UnitOfWork
@@ -17,3 +20,24 @@ def require_no_greater(admin: AdminUser, uow: UnitOfWork) -> None:
     Raises Forbidden (`privilege-escalation`)."""
     if uow.stamp.admin != admin.id:
         refuse_greater(uow.read(AdminRole, admin.role_id), uow)
+
+
+def close_sessions(admin: AdminUser, uow: UnitOfWork) -> None:
+    """Release the tokens of an admin's sessions; the caller appends the event that ends them."""
+    for session in admin.sessions:
+        uow.release("token", session)
+
+
+def end_api_keys(admin: AdminUser, uow: UnitOfWork) -> None:
+    """Revoke all API keys of an admin, in the same commit as the caller's event."""
+    uow.look_ahead(partial(uow.find, ApiKey, key) for key in admin.api_keys)
+    for key in sorted(admin.api_keys):
+        uow.release("token", uow.read(ApiKey, key).token)
+        uow.append(ApiKey, key, [ApiKeyRevoked()])
+        uow.append(AdminUser, admin.id, [AdminApiKeyRemoved(key_id=key)])
+
+
+def void_token(admin: AdminUser, uow: UnitOfWork) -> None:
+    """Release the one-time token that was sent last; the caller appends the event that ends it."""
+    if admin.one_time:
+        uow.release("token", admin.one_time.token)

@@ -23,7 +23,7 @@ from rim_ledger.admin.security_settings import (
     SecuritySettings,
     current,
 )
-from rim_ledger.admin.tokens import token_hash
+from rim_ledger.admin.session import token_hash
 from rim_ledger.delivery.port import Channel
 from rim_ledger.delivery.sender import Sender
 from rim_ledger.engine.command import Form

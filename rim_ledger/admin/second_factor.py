@@ -20,7 +20,7 @@ from rim_ledger.admin.security_settings import (
     current,
     require_address,
 )
-from rim_ledger.admin.tokens import new_token, token_hash
+from rim_ledger.admin.session import new_token, token_hash
 from rim_ledger.delivery.port import Channel, Message
 from rim_ledger.delivery.sender import Sender
 from rim_ledger.engine.aggregate import Stamp

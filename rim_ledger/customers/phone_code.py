@@ -14,11 +14,17 @@ from rim_ledger.admin.challenge import Challenge, Challenges
 from rim_ledger.admin.login_throttle import LoginThrottle, TooManyAttempts, address_block
 from rim_ledger.admin.second_factor import BODY
 from rim_ledger.admin.security_settings import SecuritySettings, current
-from rim_ledger.admin.session import SESSION
-from rim_ledger.admin.tokens import new_token, token_hash
+from rim_ledger.admin.session import SESSION, new_token, token_hash
 from rim_ledger.admin.two_factor import LIFE, Code, new_code, plain
-from rim_ledger.customers.access import CustomerAccess, CustomerLoggedIn, access_of, access_stream
-from rim_ledger.customers.customer_session import act_as, is_admitted, may_have_changed_hands
+from rim_ledger.customers.access import (
+    CustomerAccess,
+    CustomerLoggedIn,
+    access_of,
+    access_stream,
+    act_as,
+    is_admitted,
+    may_have_changed_hands,
+)
 from rim_ledger.delivery.port import Channel, Message
 from rim_ledger.delivery.sender import Sender
 from rim_ledger.engine.aggregate import Stamp

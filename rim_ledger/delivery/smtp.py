@@ -23,10 +23,9 @@ from aiosmtplib import (
 
 from rim_ledger.delivery import egress
 from rim_ledger.delivery.breaker import Breaker
-from rim_ledger.delivery.egress import Blocked, Egress, NoAnswer, Unreachable
+from rim_ledger.delivery.egress import Blocked, Egress, NoAnswer, Unreachable, retried
 from rim_ledger.delivery.endpoint import Endpoint
 from rim_ledger.delivery.port import UNKNOWN, Message, Outcome, Verdict
-from rim_ledger.delivery.retry import retried
 from rim_ledger.engine.environment import Environment
 from rim_ledger.notifications.sms_text import on_one_line
 

@@ -5,16 +5,38 @@ from __future__ import annotations
 from abc import abstractmethod
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    Protocol,
+    Self,
+    TypeVar,
+    dataclass_transform,
+)
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, StructMeta
 from msgspec.structs import replace
 from pydantic import BaseModel
 
-from rim_ledger.engine.frozen import FrozenMeta
-from rim_ledger.engine.holding import Holding
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class FrozenMeta(StructMeta):
+    """Makes every class of a family frozen, keyword-only, and cheap to cache."""
+
+    def __new__(
+        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any
+    ) -> FrozenMeta:
+        defaults = {"frozen": True, "kw_only": True, "gc": False}
+        return super().__new__(mcls, name, bases, namespace, **(defaults | options))
+
+
+NOWHERE: Final[frozenset[tuple[str, str]]] = frozenset()
+
 
 Personal = Annotated[str | None, msgspec.Meta(extra={"personal": True})]
 """Personal data. Sealed under the person's key before it is stored, null once erased."""
@@ -123,12 +145,14 @@ class Reader(Protocol):
     def find(self, kind: type[A], id: UUID | str) -> A | None: ...
 
 
-class Aggregate(Holding, metaclass=FrozenMeta):
+class Aggregate(Struct, metaclass=FrozenMeta):
     """The state folded from one stream's events. The events are authoritative; the state of a long
     stream is also stored as a snapshot, to save work.
 
     Its `id` is that of its stream, unless it is a profile of another aggregate and shares its id.
     """
+
+    BUSINESS_ID: ClassVar[str | None] = None
 
     id: UUID
 
@@ -160,6 +184,32 @@ class Aggregate(Holding, metaclass=FrozenMeta):
     @property
     def ended(self) -> bool:
         """Whether it hardly changes any more: it is not cached then."""
+        return False
+
+    @property
+    def lists(self) -> frozenset[tuple[str, str]]:
+        """The lists that it is on, and its entry on each, for `UnitOfWork.listed`."""
+        return NOWHERE
+
+    @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        """The unique names that it holds: kind and name of each."""
+        return NOWHERE
+
+    @property
+    def business_id(self) -> str | None:
+        """Its business id, if its kind has one."""
+        return getattr(self, self.BUSINESS_ID) if self.BUSINESS_ID else None
+
+    def holds(self, kind: str, name: str) -> bool:
+        """Return whether it holds a name, or has it as an entry on a list."""
+        if kind == "business-id":
+            return self.business_id == name
+        return (kind, name) in self.claims or (kind, name) in self.lists
+
+    @property
+    def key_destroyed(self) -> bool:
+        """Whether the key of its personal data was destroyed."""
         return False
 
     def known_to(self, reader: Reader) -> bool:

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
-from rim_ledger.engine.aggregate import Aggregate
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate
 
 Claim = tuple[str, str]
 """A kind and a name that one stream holds. All names of a kind form a list."""

@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Struct, field
 from msgspec.structs import asdict
 
-from rim_ledger.engine.activity import logged, with_uuids
+from rim_ledger.engine.activity import logged, refused_request, with_uuids
 from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.engine.batch import Batch
 from rim_ledger.engine.cache import Cache
@@ -21,7 +21,6 @@ from rim_ledger.engine.event_mac import leaf
 from rim_ledger.engine.idempotency import Idempotency, Receipt, kept, replayed
 from rim_ledger.engine.missing import Missing
 from rim_ledger.engine.refusals import Unavailable
-from rim_ledger.engine.refused_request import refused_request
 from rim_ledger.engine.rows import DONE, key_print
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork

@@ -9,11 +9,10 @@ from eventsourcing.persistence import Notification
 from psycopg import AsyncConnection, errors
 
 from rim_ledger.engine.claim_index import Claim
-from rim_ledger.engine.draft import Draft, Outcome
+from rim_ledger.engine.draft import WRITE, WRITE_OFTEN, Draft, Outcome
 from rim_ledger.engine.missing import Secret
 from rim_ledger.engine.snapshots import LOAD, Snapshot
 from rim_ledger.engine.unit_of_work import Reminder
-from rim_ledger.writing import WRITE, WRITE_OFTEN
 
 CHANNEL: Final = "ledger"
 PAGE: Final = 1000

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from rim_ledger.engine.activity import Activity
+from rim_ledger.engine.activity import Activity, Asked
 from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
 from rim_ledger.engine.claim_index import Claim, amended, moves
 from rim_ledger.engine.codec import Recorded
@@ -19,7 +19,6 @@ from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.missing import Missing, Secret
 from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Refused
-from rim_ledger.engine.refused_request import Asked
 from rim_ledger.engine.role_limits import RoleLimits
 from rim_ledger.values import lagos_day, numbered
 from rim_ledger.vault.personal_keys import Vault, opened, personal_fields

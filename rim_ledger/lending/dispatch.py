@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from rim_ledger.delivery.airtime import TopUp
+from rim_ledger.delivery.http import TopUp
 from rim_ledger.delivery.kill_switch import LATER, is_open
 from rim_ledger.delivery.port import UNKNOWN, Outcome, Verdict
 from rim_ledger.delivery.providers import Providers

@@ -10,8 +10,15 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Personal, PersonalMap, Stamp, shared
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import (
+    NOWHERE,
+    Aggregate,
+    Event,
+    Personal,
+    PersonalMap,
+    Stamp,
+    shared,
+)
 from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement
 from rim_ledger.lending.owed import Charges
 from rim_ledger.lending.repayment_shares import Shares, is_late, received, taken_back

@@ -12,14 +12,13 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp, shared
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Personal, Stamp, shared
 from rim_ledger.engine.refusals import require
 from rim_ledger.lending.owed import Charges, Completion, Debt, Part
 from rim_ledger.lending.policy import ScoreInputs
 from rim_ledger.lending.repayment_shares import is_late
 from rim_ledger.values import ZERO
-from rim_ledger.vault.fingerprints import Fingerprint, MaybeFingerprint, hashes
+from rim_ledger.vault.personal_keys import Fingerprint, MaybeFingerprint, hashes
 
 HISTORICAL_AFTER: Final = timedelta(days=7)
 

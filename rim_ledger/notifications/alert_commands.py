@@ -14,19 +14,20 @@ from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Invalid, require
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.notifications.alert import (
+    EPISODE,
     AlertAcknowledged,
     AlertArchived,
     AlertChanged,
     AlertCreated,
     AlertDisabled,
     AlertEnabled,
+    AlertState,
     AlertStateChanged,
     AlertTriggered,
     AlertType,
     SystemAlert,
 )
 from rim_ledger.notifications.alert_recipients import find_recipient, notify
-from rim_ledger.notifications.alert_state import EPISODE, AlertState
 from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.values import UUID_TEXT, Name, Threshold
 

@@ -8,8 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Stamp
 from rim_ledger.notifications.contact import Purpose, is_quiet
 from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.values import derived_id

@@ -1,19 +1,21 @@
 """How a person is contacted, and whether they want to be."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime, time
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
 from rim_ledger.admin.admin_user import AdminStatus, AdminUser
+from rim_ledger.delivery.port import Channel
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
-from rim_ledger.engine.refusals import require
+from rim_ledger.engine.refusals import Forbidden, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User, UserOptedIn, UserOptedOut, UserStatus
 from rim_ledger.notifications.notification import NotificationChannel, RecipientType
 from rim_ledger.values import LAGOS
+from rim_ledger.vault.personal_keys import Vault
 
 EVENING, MORNING = time(20), time(8)
 """No marketing is sent between these times in Lagos."""
@@ -75,3 +77,27 @@ def _is_there(person: User | AdminUser) -> bool:
     if isinstance(person, AdminUser):
         return person.status is AdminStatus.ACTIVE
     return wants(person, Purpose.NOTICE)
+
+
+KINDS = {Channel.SMS: "phone", Channel.EMAIL: "email"}
+
+
+def recipient_hash(vault: Vault, to: str) -> str:
+    """Return a keyed hash of a recipient for the activity log. It differs from every other hash of
+    the same phone or e-mail in the ledger."""
+    return vault.fingerprint("test-recipient", to.casefold())
+
+
+def require_test_recipient(
+    uow: UnitOfWork, channel: Channel, to: str, allowed: Container[str]
+) -> None:
+    """Refuse a test message to anyone but the caller, at the caller's recorded phone or e-mail, or
+    a recipient that the installation names (`allowed`, case-folded).
+
+    Raises Forbidden (`not-own-contact`).
+    """
+    text = to.casefold()
+    if text in allowed or uow.fingerprint(KINDS[channel], text) in uow.contacts:
+        return
+    words = "A test message goes to your own recorded phone or e-mail, or to RIM_TEST_RECIPIENTS."
+    raise Forbidden("not-own-contact", words)

@@ -21,14 +21,14 @@ from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, Phase, Target, chunks_of
 from rim_ledger.notifications.broadcast_commands import Frozen, begin_due
 from rim_ledger.notifications.delivery_rules import (
+    Intake,
     advance,
     check_chunk,
     retake,
     settle,
     take_waiting,
 )
-from rim_ledger.notifications.outgoing_message import Intake
-from rim_ledger.notifications.queues import in_flight, waiting
+from rim_ledger.notifications.notification import in_flight, waiting
 from rim_ledger.postgres.advisory_lock import lease
 from rim_ledger.postgres.outage import Outages
 

@@ -5,7 +5,7 @@ from typing import Literal
 from uuid import UUID
 
 from rim_ledger.delivery.callbacks import Callback, NotOurs, ProviderForm
-from rim_ledger.delivery.sms import DECLINED
+from rim_ledger.delivery.http import DECLINED
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.broadcast_counts import difference, tally

@@ -14,14 +14,28 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.delivery.port import Lane
-from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp
-from rim_ledger.engine.frozen import FrozenMeta
-from rim_ledger.engine.holding import NOWHERE
-from rim_ledger.engine.refusals import require_legal
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, FrozenMeta, Personal, Stamp
+from rim_ledger.engine.command import Creation
+from rim_ledger.engine.refusals import require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.notifications.queues import place
 from rim_ledger.system.integration import under_way as through
-from rim_ledger.values import derived_id
+from rim_ledger.values import Id, derived_id
+
+
+def waiting(channel: str) -> str:
+    """Return the list of waiting messages."""
+    return f"notifications-{channel}"
+
+
+def in_flight(channel: str) -> str:
+    """Return the list of messages being delivered, also by a process that died."""
+    return f"notifications-{channel}-in-hand"
+
+
+def place(channel: str, since: datetime, id: UUID, *, taken: bool) -> tuple[str, str]:
+    """Return the list that a message is on, and its entry there."""
+    kind = in_flight if taken else waiting
+    return kind(channel), f"{since:%Y%m%dT%H%M%S.%f}/{id}"
 
 
 class NotificationType(StrEnum):
@@ -293,3 +307,29 @@ def mark(uow: UnitOfWork, id: UUID, event: Event) -> None:
 def in_clear(uow: UnitOfWork, known: NotificationHistory) -> tuple[Any, Any]:
     """Return title and message in the clear; None once the person was erased."""
     return uow.reveal(known.person, known.title), uow.reveal(known.person, known.message)
+
+
+class RetryNotification(Creation[NotificationHistory]):
+    """Send a failed notification once more, as a new one that names the failed one. Each is retried
+    once; if the retry fails too, retry that one."""
+
+    parent: Id
+
+    @property
+    def stream(self) -> UUID:
+        return repeat_id(self.parent)
+
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        failed = uow.read(NotificationHistory, self.parent)
+        require_legal(failed.status, "retry", LEGAL)
+        arrived = failed.provider_claim is NotificationStatus.DELIVERED
+        words = "The provider has said since that it arrived: nothing is sent again."
+        require(not arrived, "delivered-since", words)
+        words = "It was sent once more already, as retriedAs tells; should that fail, repeat that."
+        require(failed.retried_as is None, "already-done", words)
+        title, message = in_clear(uow, failed)
+        require(title is not None, "erased", "This person was erased; nothing is sent to them.")
+        uow.append(NotificationHistory, failed.id, [NotificationRetried(child=id)])
+        notice = replace(failed.notice, parent_id=failed.id, cause=failed.id, otherwise=None)
+        first, *rest = queued(notice, title, message)
+        return [replace(first, to=uow.reveal(failed.person, failed.to)), *rest]

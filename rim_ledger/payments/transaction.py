@@ -7,8 +7,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Personal, PersonalMap, Stamp
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Personal, PersonalMap, Stamp
 from rim_ledger.lending.owed import Part
 from rim_ledger.payments.claim_names import line_claim, reference_claim
 from rim_ledger.values import ZERO, Network

@@ -12,8 +12,7 @@ from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Invalid, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.support.assignment import assign_waiting
-from rim_ledger.support.assignment_rules import open_department
+from rim_ledger.support.assignment import assign_waiting, open_department
 from rim_ledger.support.department import (
     NAMES,
     Department,

@@ -5,8 +5,7 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Stamp
 from rim_ledger.engine.refusals import require
 from rim_ledger.values import derived_id
 

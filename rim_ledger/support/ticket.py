@@ -9,8 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Reader, Stamp, shared
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Personal, Reader, Stamp, shared
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
 from rim_ledger.values import lagos_day
 

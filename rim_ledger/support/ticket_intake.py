@@ -11,7 +11,7 @@ from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.refusals import Forbidden, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
-from rim_ledger.support.assignment_rules import open_department
+from rim_ledger.support.assignment import open_department
 from rim_ledger.support.deadlines import resolution_due, response_due, schedule_check
 from rim_ledger.support.quotas import TICKETS, spend
 from rim_ledger.support.ticket import (

@@ -7,7 +7,7 @@ from rim_ledger.engine.command import Command, perform
 from rim_ledger.engine.refusals import Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
-from rim_ledger.support.assignment_rules import (
+from rim_ledger.support.assignment import (
     can_take,
     profile,
     record_loads,

@@ -5,8 +5,15 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from rim_ledger.system.backup_file import Archive, BackupError
-from rim_ledger.system.backup_manifest import CHANGES, EVENTS, FILE, Manifest, Piece
+from rim_ledger.system.backup_file import (
+    CHANGES,
+    EVENTS,
+    FILE,
+    Archive,
+    BackupError,
+    Manifest,
+    Piece,
+)
 from rim_ledger.system.backup_rows import Group, RowsOutOfOrder, merged, packed
 
 Link = tuple[Archive, Manifest]

@@ -11,8 +11,7 @@ from psycopg import AsyncConnection, IsolationLevel
 from rim_ledger.progress import Progress
 from rim_ledger.storage import Storage
 from rim_ledger.system.backup_chain import Chain
-from rim_ledger.system.backup_file import Sealer
-from rim_ledger.system.backup_manifest import CHANGES, EVENTS, FILE, Manifest
+from rim_ledger.system.backup_file import CHANGES, EVENTS, FILE, Manifest, Sealer
 from rim_ledger.system.backup_rows import PIECE_MAX, Layout, difference, packed
 
 LEFT_OUT: Final = ("attempts", "challenges", "exports", "heartbeats", "snapshots")

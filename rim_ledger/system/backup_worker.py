@@ -40,8 +40,7 @@ from rim_ledger.system.backup_commands import (
     succeed,
 )
 from rim_ledger.system.backup_dump import Dump
-from rim_ledger.system.backup_file import Archive, BackupError, Sealer
-from rim_ledger.system.backup_manifest import FILE, Manifest
+from rim_ledger.system.backup_file import FILE, Archive, BackupError, Manifest, Sealer
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
 
 WAITING_MAX: Final = 2

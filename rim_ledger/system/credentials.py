@@ -9,8 +9,8 @@ from pydantic import AfterValidator, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from rim_ledger.delivery.signature import signing_key
+from rim_ledger.engine.aggregate import FrozenMeta
 from rim_ledger.engine.command import Form
-from rim_ledger.engine.frozen import FrozenMeta
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 API_KEY: Final = "apiKey"

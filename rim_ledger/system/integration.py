@@ -7,8 +7,7 @@ from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
 from rim_ledger.delivery.port import Channel
-from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Stamp
 from rim_ledger.engine.refusals import require
 from rim_ledger.system.credentials import Credential, Imprint, rfc3339, shown
 from rim_ledger.values import Network

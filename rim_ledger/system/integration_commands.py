@@ -1,14 +1,16 @@
 """Commands on integrations, and their rules."""
 
 import json
-from collections.abc import Iterable
-from typing import Annotated, ClassVar, Final, Self
+from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Final, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, JsonValue, PrivateAttr
+from pydantic import AfterValidator, Field, JsonValue, PrivateAttr, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
+from rim_ledger.delivery.callbacks import MAY_CALL_BACK
 from rim_ledger.delivery.egress import Blocked
 from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
 from rim_ledger.engine.aggregate import Event
@@ -17,9 +19,15 @@ from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Invalid, Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.free_json import FreeObject
-from rim_ledger.system.config_rules import MAIL, WEB, require_fit
-from rim_ledger.system.credential_rotation import UNKNOWN_CALLBACKS, end_former, rotate
-from rim_ledger.system.credentials import OVERLAP_HOURS, OVERLAP_HOURS_MAX, WithCredentials
+from rim_ledger.system.credentials import (
+    API_KEY,
+    API_SECRET,
+    FORMER_SECRET,
+    OVERLAP_HOURS,
+    OVERLAP_HOURS_MAX,
+    WithCredentials,
+    keep,
+)
 from rim_ledger.system.integration import (
     LEGAL,
     SERVED,
@@ -29,6 +37,7 @@ from rim_ledger.system.integration import (
     IntegrationArchived,
     IntegrationChanged,
     IntegrationCreated,
+    IntegrationCredentialsRotated,
     IntegrationDeactivated,
     IntegrationStatus,
     IntegrationTested,
@@ -37,7 +46,128 @@ from rim_ledger.system.integration import (
     under_way,
 )
 from rim_ledger.system.recovery import PROBE, after_test
-from rim_ledger.values import LOOPBACK, Name
+from rim_ledger.values import LOOPBACK, Email, Name, Network
+
+WEB: Final = ("https", "http")
+MAIL: Final = ("smtps", "smtp")
+FROM_MAX: Final = 20
+"""Characters of an SMS sender: a phone number, or a name."""
+PER_SECOND_MAX: Final = 10_000
+ADDRESS: Final = TypeAdapter[str](Email)
+MESSAGES: Final = (IntegrationType.SMS, IntegrationType.EMAIL)
+
+
+def require_fit(kind: IntegrationType, base_url: str, config: Mapping[str, Any]) -> None:
+    """Refuse (422, with the pointer) a base URL or configuration that does not fit the type."""
+    _require_scheme(kind, base_url)
+    if kind is IntegrationType.TELECOM and "networks" in config:
+        _require_networks(config["networks"])
+    if kind is IntegrationType.EMAIL:
+        _require_address(config.get("from"))
+    elif kind is IntegrationType.SMS and "from" in config:
+        _require_name(config["from"])
+    if kind in MESSAGES and "perSecond" in config:
+        _require_rate(config["perSecond"])
+
+
+def require_pair(kind: IntegrationType, *, key: bool, secret: bool) -> None:
+    """Refuse a mail server's user name without a password, and the reverse."""
+    if kind is IntegrationType.EMAIL and key != secret:
+        words = "Of an e-mail integration, apiKey is the user name and apiSecret the password:"
+        place = "/apiSecret" if key else "/apiKey"
+        raise Invalid("missing", f"{words} name both, or neither.", place)
+
+
+def _require_scheme(kind: IntegrationType, base_url: str) -> None:
+    mail = kind is IntegrationType.EMAIL
+    if urlsplit(base_url).scheme not in (MAIL if mail else WEB):
+        words = "A mail server is at smtps://… or smtp://…" if mail else "This is at https://…"
+        raise Invalid("wrong-scheme", words, "/baseUrl")
+
+
+def _require_networks(value: Any) -> None:
+    known = [each.value for each in Network]
+    if not (isinstance(value, list) and value and all(each in known for each in value)):
+        words = f"This lists one or more of {', '.join(known)}."
+        raise Invalid("unknown-network", words, "/config/networks")
+
+
+def _require_address(value: Any) -> None:
+    words = "This is the address that e-mails are from, such as ledger@example.com, in ASCII."
+    try:
+        ADDRESS.validate_python(value, strict=True)
+    except ValidationError:
+        raise Invalid("invalid-sender", words, "/config/from") from None
+    if not value.isascii():  # Not every server accepts it.
+        raise Invalid("invalid-sender", words, "/config/from")
+
+
+def _require_name(value: Any) -> None:
+    short = isinstance(value, str) and 0 < len(value) <= FROM_MAX and value.isprintable()
+    if not short or value != value.strip():
+        words = f"This is whom an SMS is from, in {FROM_MAX} characters at most, such as RIM."
+        raise Invalid("invalid-sender", words, "/config/from")
+
+
+def _require_rate(value: Any) -> None:
+    if type(value) is not int or not 1 <= value <= PER_SECOND_MAX:
+        words = f"This is how many messages go out in a second, from 1 to {PER_SECOND_MAX}."
+        raise Invalid("invalid-rate", words, "/config/perSecond")
+
+
+UNKNOWN_CALLBACKS: Final = (
+    "Without its apiSecret, nobody could know the callbacks of an active payment gateway."
+)
+
+
+def rotate(
+    form: WithCredentials,
+    uow: UnitOfWork,
+    integration: UUID,
+    overlap_hours: int = 0,
+    clears: Collection[str] = (),
+) -> Iterable[IntegrationCredentialsRotated]:
+    """Set the secrets that a form gives, and clear those in `clears`; unchanged ones have no
+    effect. Callbacks signed with the former secret are accepted for `overlap_hours` more."""
+    known = uow.read(ApiIntegration, integration)
+    key_set = form.api_key or ("api_key" not in clears and known.key)
+    secret_set = form.api_secret or ("api_secret" not in clears and known.secret)
+    require_pair(known.type, key=bool(key_set), secret=bool(secret_set))
+    speaks = known.type is IntegrationType.PAYMENT_GATEWAY and known.status in MAY_CALL_BACK
+    require(bool(secret_set) or not speaks, "secret-missing", UNKNOWN_CALLBACKS)
+    set_before = (("api_key", known.key, API_KEY), ("api_secret", known.secret, API_SECRET))
+    cleared = [(field, name) for field, has, name in set_before if has and field in clears]
+    for _, name in cleared:
+        uow.keep_sealed(integration, name, "")
+    key = keep(uow, integration, API_KEY, form.api_key, known.key)
+    former = uow.unsealed(integration, API_SECRET) if form.api_secret and known.secret else None
+    secret = keep(uow, integration, API_SECRET, form.api_secret, known.secret)
+    until = None
+    if secret and known.secret:
+        if former and overlap_hours and known.type is not IntegrationType.EMAIL:
+            until = uow.now + timedelta(hours=overlap_hours)
+        uow.keep_sealed(integration, FORMER_SECRET, former if until and former else "")
+    if key or secret or cleared:
+        gone = tuple(field for field, _ in cleared)
+        if "api_secret" in gone:
+            uow.keep_sealed(integration, FORMER_SECRET, "")
+        yield IntegrationCredentialsRotated(
+            api_key=key, api_secret=secret, cleared=gone, former_until=until
+        )
+
+
+def end_former(
+    integration: ApiIntegration, hours: int | None, uow: UnitOfWork
+) -> Iterable[IntegrationCredentialsRotated]:
+    """End the former secret in so many hours, if it would be valid for longer."""
+    if hours is None or not integration.former_counts(uow.now):
+        return
+    until, sooner = integration.former_until, uow.now + timedelta(hours=hours)
+    if until and sooner < until:
+        if not hours:
+            uow.keep_sealed(integration.id, FORMER_SECRET, "")
+        yield IntegrationCredentialsRotated(former_until=sooner)
+
 
 CONFIG_MAX: Final = 10_000
 

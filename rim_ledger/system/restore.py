@@ -13,8 +13,7 @@ from rim_ledger.engine.event_mac import EventMac, leaf
 from rim_ledger.postgres.migrations import LOCK, RECORD, scripts
 from rim_ledger.storage import Storage
 from rim_ledger.system.backup_chain import Chain
-from rim_ledger.system.backup_file import BackupError
-from rim_ledger.system.backup_manifest import FILE
+from rim_ledger.system.backup_file import FILE, BackupError
 
 REASON: Final = "The ledger was restored from a backup"
 

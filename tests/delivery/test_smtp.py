@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from rim_ledger.delivery import egress
 from rim_ledger.delivery.egress import Blocked, Egress
 from rim_ledger.delivery.endpoint import Endpoint
-from rim_ledger.delivery.probe import probe
+from rim_ledger.delivery.providers import probe
 from rim_ledger.system.integration import IntegrationTested, IntegrationType, TestResult
 from tests.delivery.mailbox import PASSWORD, USER, Mailbox, a_mail_server
 from tests.delivery.test_egress import NOWHERE_PUBLIC, certified, naming

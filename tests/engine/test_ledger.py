@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
-from rim_ledger.engine.draft import Draft
+from rim_ledger.engine.draft import WRITE, Draft
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.ledger import Ledger, Work
@@ -20,7 +20,6 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import lagos_day
 from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault, opened
-from rim_ledger.writing import WRITE
 from tests.sample import JARS, STAMP, Jar, add_coin, erase_owner, open_jar
 
 T = TypeVar("T")

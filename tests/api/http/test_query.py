@@ -10,7 +10,7 @@ import pytest
 from api.catalogue import ROUTES
 from api.pipeline import parameters
 from api.pipeline.routes import AnyRoute, List, One, Other, Route
-from rim_ledger.customers.customer_session import OWN_SESSION
+from rim_ledger.customers.access import OWN_SESSION
 from rim_ledger.support.ticket import Ticket
 from tests.api.conftest import Client, Tell
 from tests.api.routes.borrowers import logged_in
