@@ -129,7 +129,7 @@ async def open_context(settings: Settings, table: Table) -> AsyncIterator[Contex
             Dispatch(url, ledger, through, environment),
             Sender(through, ledger, environment),
         )
-        challenges = Challenges(pool, ledger.known.event_mac)
+        challenges = Challenges(pool, ledger.cache.event_mac)
         phone_codes = PhoneCodes(ledger, at_codes, challenges, sender, environment)
         context = Context(
             url=url,

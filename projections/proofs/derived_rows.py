@@ -20,10 +20,10 @@ from projections.proofs.read_tables import ReadTables
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.adopted_secrets import NamesAdopted
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.rows import ADOPTED, DONE, is_held, key_fits, key_print, secret_fits
 from rim_ledger.engine.store import TELLING, TELLS, Store
+from rim_ledger.engine.view import Claim
 from rim_ledger.progress import Progress, silent
 from rim_ledger.reminders import Due, expected
 from rim_ledger.vault.personal_keys import Vault, personal_fields

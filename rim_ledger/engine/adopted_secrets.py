@@ -113,7 +113,7 @@ async def _lacks_names(store: Store, ledger: Ledger) -> bool:
     if await store.streams([NAMES]):
         return False
     lines = await store.after(0)
-    told = (ledger.known.read(line) for line in lines)
+    told = (ledger.cache.read(line) for line in lines)
     return bool(lines) and not any(
         each.claims for each in told if not isinstance(each.event, NamesAdopted)
     )
@@ -121,18 +121,18 @@ async def _lacks_names(store: Store, ledger: Ledger) -> bool:
 
 async def _lacks_marks(store: Store, ledger: Ledger) -> bool:
     """Return whether there are events, and none with a MAC that mentions a row."""
-    position = ledger.known.event_mac.since
+    position = ledger.cache.event_mac.since
     while lines := await store.after(position):
         for line in lines:
             position += 1
             if line.notification.id != position:
                 raise Forged(position)
-            if ledger.known.read(line).kept:
+            if ledger.cache.read(line).kept:
                 return False
     return position > 0
 
 
 def _coded(rows: Sequence[tuple[str, ...]], ledger: Ledger) -> list[list[Any]]:
     callers, keys, *_ = zip(*rows, strict=True)
-    codes = [ledger.known.outcome(*row).mac for row in rows]
+    codes = [ledger.cache.outcome(*row).mac for row in rows]
     return [list(callers), list(keys), codes]

@@ -10,12 +10,10 @@ from uuid import UUID
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rim_ledger.engine.aggregate import Aggregate, Event
-from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.codec import Codec, Recorded
 from rim_ledger.engine.draft import Outcome
 from rim_ledger.engine.entry import Entry, weight
 from rim_ledger.engine.event_mac import Forged, RowForged, leaf
-from rim_ledger.engine.missing import Secret
 from rim_ledger.engine.recent import Recent
 from rim_ledger.engine.rows import (
     ADOPTED,
@@ -28,6 +26,7 @@ from rim_ledger.engine.rows import (
 )
 from rim_ledger.engine.snapshots import Snapshots
 from rim_ledger.engine.store import Line, Loaded, Moved, Store
+from rim_ledger.engine.view import Claim, Secret
 from rim_ledger.values import numbered
 from rim_ledger.vault.personal_keys import Vault
 
@@ -142,6 +141,19 @@ class Cache:
             if not secret_fits(self.vault, owner, before, secret, rows.get(secret)):
                 await self._refuse(store, "secrets", secret[0])
         return dict.fromkeys(secrets) | rows
+
+    async def load_lists(
+        self, store: Store, wanted: Mapping[str, int]
+    ) -> dict[str, tuple[int, dict[str, UUID]]]:
+        """Return the first entries of some lists. Raises RowForged for one that does not follow."""
+        found = await store.listed(wanted)
+        named = {
+            (kind, name): stream
+            for kind, (_, names) in found.items()
+            for name, stream in names.items()
+        }
+        await self.require_held(store, named)
+        return found
 
     async def require_held(self, store: Store, held: Mapping[Claim, UUID]) -> None:
         """Raise RowForged unless each of these streams holds the name; Moved if the log has moved

@@ -7,10 +7,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from rim_ledger.engine.activity import AdminActivityLog, RefusedRequest
-from rim_ledger.engine.claim_index import Claim
-from rim_ledger.engine.counts import KEEP, Count, columns
-from rim_ledger.engine.missing import Secret
 from rim_ledger.engine.unit_of_work import Reminder
+from rim_ledger.engine.view import Claim, Count, Secret
 
 
 class Outcome(Struct, frozen=True):
@@ -99,8 +97,12 @@ class Draft(Struct):
             "outcome_macs": [each.mac for each in self.outcomes],
             "activities": _array(self.activities),
             "refused_requests": _array(self.refused_requests),
+            "count_days": [day for day, _, _ in self.counts],
+            "counted_who": [who for _, who, _ in self.counts],
+            "counted_what": [what for _, _, what in self.counts],
+            "totals": list(self.counts.values()),
             "notify": bool(self.streams),
-        } | columns(self.counts)
+        }
 
 
 def _array(lines: list[bytes]) -> str:
@@ -175,7 +177,13 @@ refused AS (
     SELECT {_columns(RefusedRequest, "r")}
       FROM head, json_populate_recordset(NULL::ledger.refused_requests,
                                          %(refused_requests)s::json) r
-     WHERE head.position = %(head)s),{KEEP}"""  # noqa: S608 - all of it is ours
+     WHERE head.position = %(head)s),
+counted AS (
+    INSERT INTO ledger.counts
+    SELECT c.* FROM head, unnest(%(count_days)b::date[], %(counted_who)b::uuid[],
+                                 %(counted_what)b::text[], %(totals)b::int8[]) c
+     WHERE head.position = %(head)s
+    ON CONFLICT (day, who, what) DO UPDATE SET total = excluded.total)"""  # noqa: S608 - all of it is ours
 
 
 def _writing(*parts: str) -> str:

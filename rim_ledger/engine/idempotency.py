@@ -7,9 +7,16 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from rim_ledger.engine.counts import QuotaExceeded
 from rim_ledger.engine.draft import Outcome
-from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Refused, Stale, Unauthenticated
+from rim_ledger.engine.refusals import (
+    Forbidden,
+    Invalid,
+    NotFound,
+    QuotaExceeded,
+    Refused,
+    Stale,
+    Unauthenticated,
+)
 
 REFUSALS: Final = {kind.__name__: kind for kind in (Refused, NotFound, Invalid, Stale)}
 

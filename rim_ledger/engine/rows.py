@@ -12,11 +12,10 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from msgspec.structs import replace
 
-from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.codec import Recorded
 from rim_ledger.engine.entry import Entry, with_rows
-from rim_ledger.engine.missing import Secret
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.engine.view import Claim, Secret
 from rim_ledger.values import derived_id
 from rim_ledger.vault.personal_keys import Vault
 

@@ -1,10 +1,10 @@
 """What one decision reads and writes: streams, claimed names, personal keys, numbers."""
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -12,14 +12,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rim_ledger.engine.activity import Activity, Asked
 from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
-from rim_ledger.engine.claim_index import Claim, amended, moves
 from rim_ledger.engine.codec import Recorded
-from rim_ledger.engine.counts import Count
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.environment import Environment
-from rim_ledger.engine.missing import Missing, Secret
 from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Refused
 from rim_ledger.engine.role_limits import RoleLimits
+from rim_ledger.engine.view import Claim, Count, Missing, Secret, View, amended, moves
 from rim_ledger.values import lagos_day, numbered
 from rim_ledger.vault.personal_keys import Vault, opened, personal_fields
 
@@ -28,18 +26,6 @@ Right = tuple[str, str]
 """A resource and an action: ("loans", "write")."""
 Reminder = tuple[str, UUID]
 """What to check again, and in which stream: ("overdue", loan id)."""
-
-
-class View(Protocol):
-    """A view of the store. Each query answers at once or raises Missing."""
-
-    def stream(self, id: UUID) -> Entry: ...
-    def claim(self, claim: Claim) -> UUID | None: ...
-    def key(self, person: UUID) -> AESGCM | None: ...
-    def number(self, prefix: str, year: int) -> int: ...
-    def secret(self, secret: Secret) -> str | None: ...
-    def listed(self, kind: str, count: int) -> Mapping[str, UUID]: ...
-    def counted(self, count: Count) -> int: ...
 
 
 class UnitOfWork:
@@ -89,14 +75,14 @@ class UnitOfWork:
 
     def look_ahead(self, looks: Iterable[Callable[[], object]]) -> None:
         """Preload all that these functions read together, rather than one by one."""
-        missing: list[Missing] = []
+        missing = list[tuple[str, Any]]()
         for look in looks:
             try:
                 look()
             except Missing as miss:
-                missing.append(miss)
+                missing += miss.rows
         if missing:
-            raise Missing(together=missing)
+            raise Missing(*missing)
 
     @property
     def now(self) -> datetime:

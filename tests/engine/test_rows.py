@@ -178,7 +178,7 @@ def test_what_another_process_has_just_moved_is_not_forged(database: str) -> Non
     async def story(ledger: Ledger) -> None:
         await ledger.submit(open_jar(jar), STAMP)
         await ledger.submit(add_coin(jar), STAMP)
-        async with Ledger(database, JARS, ledger.known.vault, WORLD) as other:
+        async with Ledger(database, JARS, ledger.cache.vault, WORLD) as other:
             await other.submit(label(jar, "new"), STAMP)
         await ledger.submit(find("label", "new", found, jar), STAMP)
 

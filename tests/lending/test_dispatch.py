@@ -83,7 +83,7 @@ async def disburse(dispatch: Dispatch, loan: Receipt) -> Loan:
 
 
 def loan_in(dispatch: Dispatch, loan: Receipt) -> Loan:
-    found = dispatch.ledger.known.streams[loan.id].aggregate
+    found = dispatch.ledger.cache.streams[loan.id].aggregate
     assert isinstance(found, Loan)
     return found
 

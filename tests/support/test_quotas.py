@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from rim_ledger.engine.aggregate import Actor
-from rim_ledger.engine.counts import QuotaExceeded
+from rim_ledger.engine.refusals import QuotaExceeded
 from rim_ledger.lending.user import User
 from rim_ledger.support.conversation import AddAttachment, PostMessage
 from rim_ledger.support.ticket import Category, Ticket
