@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
-from uuid import UUID
 
 from rim_ledger.engine.aggregate import Aggregate
-from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, decision
 from rim_ledger.lending.charges import LATER
 from rim_ledger.lending.disbursement import LAST_WAIT
 from rim_ledger.lending.lateness import PAYING
@@ -60,12 +59,8 @@ def _of_loan(loan: Loan, now: datetime) -> Iterator[Due]:
             yield Due(("late-fee", loan.id), max(loan.late_fee_at, now) + LATER)
 
 
-def remind_again(due: Due) -> Work:
-    """Return the decision that restores a reminder, which then checks the stream as it is."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        (what, stream), latest = due
-        uow.remind(what, stream, min(latest, uow.now))
-        return stream
-
-    return work
+@decision
+def remind_again(uow: UnitOfWork, due: Due) -> None:
+    """Restore a reminder, which then checks the stream as it is."""
+    (what, stream), latest = due
+    uow.remind(what, stream, min(latest, uow.now))

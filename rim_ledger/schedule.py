@@ -15,7 +15,7 @@ from rim_ledger.delivery.kill_switch import LATER, is_open
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.store import Store
-from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork
 from rim_ledger.lending.charges import check_late_fee
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
@@ -38,7 +38,7 @@ WORK_TIMEOUT_SECONDS: Final = 60.0
 INTERVAL_SECONDS: Final = 1.0
 """Between two polls."""
 
-DECISIONS: Final[Mapping[str, Callable[[UUID], Work]]] = {
+DECISIONS: Final[Mapping[str, Callable[[UUID], Callable[[UnitOfWork], object]]]] = {
     "overdue": check_overdue,
     "default": check_default,
     "late-fee": check_late_fee,
@@ -49,12 +49,12 @@ DECISIONS: Final[Mapping[str, Callable[[UUID], Work]]] = {
 
 
 async def tick(
-    dispatch: Dispatch, at: datetime | None = None, archivist: BackupWorker | None = None
+    dispatch: Dispatch, at: datetime | None = None, backups: BackupWorker | None = None
 ) -> int:
     """Run what is due at a business time (UTC, default now), each once; return how many that was.
 
     A failure does not stop the others; the first error is raised at the end. Long work, such as a
-    backup, is started in the background, or left without an archivist.
+    backup, is started in the background, or left without an backups.
     """
     moment, done = at or dispatch.environment.now(), set[Reminder]()
     failed: list[BaseException] = []
@@ -64,7 +64,7 @@ async def tick(
             if not (fresh := [each for each in due if each not in done]):
                 break
             work = (
-                asyncio.wait_for(_run(dispatch, archivist, *each, moment), WORK_TIMEOUT_SECONDS)
+                asyncio.wait_for(_run(dispatch, backups, *each, moment), WORK_TIMEOUT_SECONDS)
                 for each in fresh
             )
             outcomes = await asyncio.gather(*work, return_exceptions=True)
@@ -75,12 +75,12 @@ async def tick(
     return len(done)
 
 
-async def run(dispatch: Dispatch, archivist: BackupWorker) -> None:
+async def run(dispatch: Dispatch, backups: BackupWorker) -> None:
     """Tick forever. On failure, such as an unavailable database, try again."""
     outages = Outages(log.warning, "the clock")
     while True:
         try:
-            await tick(dispatch, archivist=archivist)
+            await tick(dispatch, backups=backups)
             outages.end()
         except (*OUTAGE, Unavailable) as error:
             outages.begin(error)
@@ -92,45 +92,43 @@ async def run(dispatch: Dispatch, archivist: BackupWorker) -> None:
 
 
 async def _run(
-    dispatch: Dispatch, archivist: BackupWorker | None, what: str, stream: UUID, at: datetime
+    dispatch: Dispatch, backups: BackupWorker | None, what: str, stream: UUID, at: datetime
 ) -> None:
     stamp = Stamp(at=at, actor=SYSTEM)
     match what:
         case _ if what in DECISIONS:
-            await dispatch.ledger.submit(DECISIONS[what](stream), stamp)
+            await dispatch.ledger.run(DECISIONS[what](stream), at)
         case "query-top-up":
             await dispatch.query(stream)
         case recovery.PROBE:
-            await _test(dispatch, stream, stamp)
+            await _test(dispatch, stream, at)
         case "disburse":
             await _disburse(dispatch, stream, stamp)
         case backup_settings.SCHEDULE:
-            await dispatch.ledger.submit(check_backup_schedule, stamp)
+            await dispatch.ledger.run(check_backup_schedule, at)
         case "make-backup" | "verify-backup" | "drop-backup":
-            if archivist:
-                archivist.begin(what, stream)
+            if backups:
+                backups.begin(what, stream)
         case _:
             raise LookupError(f"nobody knows what '{what}' reminds of")
 
 
-async def _test(dispatch: Dispatch, integration: UUID, stamp: Stamp) -> None:
+async def _test(dispatch: Dispatch, integration: UUID, at: datetime) -> None:
     """Test an integration that was put out of use."""
 
-    def look(uow: UnitOfWork) -> tuple[UUID, Endpoint | None]:
+    def look(uow: UnitOfWork) -> Endpoint | None:
         if is_open(uow):
-            return integration, endpoint_of(uow, uow.read(ApiIntegration, integration))
+            return endpoint_of(uow, uow.read(ApiIntegration, integration))
         uow.remind(recovery.PROBE, integration, uow.now + LATER)
-        return integration, None
+        return None
 
-    _, endpoint = await dispatch.ledger.decide(look, stamp)
-    if endpoint is None:
+    if (endpoint := await dispatch.ledger.run(look, at)) is None:
         return
     try:
         found = await dispatch.providers.test(endpoint)
     except Blocked:
         found = IntegrationTested(result=TestResult.FAILED, reason="blocked")
-    now = Stamp(at=dispatch.environment.now(), actor=SYSTEM)
-    await dispatch.ledger.submit(recovery.record_test(endpoint, found), now)
+    await dispatch.ledger.run(recovery.record_test(endpoint, found))
 
 
 async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
@@ -138,23 +136,21 @@ async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
     stopped, it is deferred."""
     ledger = dispatch.ledger
 
-    def look(uow: UnitOfWork) -> tuple[UUID, bool]:
+    def look(uow: UnitOfWork) -> bool:
         if automatic := bool(setting(uow, "lending", "autoDisburse")):
-            return loan, automatic
+            return automatic
         uow.forget("disburse", loan)
-        return loan, automatic
+        return automatic
 
-    def leave(uow: UnitOfWork) -> UUID:
+    def leave(uow: UnitOfWork) -> None:
         if is_open(uow):
             uow.forget("disburse", loan)
         else:
             uow.remind("disburse", loan, uow.now + LATER)
-        return loan
 
-    _, automatic = await ledger.decide(look, stamp)
-    if not automatic:
+    if not await ledger.run(look, stamp.at):
         return
     try:
         await dispatch.disburse(await ledger.execute(Loan, loan, DisburseLoan(), stamp))
     except Refused:
-        await ledger.submit(leave, stamp)
+        await ledger.run(leave, stamp.at)

@@ -22,7 +22,6 @@ from projections.proofs.derived_rows import DerivedRows, RowsProgress, interrupt
 from projections.proofs.signed_note import VerificationError
 from projections.proofs.verify import Verification
 from projections.tables import schema
-from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.postgres.faults import note_fault
@@ -147,8 +146,7 @@ class Check(Struct):
 
     async def _remind(self, beside: DerivedRows) -> None:
         while beside.lost:
-            stamp = Stamp(at=self.environment.now(), actor=SYSTEM)
-            await self.ledger.submit(remind_again(beside.lost.pop()), stamp)
+            await self.ledger.run(remind_again(beside.lost.pop()))
 
     async def _report(self, state: CheckProgress, fault: str) -> None:
         if fault in state.found or len(state.found) > REPORTED_MAX:

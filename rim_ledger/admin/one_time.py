@@ -18,7 +18,7 @@ from rim_ledger.admin.security_settings import current, require_address
 from rim_ledger.admin.session import token_hash
 from rim_ledger.delivery.port import Channel, Message
 from rim_ledger.delivery.sender import Sender
-from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger
@@ -114,7 +114,7 @@ async def send_token(
         subject, words = (RESET, RESETTING) if resets else (INVITED, INVITATION)
         return Message(Channel.EMAIL, to, subject, words.format(admin.username, token), reference)
 
-    await sender.send(await ledger.read(write, Stamp(at=environment.now(), actor=SYSTEM)))
+    await sender.send(await ledger.run(write))
 
 
 def _invalid() -> Unauthenticated:

@@ -10,7 +10,6 @@ from uuid import UUID
 from msgspec import Struct
 from psycopg import AsyncConnection
 
-from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Unavailable
@@ -61,8 +60,7 @@ class Breaker:
             # The provider's answer matters more than counting it.
             with suppress(*OUTAGE, Unavailable):
                 for each, failures in await self._count(calls):
-                    stamp = Stamp(at=self._environment.now(), actor=SYSTEM)
-                    await self._ledger.submit(open_breaker(each, failures), stamp)
+                    await self._ledger.run(open_breaker(each, failures))
 
     async def note_test(self, integration: UUID, found: IntegrationTested) -> None:
         """A successful test ends a row of failures; a failed one does not count as a call."""

@@ -4,7 +4,6 @@ from functools import partial
 
 from rim_ledger.delivery.kill_switch import require_open
 from rim_ledger.delivery.port import Channel, Lane, Lanes, Message, Verdict
-from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Unavailable
@@ -35,8 +34,7 @@ class Sender:
         Raises what `require` does, Unavailable (`not-sent`) if it was certainly not sent, and
         OutcomeUnknown if that is not known.
         """
-        look = partial(self._open_lane, message.channel)
-        lane = await self._ledger.read(look, Stamp(at=self._environment.now(), actor=SYSTEM))
+        lane = await self._ledger.run(partial(self._open_lane, message.channel))
         outcome = await lane.send(message)
         if outcome.verdict is Verdict.UNKNOWN:
             raise OutcomeUnknown

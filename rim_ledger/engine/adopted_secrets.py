@@ -6,15 +6,13 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from rim_ledger.engine.aggregate import SYSTEM, Aggregate, Event, Stamp
-from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
 from rim_ledger.engine.event_mac import Forged
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.rows import ADOPTED, DONE, TAKEN, adopted, key_print, name_print
 from rim_ledger.engine.store import Store
-from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.values import derived_id
-from rim_ledger.vault.personal_keys import Vault
 
 NAMES: Final = derived_id("adopted-names")
 """The stream whose event marks that all names were adopted."""
@@ -56,7 +54,7 @@ class AdoptedSecrets(Aggregate):
         return self
 
 
-async def adopt(url: str, ledger: Ledger, vault: Vault, environment: Environment) -> bool:
+async def adopt(url: str, ledger: Ledger) -> bool:
     """Adopt the existing secrets, once, in a ledger with rows that no event mentions; return False
     if there was nothing to do. Raises Forged if the log with MACs is not intact."""
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
@@ -67,36 +65,34 @@ async def adopt(url: str, ledger: Ledger, vault: Vault, environment: Environment
         cursor = await connection.execute(SECRETS)
         secrets = {(owner, purpose): secret async for owner, purpose, secret in cursor}
 
-    def work(uow: UnitOfWork) -> Any:
+    def work(uow: UnitOfWork) -> None:
         if uow.version(ADOPTED) == 0:
             uow.append(AdoptedSecrets, ADOPTED, [SecretsAdopted()])
-            uow.marks[ADOPTED] = adopted(vault, secrets)
-        return ADOPTED
+            uow.marks[ADOPTED] = adopted(ledger.cache.vault, secrets)
 
-    await ledger.submit(work, Stamp(at=environment.now(), actor=SYSTEM))
+    await ledger.run(work)
     return True
 
 
-async def adopt_names(url: str, ledger: Ledger, vault: Vault, environment: Environment) -> None:
+async def adopt_names(url: str, ledger: Ledger) -> None:
     """Adopt the names and idempotency keys that are taken, once, in a ledger whose first events did
     not mention names."""
 
-    async def take(stream: UUID, told: list[str]) -> None:
-        def work(uow: UnitOfWork) -> UUID:
-            uow.append(AdoptedSecrets, stream, [NamesAdopted()])
-            uow.told += told
-            return stream
+    vault = ledger.cache.vault
 
-        await ledger.submit(work, Stamp(at=environment.now(), actor=SYSTEM))
+    @decision
+    def take(uow: UnitOfWork, told: list[str], stream: UUID | None = None) -> None:
+        uow.append(AdoptedSecrets, stream or uow.new_id(), [NamesAdopted()])
+        uow.told += told
 
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         if not await _lacks_names(Store(connection), ledger):
             return
         async for page in _pages(connection, CLAIMED):
-            await take(environment.new_id(), [TAKEN + name_print(vault, each) for each in page])
+            await ledger.run(take([TAKEN + name_print(vault, each) for each in page]))
         async for page in _pages(connection, CARRIED_OUT):
-            await take(environment.new_id(), [DONE + key_print(vault, *each) for each in page])
-    await take(NAMES, [])
+            await ledger.run(take([DONE + key_print(vault, *each) for each in page]))
+    await ledger.run(take([], NAMES))
 
 
 async def _pages(

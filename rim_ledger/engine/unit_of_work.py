@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -22,6 +23,8 @@ from rim_ledger.values import lagos_day, numbered
 from rim_ledger.vault.personal_keys import Vault, opened, personal_fields
 
 A = TypeVar("A", bound=Aggregate)
+P = ParamSpec("P")
+T = TypeVar("T")
 Right = tuple[str, str]
 """A resource and an action: ("loans", "write")."""
 Reminder = tuple[str, UUID]
@@ -275,3 +278,15 @@ def _words(kind: type[Aggregate]) -> str:
 
 Work = Callable[[UnitOfWork], UUID]
 """A decision: reads and writes the unit of work, returns the id of its stream."""
+
+
+def decision(
+    rule: Callable[Concatenate[UnitOfWork, P], T],
+) -> Callable[P, Callable[[UnitOfWork], T]]:
+    """Turn a rule into a function that takes all but the unit of work, and returns the decision."""
+
+    @wraps(rule)
+    def given(*values: P.args, **named: P.kwargs) -> Callable[[UnitOfWork], T]:
+        return lambda uow: rule(uow, *values, **named)
+
+    return given

@@ -12,7 +12,7 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Invalid, require
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.notifications.alert import (
     EPISODE,
     AlertAcknowledged,
@@ -111,22 +111,18 @@ class AcknowledgeAlert(Command[SystemAlert]):
         yield AlertAcknowledged()
 
 
-def observe(id: UUID, value: Decimal | None, failing: Container[str]) -> Work:
-    """Return the decision on a measured value, or on missing data. Notifications are in the same
-    commit, so concurrent observers notify once per episode."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        alert = uow.read(SystemAlert, id)
-        event = _observed(alert, value, uow.stamp.at) if alert.enabled else None
-        if event is None:
-            return id
-        uow.append(SystemAlert, id, [event])
-        if isinstance(event, AlertTriggered):
-            uow.act_upon(id)
-            notify(uow.read(SystemAlert, id), event.value, failing, uow)
-        return id
-
-    return work
+@decision
+def observe(uow: UnitOfWork, id: UUID, value: Decimal | None, failing: Container[str]) -> None:
+    """Decide on a measured value, or on missing data. Notifications are in the same commit, so
+    concurrent observers notify once per episode."""
+    alert = uow.read(SystemAlert, id)
+    event = _observed(alert, value, uow.stamp.at) if alert.enabled else None
+    if event is None:
+        return
+    uow.append(SystemAlert, id, [event])
+    if isinstance(event, AlertTriggered):
+        uow.act_upon(id)
+        notify(uow.read(SystemAlert, id), event.value, failing, uow)
 
 
 def _observed(

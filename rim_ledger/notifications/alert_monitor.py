@@ -10,7 +10,6 @@ from typing import Final, Protocol
 from psycopg import AsyncConnection
 
 from rim_ledger.delivery.port import Channel
-from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.store import Store
@@ -53,10 +52,9 @@ class AlertMonitor:
         types = {AlertType(name.partition(" ")[0]) for name in watched}
         values = {each: await self._measures.value(each, moment) for each in types}
         failing = await self._measures.failing(moment) if watched else ()
-        stamp = Stamp(at=moment, actor=SYSTEM)
         for name, id_ in watched.items():
             value = values[AlertType(name.partition(" ")[0])]
-            await self._ledger.submit(observe(id_, value, failing), stamp)
+            await self._ledger.run(observe(id_, value, failing), moment)
 
 
 async def run(monitor: AlertMonitor) -> None:

@@ -13,7 +13,7 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation, Form
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Invalid, require, require_legal
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.notifications.addressing import is_known, require_known, sample
 from rim_ledger.notifications.broadcast import (
     CHUNK,
@@ -196,24 +196,20 @@ class CloneBroadcast(Creation[BroadcastMessage]):
         yield BroadcastDrafted.of(source, custom_user_ids=source.user_ids)
 
 
-def begin_due(id: UUID, frozen: Frozen) -> Work:
-    """Return the decision that starts a scheduled broadcast."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        uow.act_upon(id)
-        broadcast = uow.read(BroadcastMessage, id)
-        due = broadcast.phase is Phase.SCHEDULED and frozen.target == broadcast.target
-        if due and (broadcast.scheduled_for or uow.stamp.at) <= uow.stamp.at:
-            if not is_known(broadcast):
-                event: Event = BroadcastFailed(reason=UNFILLED)
-            elif not frozen.users:
-                event = BroadcastFailed(reason=EMPTY_AUDIENCE)
-            else:
-                event = _start(broadcast, frozen, uow)
-            uow.append(BroadcastMessage, id, [event])
-        return id
-
-    return work
+@decision
+def begin_due(uow: UnitOfWork, id: UUID, frozen: Frozen) -> None:
+    """Start a scheduled broadcast."""
+    uow.act_upon(id)
+    broadcast = uow.read(BroadcastMessage, id)
+    due = broadcast.phase is Phase.SCHEDULED and frozen.target == broadcast.target
+    if due and (broadcast.scheduled_for or uow.stamp.at) <= uow.stamp.at:
+        if not is_known(broadcast):
+            event: Event = BroadcastFailed(reason=UNFILLED)
+        elif not frozen.users:
+            event = BroadcastFailed(reason=EMPTY_AUDIENCE)
+        else:
+            event = _start(broadcast, frozen, uow)
+        uow.append(BroadcastMessage, id, [event])
 
 
 def _start(broadcast: BroadcastMessage, frozen: Frozen, uow: UnitOfWork) -> BroadcastStarted:

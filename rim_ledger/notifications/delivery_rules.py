@@ -16,7 +16,7 @@ from rim_ledger.delivery.kill_switch import is_open
 from rim_ledger.delivery.port import Channel, Lane, Lanes, Message, Outcome, Verdict
 from rim_ledger.delivery.worker import Delivery
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work, decision
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.addressing import addressed
 from rim_ledger.notifications.alert_recipients import episode_ended
@@ -127,48 +127,40 @@ TRIED_MIN, FAILED_MAX = 20, 0.05
 NO_MESSAGE: Final = "No message was accepted."
 
 
-def take_waiting(ids: Sequence[UUID], intake: Intake) -> Work:
-    """Return the decision that takes a batch of a channel's waiting messages, and collects those
-    that a dead process had taken. The caller holds the channel's lock."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        intake.open()
-        if not is_open(uow):
-            return ids[0]
-        found = _found(uow, ids)
-        for each in found:
-            if each.hand_over is HandOver.UNDER_WAY:
-                intake.doubt(each, uow)
-        if fresh := [each for each in found if each.hand_over is HandOver.WAITING]:
-            lane = intake.lane(fresh[0], uow)
-            uow.look_ahead(partial(delivery_of, uow, each, lane) for each in fresh[: lane.batch])
-            for each in fresh[: lane.batch]:
-                _take_one(uow, delivery_of(uow, each, lane), intake)
-        return ids[0]
-
-    return work
+@decision
+def take_waiting(uow: UnitOfWork, ids: Sequence[UUID], intake: Intake) -> None:
+    """Take a batch of a channel's waiting messages, and collect those that a dead process had
+    taken. The caller holds the channel's lock."""
+    intake.open()
+    if not is_open(uow):
+        return
+    found = _found(uow, ids)
+    for each in found:
+        if each.hand_over is HandOver.UNDER_WAY:
+            intake.doubt(each, uow)
+    if fresh := [each for each in found if each.hand_over is HandOver.WAITING]:
+        lane = intake.lane(fresh[0], uow)
+        uow.look_ahead(partial(delivery_of, uow, each, lane) for each in fresh[: lane.batch])
+        for each in fresh[: lane.batch]:
+            _take_one(uow, delivery_of(uow, each, lane), intake)
 
 
-def retake(ids: Sequence[UUID], intake: Intake) -> Work:
-    """Return the decision that takes messages again that certainly never reached the provider, if
-    they may still be sent. Those of a broadcast that is held stay taken, so none is lost."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        intake.open()
-        found = _found(uow, ids)
-        uow.look_ahead(partial(delivery_of, uow, each, intake.lane(each, uow)) for each in found)
-        for each in found:
-            lane = intake.lane(each, uow)
-            delivery = delivery_of(uow, each, lane)
-            if each.hand_over is not HandOver.UNDER_WAY:
-                continue  # Another process has recorded the outcome.
-            if delivery.withheld:
-                intake.deliveries.append(delivery)
-            elif not _must_wait(uow, each, lane):
-                _take_one(uow, delivery, intake)
-        return ids[0]
-
-    return work
+@decision
+def retake(uow: UnitOfWork, ids: Sequence[UUID], intake: Intake) -> None:
+    """Take messages again that certainly never reached the provider, if they may still be sent.
+    Those of a broadcast that is held stay taken, so none is lost."""
+    intake.open()
+    found = _found(uow, ids)
+    uow.look_ahead(partial(delivery_of, uow, each, intake.lane(each, uow)) for each in found)
+    for each in found:
+        lane = intake.lane(each, uow)
+        delivery = delivery_of(uow, each, lane)
+        if each.hand_over is not HandOver.UNDER_WAY:
+            continue  # Another process has recorded the outcome.
+        if delivery.withheld:
+            intake.deliveries.append(delivery)
+        elif not _must_wait(uow, each, lane):
+            _take_one(uow, delivery, intake)
 
 
 def _found(uow: UnitOfWork, ids: Sequence[UUID]) -> list[NotificationHistory]:
@@ -195,39 +187,30 @@ def _is_held(broadcast: BroadcastMessage, lanes: Iterable[Lane], uow: UnitOfWork
     return waits or any(lane.closed for lane in lanes) or not is_open(uow)
 
 
-def settle(outcomes: Mapping[UUID, Outcome]) -> Work:
-    """Return the decision that records outcomes of single messages."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        for id_, outcome in outcomes.items():
-            change = _record(uow, {id_: outcome})
-            broadcast = uow.read(NotificationHistory, id_).notice.broadcast_id
-            if broadcast and change:
-                progress(uow, broadcast, change)
-        return id_
-
-    return work
+@decision
+def settle(uow: UnitOfWork, outcomes: Mapping[UUID, Outcome]) -> None:
+    """Record outcomes of single messages."""
+    for id_, outcome in outcomes.items():
+        change = _record(uow, {id_: outcome})
+        broadcast = uow.read(NotificationHistory, id_).notice.broadcast_id
+        if broadcast and change:
+            progress(uow, broadcast, change)
 
 
-def check_chunk(id: UUID, intake: Intake) -> Work:
-    """Return the decision that reads a chunk's progress, and collects what a dead process had
-    taken."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        intake.open()
-        chunk = uow.read(BroadcastChunk, id)
-        intake.seen = chunk.settled, chunk.taken
-        broadcast = uow.read(BroadcastMessage, chunk.broadcast_id)
-        users = chunk.user_ids[chunk.settled : chunk.taken]
-        streams = [notification_id(notice) for notice in _notices(broadcast, users)]
-        uow.look_ahead(partial(uow.version, each) for each in streams)
-        for each in streams:
-            known = uow.find(NotificationHistory, each)
-            if known and known.hand_over is HandOver.UNDER_WAY:
-                intake.doubt(known, uow)
-        return id
-
-    return work
+@decision
+def check_chunk(uow: UnitOfWork, id: UUID, intake: Intake) -> None:
+    """Read a chunk's progress, and collect what a dead process had taken."""
+    intake.open()
+    chunk = uow.read(BroadcastChunk, id)
+    intake.seen = chunk.settled, chunk.taken
+    broadcast = uow.read(BroadcastMessage, chunk.broadcast_id)
+    users = chunk.user_ids[chunk.settled : chunk.taken]
+    streams = [notification_id(notice) for notice in _notices(broadcast, users)]
+    uow.look_ahead(partial(uow.version, each) for each in streams)
+    for each in streams:
+        known = uow.find(NotificationHistory, each)
+        if known and known.hand_over is HandOver.UNDER_WAY:
+            intake.doubt(known, uow)
 
 
 def advance(id: UUID, outcomes: Mapping[UUID, Outcome], intake: Intake) -> Work:

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.support.ticket import (
     Ticket,
     TicketClosed,
@@ -61,17 +61,12 @@ def schedule_check(uow: UnitOfWork, id: UUID) -> None:
         uow.forget(REMINDER, id)
 
 
-def check_ticket(id: UUID) -> Work:
-    """Return the decision of the reminder: record missed deadlines, and close a ticket that stayed
-    resolved."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        uow.act_upon(id)
-        ticket, at = uow.read(Ticket, id), uow.stamp.at
-        uow.append(Ticket, id, overdue(ticket, at))
-        if ticket.status is TicketStatus.RESOLVED and (due := next_deadline(ticket)) and at >= due:
-            uow.append(Ticket, id, [TicketClosed()])
-        schedule_check(uow, id)
-        return id
-
-    return work
+@decision
+def check_ticket(uow: UnitOfWork, id: UUID) -> None:
+    """Run the reminder: record missed deadlines, and close a ticket that stayed resolved."""
+    uow.act_upon(id)
+    ticket, at = uow.read(Ticket, id), uow.stamp.at
+    uow.append(Ticket, id, overdue(ticket, at))
+    if ticket.status is TicketStatus.RESOLVED and (due := next_deadline(ticket)) and at >= due:
+        uow.append(Ticket, id, [TicketClosed()])
+    schedule_check(uow, id)

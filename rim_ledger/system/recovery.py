@@ -7,7 +7,7 @@ from uuid import UUID
 
 from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.system.integration import (
     ApiIntegration,
     IntegrationActivated,
@@ -23,34 +23,26 @@ FIRST_PROBE: Final = timedelta(minutes=1)
 LAST_WAIT: Final = timedelta(hours=1)
 
 
-def open_breaker(id: UUID, failures: int) -> Work:
-    """Return the circuit breaker's decision: stop calling a provider, and schedule a test."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        integration = uow.read(ApiIntegration, id)
-        if integration.status is IntegrationStatus.ACTIVE and integration.is_called:
-            uow.append(ApiIntegration, id, [IntegrationBroken(failures=failures)])
-            uow.remind(PROBE, id, uow.now + FIRST_PROBE)
-        return id
-
-    return work
+@decision
+def open_breaker(uow: UnitOfWork, id: UUID, failures: int) -> None:
+    """Stop calling a provider, and schedule a test: the circuit breaker's decision."""
+    integration = uow.read(ApiIntegration, id)
+    if integration.status is IntegrationStatus.ACTIVE and integration.is_called:
+        uow.append(ApiIntegration, id, [IntegrationBroken(failures=failures)])
+        uow.remind(PROBE, id, uow.now + FIRST_PROBE)
 
 
-def record_test(endpoint: Endpoint, found: IntegrationTested) -> Work:
-    """Return the decision on a scheduled test of an integration in error."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        uow.act_upon(endpoint.id)
-        integration = uow.read(ApiIntegration, endpoint.id)
-        if integration.status is not IntegrationStatus.ERROR:
-            uow.forget(PROBE, endpoint.id)
-        elif endpoint == endpoint_of(uow, integration):
-            if found.result is TestResult.SUCCESS:
-                uow.append(ApiIntegration, endpoint.id, [found])
-            uow.append(ApiIntegration, endpoint.id, after_test(integration, found, uow))
-        return endpoint.id
-
-    return work
+@decision
+def record_test(uow: UnitOfWork, endpoint: Endpoint, found: IntegrationTested) -> None:
+    """Record a scheduled test of an integration in error."""
+    uow.act_upon(endpoint.id)
+    integration = uow.read(ApiIntegration, endpoint.id)
+    if integration.status is not IntegrationStatus.ERROR:
+        uow.forget(PROBE, endpoint.id)
+    elif endpoint == endpoint_of(uow, integration):
+        if found.result is TestResult.SUCCESS:
+            uow.append(ApiIntegration, endpoint.id, [found])
+        uow.append(ApiIntegration, endpoint.id, after_test(integration, found, uow))
 
 
 def after_test(

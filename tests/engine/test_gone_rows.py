@@ -141,7 +141,7 @@ def tell_of_no_names(url: str) -> None:
 def adopting_names(url: str) -> int:
     """What the start of a service does; how many events it left."""
     before = rows(url, "SELECT count(*) FROM ledger.events")[0][0]
-    on_new_release(url, lambda ledger: adopt_names(url, ledger, VAULT, WORLD))
+    on_new_release(url, lambda ledger: adopt_names(url, ledger))
     return int(rows(url, "SELECT count(*) FROM ledger.events")[0][0] - before)
 
 

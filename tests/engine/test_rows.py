@@ -292,7 +292,7 @@ def on_new_release(url: str, story: Callable[[Ledger], Awaitable[T]]) -> T:
 
 def adopting(url: str) -> bool:
     """What the start of a service does."""
-    return on_new_release(url, lambda ledger: adopt(url, ledger, VAULT, WORLD))
+    return on_new_release(url, lambda ledger: adopt(url, ledger))
 
 
 def test_a_ledger_from_before_takes_its_rows_over_once(database: str) -> None:
