@@ -6,11 +6,7 @@ from uuid import UUID
 from pydantic import Field, SecretStr
 
 from rim_ledger.admin.admin_commands import own_names
-from rim_ledger.admin.admin_user import (
-    AdminPasswordChanged,
-    AdminStatus,
-    AdminUser,
-)
+from rim_ledger.admin.admin_user import AdminPasswordChanged, AdminStatus, AdminUser
 from rim_ledger.admin.audit_actor import NO_ADMIN, access_activity, act_as, failures_logged
 from rim_ledger.admin.other_admins import close_sessions, void_token
 from rim_ledger.admin.passwords import Password, WithPassword
