@@ -35,11 +35,9 @@ from rim_ledger.admin.admin_user import (
 )
 from rim_ledger.admin.api_key import require_session
 from rim_ledger.admin.other_admins import (
-    close_sessions,
     end_api_keys,
     require_no_greater,
     require_other,
-    void_token,
 )
 from rim_ledger.admin.passwords import Password, TriedPassword, WithPassword
 from rim_ledger.admin.security_settings import TwoFactorMethod
@@ -88,8 +86,6 @@ class EditAdmin(Patch[AdminUser]):
             phone_hash=phone and uow.fingerprint("phone", phone),
             cleared=cleared,
         )
-        if event.email_hash and event.email_hash != aggregate.email_hash:
-            uow.release("admin-email", aggregate.email_hash)
         yield event
 
 
@@ -176,7 +172,6 @@ class AssignRole(Command[AdminUser]):
         if role.id == aggregate.role_id:
             return
         _require_another_superadmin(aggregate, uow)
-        close_sessions(aggregate, uow)
         uow.append(AdminRole, aggregate.role_id, [AdminRoleWithdrawn(admin_id=aggregate.id)])
         uow.append(AdminRole, role.id, [AdminRoleGranted(admin_id=aggregate.id)])
         words = f"gave {aggregate.username} the role {role.name}."
@@ -189,7 +184,6 @@ def _shut_out(command: str, admin: AdminUser, uow: UnitOfWork) -> None:
     require_no_greater(admin, uow)
     require_legal(admin.status, command, LEGAL)
     _require_another_superadmin(admin, uow)
-    close_sessions(admin, uow)
     end_api_keys(admin, uow)
 
 
@@ -236,8 +230,6 @@ def keep_new_password(form: WithPassword, admin: AdminUser, uow: UnitOfWork) -> 
     event that ends the sessions."""
     email = uow.reveal(admin.id, admin.email)
     form.keep_password(uow, admin.id, own_names(admin.username, email))
-    close_sessions(admin, uow)
-    void_token(admin, uow)
 
 
 def _set_password(form: WithPassword, admin: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
@@ -277,8 +269,6 @@ class ResetPassword(WithPassword, Command[AdminUser]):
             yield from _set_password(self, aggregate, uow)
             return
         uow.keep_secret(aggregate.id, "password", "")
-        close_sessions(aggregate, uow)
-        void_token(aggregate, uow)
         token = self.claim_token(uow, aggregate.id)
         yield AdminPasswordResetBegun(token=token, expires_at=uow.now + RESET_LIFE)
 
@@ -290,7 +280,6 @@ class LogOut(Command[AdminUser]):
 
     def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
         if self.session in aggregate.sessions:
-            uow.release("token", self.session)
             yield AdminLoggedOut(session=self.session)
 
 
@@ -302,5 +291,4 @@ class RevokeSessions(Command[AdminUser]):
         require_no_greater(aggregate, uow)
         end_api_keys(aggregate, uow)
         if aggregate.sessions:
-            close_sessions(aggregate, uow)
             yield AdminSessionsRevoked()

@@ -95,7 +95,6 @@ class RevokeApiKey(Command[ApiKey]):
 
     def decide(self, aggregate: ApiKey, uow: UnitOfWork) -> Iterable[Event]:
         require_no_greater(uow.read(AdminUser, aggregate.owner), uow)
-        uow.release("token", aggregate.token)
         uow.append(AdminUser, aggregate.owner, [AdminApiKeyRemoved(key_id=aggregate.id)])
         yield ApiKeyRevoked()
 

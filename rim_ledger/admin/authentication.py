@@ -231,8 +231,6 @@ def begin_session(
     )
     uow.claim("token", session, before.id, Refused("already-exists", "The token is taken."))
     uow.append(AdminUser, before.id, [begun])
-    for ended in before.sessions.keys() - uow.read(AdminUser, before.id).sessions.keys():
-        uow.release("token", ended)
     enrol_only = must_enrol(before, settings)
     return LoggedIn(token, begun.expires_at, before.id, before.username, role.name, enrol_only)
 

@@ -8,7 +8,6 @@ from pydantic import Field, SecretStr
 from rim_ledger.admin.admin_commands import own_names
 from rim_ledger.admin.admin_user import AdminPasswordChanged, AdminStatus, AdminUser
 from rim_ledger.admin.audit_actor import NO_ADMIN, access_activity, act_as, failures_logged
-from rim_ledger.admin.other_admins import close_sessions, void_token
 from rim_ledger.admin.passwords import Password, WithPassword
 from rim_ledger.admin.security_settings import current, require_address
 from rim_ledger.admin.session import token_hash
@@ -83,8 +82,6 @@ async def choose_password(
         act_as(admin, uow)
         email = uow.reveal(admin.id, admin.email)
         ready.keep_password(uow, admin.id, own_names(admin.username, email))
-        close_sessions(admin, uow)
-        void_token(admin, uow)
         uow.append(AdminUser, admin.id, [AdminPasswordChanged()])
         uow.activities.append(access_activity(asked))
         return admin.id

@@ -1,4 +1,4 @@
-"""Rules for acting on another admin: not oneself, and no one with rights that the caller lacks."""
+"""Rules for acting on another admin, and the end of an admin's API keys."""
 
 from functools import partial
 
@@ -22,22 +22,9 @@ def require_no_greater(admin: AdminUser, uow: UnitOfWork) -> None:
         refuse_greater(uow.read(AdminRole, admin.role_id), uow)
 
 
-def close_sessions(admin: AdminUser, uow: UnitOfWork) -> None:
-    """Release the tokens of an admin's sessions; the caller appends the event that ends them."""
-    for session in admin.sessions:
-        uow.release("token", session)
-
-
 def end_api_keys(admin: AdminUser, uow: UnitOfWork) -> None:
     """Revoke all API keys of an admin, in the same commit as the caller's event."""
     uow.look_ahead(partial(uow.find, ApiKey, key) for key in admin.api_keys)
     for key in sorted(admin.api_keys):
-        uow.release("token", uow.read(ApiKey, key).token)
         uow.append(ApiKey, key, [ApiKeyRevoked()])
         uow.append(AdminUser, admin.id, [AdminApiKeyRemoved(key_id=key)])
-
-
-def void_token(admin: AdminUser, uow: UnitOfWork) -> None:
-    """Release the one-time token that was sent last; the caller appends the event that ends it."""
-    if admin.one_time:
-        uow.release("token", admin.one_time.token)

@@ -89,8 +89,6 @@ def end_sessions(uow: UnitOfWork, user: UUID) -> None:
     """End all sessions of a borrower."""
     access = access_of(uow, user)
     if access and access.sessions:
-        for session in access.sessions:
-            uow.release("token", session)
         uow.append(CustomerAccess, access_stream(user), [CustomerSessionsEnded()])
 
 
@@ -98,7 +96,6 @@ def log_out(uow: UnitOfWork, session: str) -> UUID:
     """End the session of the request; return the borrower's id."""
     user = uow.stamp.customer
     assert user, "whoever is let in with a session is a borrower"
-    uow.release("token", session)
     uow.append(CustomerAccess, access_stream(user), [CustomerLoggedOut(session=session)])
     return user
 

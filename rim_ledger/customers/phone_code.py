@@ -19,7 +19,6 @@ from rim_ledger.admin.two_factor import LIFE, Code, new_code, plain
 from rim_ledger.customers.access import (
     CustomerAccess,
     CustomerLoggedIn,
-    access_of,
     access_stream,
     act_as,
     is_admitted,
@@ -174,7 +173,7 @@ def begin_session(uow: UnitOfWork, user: User, token: str) -> CustomerSession:
     """Begin a session of an authenticated borrower. Sessions that have expired or are too many end
     here."""
     act_as(user, uow)
-    before, session, now = access_of(uow, user.id), token_hash(token), uow.stamp.at
+    session, now = token_hash(token), uow.stamp.at
     begun = CustomerLoggedIn(
         user_id=user.id,
         session=session,
@@ -184,9 +183,6 @@ def begin_session(uow: UnitOfWork, user: User, token: str) -> CustomerSession:
     stream = access_stream(user.id)
     uow.claim("token", session, stream, Refused("already-exists", "The token is taken."))
     uow.append(CustomerAccess, stream, [begun])
-    if before:
-        for ended in before.sessions.keys() - uow.read(CustomerAccess, stream).sessions.keys():
-            uow.release("token", ended)
     return CustomerSession(token, begun.expires_at, user.id, user.user_id)
 
 

@@ -193,7 +193,8 @@ class Aggregate(Struct, metaclass=FrozenMeta):
 
     @property
     def claims(self) -> frozenset[tuple[str, str]]:
-        """The unique names that it holds: kind and name of each."""
+        """The unique names that it holds: kind and name of each. A decision claims them; once the
+        state holds one no longer, it is released."""
         return NOWHERE
 
     @property

@@ -164,6 +164,8 @@ class UnitOfWork:
             self._before.setdefault(id, entry)
             self.streams[id] = self._entries[id] = after
             self.events.append(recorded)
+            if entry.aggregate and after.aggregate:
+                self._release_lost(entry.aggregate, after.aggregate, id)
 
     def holder(self, kind: str, name: str) -> UUID | None:
         """Return the stream that holds a name; None if it is free."""
@@ -178,8 +180,14 @@ class UnitOfWork:
             self.claims[kind, name] = stream
 
     def release(self, kind: str, name: str) -> None:
-        """Release a name."""
+        """Release a name. Those that follow from a state are released with it."""
         self.claims[kind, name] = None
+
+    def _release_lost(self, before: Aggregate, after: Aggregate, stream: UUID) -> None:
+        """Release the names that a stream no longer holds after an event."""
+        for claim in before.claims - after.claims:
+            if self.claims.get(claim, stream) == stream and not after.holds(*claim):
+                self.claims[claim] = None
 
     def listed(self, kind: str, count: int) -> list[UUID]:
         """Return the first `count` streams on a list, in the order of their entries."""

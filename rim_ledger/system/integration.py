@@ -14,7 +14,6 @@ from rim_ledger.values import Network
 
 SERVES: Final = "served-by"
 """The kind of claim that reserves a network or channel for one integration."""
-SERVED: Final = (*Network, *Channel)
 
 
 class IntegrationType(StrEnum):

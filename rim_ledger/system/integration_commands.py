@@ -30,7 +30,6 @@ from rim_ledger.system.credentials import (
 )
 from rim_ledger.system.integration import (
     LEGAL,
-    SERVED,
     SERVES,
     ApiIntegration,
     IntegrationActivated,
@@ -255,7 +254,6 @@ class UpdateIntegration(WithCredentials, Patch[ApiIntegration]):
     def follow(self, before: ApiIntegration, uow: UnitOfWork) -> None:
         now = uow.read(ApiIntegration, before.id)
         if now.config != before.config and now.status is not IntegrationStatus.INACTIVE:
-            _release(before, uow)
             _claim(now, uow)
 
     def _require_secrets_again(self, integration: ApiIntegration) -> None:
@@ -342,7 +340,6 @@ class ArchiveIntegration(Command[ApiIntegration]):
     def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "archive", LEGAL)
         require_nothing_under_way(uow, aggregate)
-        _release(aggregate, uow)
         uow.forget(PROBE, aggregate.id)
         yield IntegrationArchived()
 
@@ -358,7 +355,6 @@ def require_nothing_under_way(uow: UnitOfWork, integration: ApiIntegration) -> N
 
 
 def _stop(integration: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
-    _release(integration, uow)
     uow.forget(PROBE, integration.id)
     yield IntegrationDeactivated()
 
@@ -369,9 +365,3 @@ def _claim(integration: ApiIntegration, uow: UnitOfWork) -> None:
         words = f"Another {integration.type} integration serves {each}: deactivate that first."
         network, channel = Refused("network-taken", words), Refused("channel-taken", words)
         uow.claim(SERVES, each, integration.id, network if telecom else channel)
-
-
-def _release(integration: ApiIntegration, uow: UnitOfWork) -> None:
-    for each in SERVED:
-        if uow.holder(SERVES, each) == integration.id:
-            uow.release(SERVES, each)
