@@ -127,7 +127,7 @@ async def open_context(settings: Settings, table: Table) -> AsyncIterator[Contex
         through = providers(settings, url, ledger, environment)
         dispatch, sender = (
             Dispatch(url, ledger, through, environment),
-            Sender(through, ledger, environment),
+            Sender(through, ledger),
         )
         challenges = Challenges(pool, ledger.cache.event_mac)
         phone_codes = PhoneCodes(ledger, at_codes, challenges, sender, environment)

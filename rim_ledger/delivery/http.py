@@ -178,7 +178,8 @@ class SmsGateway(HttpProvider):
         }
 
     def read(self, method: str, reference: str, answer: Answer) -> tuple[Outcome | None, bool]:
-        status, healthy = answer.status, _is_healthy(answer.status)
+        status = answer.status
+        healthy = status in (*TAKEN, *REFUSED) and status not in NOT_ABOUT_MESSAGE
         if method == "GET":
             if status == NOT_FOUND:
                 return Outcome(Verdict.ABSENT), True
@@ -189,7 +190,3 @@ class SmsGateway(HttpProvider):
         if status in REFUSED and status not in UNSURE:
             return Outcome(Verdict.FAILED, NOT_TAKEN), healthy
         return (Outcome(Verdict.ACCEPTED) if status in TAKEN else None), healthy
-
-
-def _is_healthy(status: int) -> bool:
-    return status in (*TAKEN, *REFUSED) and status not in NOT_ABOUT_MESSAGE

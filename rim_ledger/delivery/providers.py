@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -39,7 +40,10 @@ async def probe(egress: Egress, endpoint: Endpoint) -> IntegrationTested:
     that it redirects to, is not public."""
     try:
         if endpoint.type is IntegrationType.EMAIL:
-            return await _probe_smtp(egress, endpoint)
+            async with conversation(egress, endpoint, CALL_TIMEOUT_SECONDS) as server:
+                with suppress(SMTPException, OSError):
+                    await server.quit()
+            return IntegrationTested(result=TestResult.SUCCESS)
         answer = await egress.call("GET", endpoint.base_url, endpoint.authorization)
     except Unreachable:
         return _failed("unreachable")
@@ -51,13 +55,6 @@ async def probe(egress: Egress, endpoint: Endpoint) -> IntegrationTested:
         await egress.require_public(endpoint.base_url, answer.location)
         return _failed("redirect")
     return _failed(f"status-{answer.status}")
-
-
-async def _probe_smtp(egress: Egress, endpoint: Endpoint) -> IntegrationTested:
-    async with conversation(egress, endpoint, CALL_TIMEOUT_SECONDS) as server:
-        with suppress(SMTPException, OSError):
-            await server.quit()
-    return IntegrationTested(result=TestResult.SUCCESS)
 
 
 def _failed(reason: str) -> IntegrationTested:
@@ -86,14 +83,10 @@ class Providers:
         outbox: Provider | None = None,
         telco: Provider | None = None,
     ) -> None:
-        self._environment, self.egress, self._breaker = (
-            environment,
-            egress,
-            Breaker(url, ledger, environment),
-        )
-        self.outbox, self.telco = outbox, telco
+        self.egress, self.outbox, self.telco = egress, outbox, telco
+        self._environment, self._breaker = environment, Breaker(url, ledger, environment)
         self._conversations = defaultdict[UUID, asyncio.Semaphore](
-            lambda: asyncio.Semaphore(AT_ONCE)
+            partial(asyncio.Semaphore, AT_ONCE)
         )
 
     def lane(self, channel: Channel, uow: UnitOfWork) -> Lane:
@@ -121,7 +114,8 @@ class Providers:
     async def test(self, endpoint: Endpoint) -> IntegrationTested:
         """Test a provider, and report a success to the circuit breaker. Raises Blocked."""
         found = await probe(self.egress, endpoint)
-        await self._breaker.note_test(endpoint.id, found)
+        if found.result is TestResult.SUCCESS:  # A failed test does not count as a call.
+            await self._breaker.note(endpoint.id, failed=False)
         return found
 
     def _through(self, id: UUID, out_of_use: str, uow: UnitOfWork, usual: int = 1) -> Lane:

@@ -3,8 +3,8 @@
 from functools import partial
 
 from rim_ledger.delivery.kill_switch import require_open
-from rim_ledger.delivery.port import Channel, Lane, Lanes, Message, Verdict
-from rim_ledger.engine.environment import Environment
+from rim_ledger.delivery.port import Channel, Lane, Message, Verdict
+from rim_ledger.delivery.providers import Providers
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork
@@ -20,13 +20,18 @@ class OutcomeUnknown(Unavailable):
 class Sender:
     """Checks the kill switch and the lane before each message."""
 
-    def __init__(self, providers: Lanes, ledger: Ledger, environment: Environment) -> None:
-        self.providers, self._ledger, self._environment = providers, ledger, environment
+    def __init__(self, providers: Providers, ledger: Ledger) -> None:
+        self.providers, self._ledger = providers, ledger
 
-    def require(self, channel: Channel, uow: UnitOfWork) -> None:
-        """Raise Refused (`outbound-stopped`, `no-sender`) or Unavailable (`sender-out-of-use`) if
-        the channel cannot send, so that nothing is decided that depends on a message."""
-        self._open_lane(channel, uow)
+    def require(self, channel: Channel, uow: UnitOfWork) -> Lane:
+        """Return the channel's lane. Raises Refused (`outbound-stopped`, `no-sender`) or
+        Unavailable (`sender-out-of-use`) if it cannot send, so that nothing is decided that depends
+        on a message."""
+        require_open(uow)
+        lane = self.providers.lane(channel, uow)
+        if lane.closed:
+            raise lane.closed
+        return lane
 
     async def send(self, message: Message) -> None:
         """Send one message.
@@ -34,16 +39,9 @@ class Sender:
         Raises what `require` does, Unavailable (`not-sent`) if it was certainly not sent, and
         OutcomeUnknown if that is not known.
         """
-        lane = await self._ledger.run(partial(self._open_lane, message.channel))
+        lane = await self._ledger.run(partial(self.require, message.channel))
         outcome = await lane.send(message)
         if outcome.verdict is Verdict.UNKNOWN:
             raise OutcomeUnknown
         if outcome.verdict is Verdict.FAILED:
             raise Unavailable("not-sent", outcome.reason)
-
-    def _open_lane(self, channel: Channel, uow: UnitOfWork) -> Lane:
-        require_open(uow)
-        lane = self.providers.lane(channel, uow)
-        if lane.closed:
-            raise lane.closed
-        return lane

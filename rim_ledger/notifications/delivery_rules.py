@@ -13,7 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.delivery.kill_switch import is_open
-from rim_ledger.delivery.port import Channel, Lane, Lanes, Message, Outcome, Verdict
+from rim_ledger.delivery.port import Channel, Lane, Message, Outcome, Verdict
+from rim_ledger.delivery.providers import Providers
 from rim_ledger.delivery.worker import Delivery
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work, decision
@@ -59,7 +60,7 @@ UNWANTED: Final = "The recipient opted out of marketing before this could be sen
 class Intake(Struct):
     """What a decision returns to the delivery worker."""
 
-    lanes: Lanes
+    lanes: Providers
     deliveries: list[Delivery] = []
     """To be sent, or withheld."""
     doubts: list[Delivery] = []

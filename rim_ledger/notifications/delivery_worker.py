@@ -11,7 +11,8 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from rim_ledger.delivery.kill_switch import is_open
-from rim_ledger.delivery.port import Channel, Lanes, Verdict
+from rim_ledger.delivery.port import Channel, Verdict
+from rim_ledger.delivery.providers import Providers
 from rim_ledger.delivery.worker import Delivery, Outcomes, all_of, deliver
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
@@ -54,7 +55,7 @@ class DeliveryWorker:
     waits for the rate or slowness of another."""
 
     def __init__(
-        self, url: str, ledger: Ledger, lanes: Lanes, environment: Environment, find: Find
+        self, url: str, ledger: Ledger, lanes: Providers, environment: Environment, find: Find
     ) -> None:
         self._url, self._ledger, self._lanes = url, ledger, lanes
         self._environment, self._find = environment, find
