@@ -9,6 +9,7 @@ from api.pipeline.endpoint import Endpoint, router_of
 from api.pipeline.route_index import Table
 from api.pipeline.routes import AnyRoute, rights_to_read
 from api.routes import (
+    account_statements,
     activity_proofs,
     admin,
     alerts,
@@ -42,6 +43,7 @@ _OWN: Final[tuple[Sequence[AnyRoute], ...]] = (
     api_keys.ROUTES,
     lending.ROUTES,
     explain.ROUTES,
+    account_statements.ROUTES,
     payments.ROUTES,
     callbacks.ROUTES,
     journal.ROUTES,

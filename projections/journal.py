@@ -20,20 +20,22 @@ from projections.tables.columns import Indexed, Key, Moment, Naira, Read, Refere
 from projections.tables.embedded import PostedLine
 from projections.tables.table import RelatedFilter, Row
 from rim_ledger.engine.aggregate import Aggregate, Event
-from rim_ledger.lending.loan import (
+from rim_ledger.lending.attempt import (
     DisputeOutcome,
-    Loan,
-    LoanChargesWaived,
     LoanDisbursed,
     LoanDisbursementDisputed,
     LoanDisbursementReversed,
     LoanDisputeResolved,
-    LoanFeeCharged,
-    LoanRepaid,
-    LoanRepaymentReversed,
-    LoanStatus,
 )
+from rim_ledger.lending.loan import Loan, LoanRepaid, LoanRepaymentReversed, LoanStatus
 from rim_ledger.lending.owed import Charges
+from rim_ledger.lending.repayment_shares import share_of
+from rim_ledger.lending.restatement import (
+    LoanChargesWaived,
+    LoanFeeCharged,
+    LoanWriteOffUndone,
+    LoanWrittenOff,
+)
 from rim_ledger.lending.user import CreditRefunded
 from rim_ledger.payments.transaction import (
     Transaction,
@@ -59,10 +61,12 @@ ACCOUNTS: Final = {
     "2120": "Refunds payable",
     "4100": "Interest income",
     "4110": "Late fees",
+    "4200": "Recoveries",
     "4300": "Airtime margin",
     "5100": "Impairment",
     "5200": "Airtime lost",
     "5400": "Waivers",
+    "5500": "Write-offs",
 }
 """Accounts by number; a network, provider or payment method may follow after a dot."""
 
@@ -180,22 +184,42 @@ def _lines(event: Event, before: Any, after: Any) -> Iterator[Posting]:
 def _of_loan(event: Event, before: Loan | None, after: Loan) -> Iterator[Posting]:
     lent = f"1200.{after.network}"
     match event:
-        case LoanRepaid():
-            yield from _paid(event, lent, 1)
-        case LoanRepaymentReversed():
-            yield from _paid(event, lent, -1)
+        case LoanWrittenOff():
+            yield from _written_off(event, before, lent, 1)
+        case LoanWriteOffUndone():
+            yield from _written_off(event, after, lent, -1)
+        case LoanRepaid() | LoanRepaymentReversed():
+            yield from _of_money(event, before, lent)
+            yield from _impaired(before, after)
         case LoanFeeCharged():
             yield from _move(event.amount, "1220", "4110")
+            yield from _impaired(before, after)
         case LoanChargesWaived():
             yield from _waived(event.charges, 1)
-        case LoanDisbursementReversed() if before:
-            yield from _move(after.amount, f"1100.{after.network}", lent)
-            yield from _move(after.interest, "4100", "1210")
-            yield from _move(before.fees_charged, "4110", "1220")
-            yield from _waived(before.waived, -1)
+            yield from _impaired(before, after)
         case _:
             yield from _of_airtime(event, before, after, lent)
-    yield from _impaired(before, after)
+            yield from _impaired(before, after)
+
+
+def _of_money(
+    event: LoanRepaid | LoanRepaymentReversed, before: Loan | None, lent: str
+) -> Iterator[Posting]:
+    """Money on a loan; on one that was written off it is a recovery, and money of before that is
+    reversed is lost as well."""
+    source = "2110" if event.transaction_id is None else "2100"
+    sign = 1 if isinstance(event, LoanRepaid) else -1
+    yield Posting(source, sign * event.amount)
+    if before is None or before.written_off_at is None:
+        yield Posting("1220", -sign * event.fee)
+        yield Posting("1210", -sign * event.interest)
+        yield Posting(lent, -sign * event.principal)
+    elif isinstance(event, LoanRepaid):
+        yield Posting("4200", -event.amount)
+    else:
+        recovered = min(event.amount, share_of(before.recovered, event.transaction_id))
+        yield Posting("4200", recovered)
+        yield Posting("5100", event.amount - recovered)
 
 
 def _impaired(before: Loan | None, after: Loan) -> Iterator[Posting]:
@@ -209,9 +233,11 @@ def _impaired(before: Loan | None, after: Loan) -> Iterator[Posting]:
 
 def _set_aside(loan: Loan | None) -> Mapping[datetime, Decimal]:
     """The provision for a loan in naira, as changes by effective time: the amount outstanding at
-    default, less later payments."""
+    default, less later payments; nothing after a write-off."""
     steps = defaultdict[datetime, Decimal](Decimal)
-    if loan and loan.defaulted_at and loan.status in (LoanStatus.DEFAULTED, LoanStatus.COMPLETED):
+    if loan is None or loan.written_off_at:
+        return steps
+    if loan.defaulted_at and loan.status in (LoanStatus.DEFAULTED, LoanStatus.COMPLETED):
         since = max(loan.defaulted_at, loan.disbursed_at or loan.defaulted_at)
         steps[since] = loan.amount_due
         for share in loan.shares.values():
@@ -226,6 +252,11 @@ def _of_airtime(event: Event, before: Loan | None, after: Loan, lent: str) -> It
             there = "1190" if before and event.reference in before.disputes else float_
             yield from _move(after.amount, lent, there)
             yield from _move(after.interest, "1210", "4100")
+        case LoanDisbursementReversed() if before:
+            yield from _move(after.amount, float_, lent)
+            yield from _move(after.interest, "4100", "1210")
+            yield from _move(before.fees_charged, "4110", "1220")
+            yield from _waived(before.waived, -1)
         case LoanDisbursementDisputed():
             yield from _move(after.amount, "1190", float_)
         case LoanDisputeResolved():
@@ -254,12 +285,16 @@ def _of_transaction(
             yield from _move(after.amount, "2120", cash)
 
 
-def _paid(event: LoanRepaid | LoanRepaymentReversed, lent: str, sign: int) -> Iterator[Posting]:
-    source = "2110" if event.transaction_id is None else "2100"
-    yield Posting(source, sign * event.amount)
-    yield Posting("1220", -sign * event.fee)
-    yield Posting("1210", -sign * event.interest)
+def _written_off(
+    event: LoanWrittenOff | LoanWriteOffUndone, doubtful: Loan | None, lent: str, sign: int
+) -> Iterator[Posting]:
+    """The allowance bears what it holds for the doubtful loan, and the lender the rest."""
+    held = sum(_set_aside(doubtful).values(), ZERO)
+    yield Posting("1290", sign * held)
+    yield Posting("5500", sign * (event.principal + event.interest + event.fee - held))
     yield Posting(lent, -sign * event.principal)
+    yield Posting("1210", -sign * event.interest)
+    yield Posting("1220", -sign * event.fee)
 
 
 def _waived(charges: Charges, sign: int) -> Iterator[Posting]:

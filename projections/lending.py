@@ -72,6 +72,8 @@ class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     interest_rate: Percent
     repayment_period: int
     due_date: Annotated[Moment | None, Indexed]
+    original_due_date: Moment | None
+    rescheduled_count: int
     amount_due: Naira
     amount_paid: Naira
     outstanding_amount: Naira
@@ -85,6 +87,9 @@ class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     disbursed_at: Annotated[Moment | None, Indexed]
     completed_at: Annotated[Moment | None, Indexed]
     defaulted_at: Annotated[Moment | None, Indexed]
+    written_off_at: Annotated[Moment | None, Internal, Indexed]
+    written_off_by: Annotated[UUID | None, Internal, References("admin_users")]
+    written_off_amount: Annotated[Naira | None, Internal]
     telco_reference: str | None
     disputed: Annotated[bool, Internal, Indexed]
     disputes: Annotated[Tags, Internal]

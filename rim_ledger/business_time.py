@@ -21,16 +21,26 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.lending.attempt import LoanDisbursementReversed
 from rim_ledger.lending.loan import (
     Loan,
     LoanBecameOverdue,
-    LoanChargesWaived,
     LoanCompleted,
     LoanDefaultReversed,
-    LoanDisbursementReversed,
-    LoanFeeCharged,
     LoanRepaid,
     LoanRepaymentReversed,
+)
+from rim_ledger.lending.restatement import (
+    DebtChargesWaived,
+    DebtFeeCharged,
+    DebtRescheduled,
+    DebtWriteOffUndone,
+    DebtWrittenOff,
+    LoanChargesWaived,
+    LoanFeeCharged,
+    LoanRescheduled,
+    LoanWriteOffUndone,
+    LoanWrittenOff,
 )
 from rim_ledger.lending.user import (
     CreditApplied,
@@ -42,10 +52,8 @@ from rim_ledger.lending.user import (
     CreditTakenBack,
     DebtBecameOverdue,
     DebtCancelled,
-    DebtChargesWaived,
     DebtDefaulted,
     DebtDefaultReversed,
-    DebtFeeCharged,
     DebtIncurred,
     DebtReopened,
     RepaymentAllocated,
@@ -107,7 +115,14 @@ def _debt_overdue(event: DebtBecameOverdue, stamp: Stamp, user: User) -> datetim
 
 
 def _of_debt(
-    event: DebtDefaulted | DebtFeeCharged | DebtChargesWaived, stamp: Stamp, user: User
+    event: DebtDefaulted
+    | DebtFeeCharged
+    | DebtChargesWaived
+    | DebtWrittenOff
+    | DebtWriteOffUndone
+    | DebtRescheduled,
+    stamp: Stamp,
+    user: User,
 ) -> datetime:
     return _lent(user, stamp.at, event.loan_id)
 
@@ -167,6 +182,9 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
         DebtDefaulted: _of_debt,
         DebtFeeCharged: _of_debt,
         DebtChargesWaived: _of_debt,
+        DebtWrittenOff: _of_debt,
+        DebtWriteOffUndone: _of_debt,
+        DebtRescheduled: _of_debt,
         # The shares of a payment, at the time of its money.
         TransactionCompleted: _money_came,
         RepaymentAllocated: _shared_out,
@@ -195,9 +213,15 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
 )
 """The events with the business time of something else, and the rule for it."""
 
-RESTATING: Final = (LoanFeeCharged, LoanChargesWaived)
-"""Events that change what is owed on a loan without money. Later decisions depend on them, so they
-do not count before them."""
+RESTATING: Final = (
+    LoanFeeCharged,
+    LoanChargesWaived,
+    LoanWrittenOff,
+    LoanWriteOffUndone,
+    LoanRescheduled,
+)
+"""Events that restate a loan without money: what is owed, whether it is an asset, when it is due.
+Later decisions depend on them, so they do not count before them."""
 
 FIGURES: Final = (CreditScoreRecomputed, CreditLimitAdjusted)
 """Events on which no later event depends."""

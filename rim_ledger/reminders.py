@@ -1,23 +1,21 @@
 """The reminders that a stream's state requires, so that lost ones can be restored."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, decision
 from rim_ledger.lending.charges import LATER
 from rim_ledger.lending.disbursement import LAST_WAIT
-from rim_ledger.lending.lateness import PAYING
+from rim_ledger.lending.lateness import AFTER_MAX, PAYING
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
+from rim_ledger.lending.write_off import may_be_written_off
 from rim_ledger.support.deadlines import REMINDER, next_deadline
 from rim_ledger.support.ticket import Ticket
 from rim_ledger.system.backup_settings import SCHEDULE, SETTINGS, BackupSettings
 from rim_ledger.values import day_after
-
-DEFAULT_AFTER_MAX: Final = timedelta(days=3650)
-"""The maximum of `lending.defaultAfterDays`."""
 
 
 class Due(NamedTuple):
@@ -35,7 +33,7 @@ def expected(aggregate: Aggregate, now: datetime) -> Iterator[Due]:
             yield from _of_loan(aggregate, now)
         case User():
             if since := aggregate.may_default_since:
-                yield Due(("credit-default", aggregate.id), since + DEFAULT_AFTER_MAX)
+                yield Due(("credit-default", aggregate.id), since + AFTER_MAX)
         case Ticket():
             if at := next_deadline(aggregate):
                 yield Due((REMINDER, aggregate.id), at)
@@ -54,9 +52,11 @@ def _of_loan(loan: Loan, now: datetime) -> Iterator[Due]:
         if not loan.overdue:
             yield Due(("overdue", loan.id), over)
         elif not loan.left_alone:
-            yield Due(("default", loan.id), over + DEFAULT_AFTER_MAX)
+            yield Due(("default", loan.id), over + AFTER_MAX)
         if loan.late_fee_at and not loan.left_alone:
             yield Due(("late-fee", loan.id), max(loan.late_fee_at, now) + LATER)
+    if may_be_written_off(loan):
+        yield Due(("write-off", loan.id), now + AFTER_MAX)
 
 
 @decision

@@ -21,13 +21,13 @@ from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.lateness import check_credit_default, check_default, check_overdue
 from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.write_off import check_write_off
 from rim_ledger.postgres.faults import note_fault
 from rim_ledger.postgres.outage import OUTAGE, Outages
 from rim_ledger.support.deadlines import check_ticket
-from rim_ledger.system import backup_settings, recovery
+from rim_ledger.system import backup_settings, config, recovery
 from rim_ledger.system.backup_commands import check_backup_schedule
 from rim_ledger.system.backup_worker import BackupWorker
-from rim_ledger.system.config import setting
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ DECISIONS: Final[Mapping[str, Callable[[UUID], Callable[[UnitOfWork], object]]]]
     "overdue": check_overdue,
     "default": check_default,
     "late-fee": check_late_fee,
+    "write-off": check_write_off,
     "credit-default": check_credit_default,
     "ticket": check_ticket,
 }
@@ -98,6 +99,8 @@ async def _run(
     match what:
         case _ if what in DECISIONS:
             await dispatch.ledger.run(DECISIONS[what](stream), at)
+        case config.LOOK_AGAIN:
+            await _look_again(dispatch, stream, at)
         case "query-top-up":
             await dispatch.query(stream)
         case recovery.PROBE:
@@ -111,6 +114,16 @@ async def _run(
                 backups.begin(what, stream)
         case _:
             raise LookupError(f"nobody knows what '{what}' reminds of")
+
+
+async def _look_again(dispatch: Dispatch, setting_id: UUID, at: datetime) -> None:
+    """Bring forward the reminders that depend on a setting which was changed."""
+    what = await dispatch.ledger.run(
+        lambda uow: config.looks_of(uow.read(config.SystemConfig, setting_id)), at
+    )
+    async with await AsyncConnection.connect(dispatch.url, autocommit=True) as connection:
+        await Store(connection).hasten(what, at)
+    await dispatch.ledger.run(lambda uow: uow.forget(config.LOOK_AGAIN, setting_id), at)
 
 
 async def _test(dispatch: Dispatch, integration: UUID, at: datetime) -> None:
@@ -137,7 +150,7 @@ async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
     ledger = dispatch.ledger
 
     def look(uow: UnitOfWork) -> bool:
-        if automatic := bool(setting(uow, "lending", "autoDisburse")):
+        if automatic := bool(config.setting(uow, "lending", "autoDisburse")):
             return automatic
         uow.forget("disburse", loan)
         return automatic

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -117,6 +118,7 @@ DERIVED: Final = 8
 """The version of derived UUIDs (RFC 9562, 5.8)."""
 
 
+@lru_cache(1_000)
 def derived_id(kind: str, *words: object) -> UUID:
     """Return the id derived from these words. Clients may not use such ids, so that none can be
     occupied in advance."""
@@ -141,13 +143,13 @@ NewId = Annotated[Id, AfterValidator(_of_a_client)]
 
 
 def _any_id(value: Any) -> Any:
-    if isinstance(value, UUID):
-        return value
     if isinstance(value, str) and BUSINESS_ID.fullmatch(value):
         return value
-    if isinstance(value, str) and UUID_TEXT.fullmatch(value):
-        return UUID(value)
-    raise PydanticCustomError("id", "an id is a UUID or a business id such as USR-2026-000001")
+    try:
+        return _uuid(value)
+    except PydanticCustomError:
+        words = "an id is a UUID or a business id such as USR-2026-000001"
+        raise PydanticCustomError("id", words) from None
 
 
 AnyId = Annotated[
@@ -267,6 +269,25 @@ def lagos_day(moment: datetime) -> date:
 def day_after(moment: datetime) -> datetime:
     """Return the end of a moment's Lagos day: the first moment of the next one, in UTC."""
     return datetime.combine(lagos_day(moment) + timedelta(days=1), time(), LAGOS).astimezone(UTC)
+
+
+def _day(value: Any) -> date:
+    if type(value) is date:
+        return value
+    if isinstance(value, str):
+        if day := moment(f"{value}T00:00:00Z"):
+            return day.date()
+        if time := moment(value):
+            return lagos_day(time)
+    raise PydanticCustomError("date", "a day is a date such as 2026-01-31, or a time on it")
+
+
+Day = Annotated[
+    date,
+    BeforeValidator(_day),
+    WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-01-31"]}),
+]
+"""A business day, as a date, or as a time (RFC 3339) on that day in Lagos."""
 
 
 def numbered(prefix: str, year: int, number: int) -> str:

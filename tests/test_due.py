@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from importlib.resources import files
 from pathlib import Path
 
 import psycopg
@@ -15,6 +16,7 @@ from rim_ledger.engine.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import RegisterUser
+from rim_ledger.system.config import SetConfig
 from tests.lending.test_dispatch import VAULT, WORLD, disburse, lend, loan_in, stamp, tick
 
 LOST = {
@@ -74,6 +76,41 @@ def test_a_top_up_of_unknown_outcome_is_asked_about_though_its_reminder_is_lost(
         assert await check(database, dispatch, tmp_path).run_once() == 1
         assert await tick(dispatch, hours=2) == 1
         assert loan_in(dispatch, loan).disbursement == "failed"
+
+    lend(database, "08031234567", story)
+
+
+WRITE_OFFS = files("rim_ledger.postgres.sql").joinpath("0039_write_offs.sql").read_text()
+
+
+def test_a_setting_has_the_clock_look_again_at_all_that_depends_on_it(database: str) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        await disburse(dispatch, loan)
+        for days in (31, 62):
+            assert await tick(dispatch, days=days) == 1
+        assert await tick(dispatch, days=75) == 0
+        days = SetConfig(category="lending", key="writeOffAfterDays", value=40)
+        await dispatch.ledger.submit(days.work, stamp())
+        assert await tick(dispatch, days=75) == 2, "the setting, and the loan"
+        assert loan_in(dispatch, loan).written_off_at
+        assert await tick(dispatch, days=90) == 0
+
+    lend(database, "08031234567", story)
+
+
+def test_loans_that_defaulted_before_there_were_write_offs_are_looked_at(
+    database: str, tmp_path: Path
+) -> None:
+    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+        await disburse(dispatch, loan)
+        for days in (31, 62):
+            assert await tick(dispatch, days=days) == 1
+        change(database, "DELETE FROM ledger.reminders")
+        with psycopg.connect(database) as connection:
+            connection.execute(WRITE_OFFS.encode())
+        assert await tick(dispatch, days=62) == 1
+        assert await check(database, dispatch, tmp_path).run_once() == 0
+        assert loan_in(dispatch, loan).written_off_at is None
 
     lend(database, "08031234567", story)
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from api.cli import logs
 from api.cli.daily_check import Check
-from api.cli.fence import fenced
+from api.cli.fence import run_fenced
 from api.config.backup_files import backup_worker
 from api.config.database import OperatorError, fitting_database, open_ledger
 from api.config.delivery import providers
@@ -39,7 +39,7 @@ def clock() -> None:
 
     with fitting_database(settings) as url:
         logs.started()
-        asyncio.run(fenced(url, run(url)))
+        run_fenced(url, run(url))
 
 
 def tick(*, at: str | None = None) -> None:

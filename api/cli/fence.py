@@ -4,10 +4,17 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final
 
+import uvloop
+
 from projections.tables import schema
 
 OUTDATED: Final = 3
 """Exit code of a process that ended so; the supervisor does not restart it."""
+
+
+def run_fenced(url: str, work: Coroutine[Any, Any, None]) -> None:
+    """Run a process that works until it is stopped, on a loop that costs little."""
+    uvloop.run(fenced(url, work))
 
 
 async def fenced(url: str, work: Coroutine[Any, Any, None]) -> None:

@@ -17,7 +17,7 @@ from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 
 from api.cli import logs, sealing
 from api.cli import status as standing
-from api.cli.fence import OUTDATED, fenced
+from api.cli.fence import OUTDATED, run_fenced
 from api.cli.output import OUTPUT_LOST, OutputLost, code_of, guard
 from api.cli.progress import interruptible, progress
 from api.cli.supervisor import first_login
@@ -114,7 +114,7 @@ def follow() -> None:
     with fitting_database(settings) as url:
         work = follower.follow(url, open_vault(settings, url), log.warning)
         logs.started()
-        asyncio.run(fenced(url, alive(url, "follow", work)))
+        run_fenced(url, alive(url, "follow", work))
 
 
 @app.command
@@ -123,7 +123,7 @@ def seal() -> None:
     settings = Settings.load()
     with fitting_database(settings) as url:
         logs.started()
-        asyncio.run(fenced(url, alive(url, "seal", sealing.seal(settings, url))))
+        run_fenced(url, alive(url, "seal", sealing.seal(settings, url)))
 
 
 @app.command

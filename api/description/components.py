@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from api.http.call import NDJSON
 from projections.tables.table import Row
+from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.command import Form
 
@@ -89,11 +90,18 @@ def lines_of(line: Schema) -> Schema:
 
 @cache
 def receipt_of(kind: type[Aggregate]) -> type[BaseModel]:
-    """The receipt type of a command on an aggregate, with its business id if it has one."""
-    if kind.BUSINESS_ID is None:
+    """The receipt type of a command on an aggregate: with its business id, if it has one, and with
+    `completed`, if a command can complete it."""
+    fields: dict[str, Any] = {}
+    words = Receipt.__doc__ or ""
+    if kind.BUSINESS_ID:
+        fields[to_camel(kind.BUSINESS_ID)] = (str, ...)
+        words += " Beside the id stands the business id."
+    if any(event.COMPLETES for event, of in ENTITY_OF.items() if of is kind):
+        fields["completed"] = (bool, False)
+        words += " `completed` is true if the command completed it, and omitted if not."
+    if not fields:
         return Receipt
-    words = f"{Receipt.__doc__} Beside the id stands the business id."
-    fields: dict[str, Any] = {to_camel(kind.BUSINESS_ID): (str, ...)}
     return create_model(f"{kind.__name__}Receipt", __base__=Receipt, __doc__=words, **fields)
 
 

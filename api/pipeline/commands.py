@@ -237,7 +237,8 @@ def receipt_fields(kind: type[Aggregate], receipt: Receipt) -> dict[str, Any]:
     fields: dict[str, Any] = {"id": str(receipt.id)}
     if kind.BUSINESS_ID:
         fields[wire_name(kind.BUSINESS_ID)] = receipt.business_id
-    return fields | {"version": receipt.version, "position": receipt.position}
+    fields |= {"version": receipt.version, "position": receipt.position}
+    return fields | {"completed": True} if receipt.completed else fields
 
 
 def receipt_headers(receipt: Receipt) -> list[tuple[bytes, bytes]]:

@@ -1,11 +1,12 @@
 """What readers were shown of persons, in the log of activities before they see it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, defstruct
 from msgspec.structs import replace
 
 from api.http.call import Call
@@ -43,11 +44,10 @@ class Look(Struct):
         """Note whose words these rows hold: their JSON, with sealed words still sealed."""
         if self.noted:
             return
-        column = row.COLUMNS[row.PERSON].wire if row.PERSON else None
-        for text in texts:
-            self.persons |= persons_in_text(text.encode())
-            if column:
-                self.persons.add(UUID(msgspec.json.decode(text)[column]))
+        rows = f"[{','.join(texts)}]".encode()
+        self.persons |= persons_in_text(rows)
+        if row.PERSON:
+            self.persons |= {each.person for each in _reader_of_persons(row, row.PERSON)(rows)}
 
     def at_list(
         self,
@@ -74,6 +74,18 @@ class Look(Struct):
         """The activity with what was shown."""
         persons = tuple(sorted(self.persons))
         return replace(self.activity, persons=persons, details=self.details)
+
+
+class _OfPerson(Struct):
+    person: UUID
+
+
+@cache
+def _reader_of_persons(row: type[Row], column: str) -> Callable[[bytes], list[_OfPerson]]:
+    """Reads whose each row is in a JSON array of rows, and nothing else of them."""
+    rename = {"person": row.COLUMNS[column].wire}
+    read = defstruct("OfPerson", [("person", UUID)], bases=(_OfPerson,), rename=rename)
+    return msgspec.json.Decoder(list[read]).decode  # type: ignore[valid-type]
 
 
 async def note(

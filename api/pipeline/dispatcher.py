@@ -57,7 +57,11 @@ class Front:
             template, app = endpoint.route.path, endpoint.app
         except Refused as refusal:
             app = refused(refusal, call)
-        await app(scope, receive, send)
+        try:
+            await app(scope, receive, send)
+        finally:
+            # The call sends by what has the scope: a cycle, which would wait for the collector.
+            del scope["call"]
         context.metrics.note(call.method, template, call.status, started)
         _log_access(call.method, template, call.status, started)
 

@@ -1,5 +1,7 @@
 """The parameters of a list's query, as JSON Schema."""
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from api.description.examples import AS_OF, EFFECTIVE_AT, EITHER_ID
@@ -13,7 +15,8 @@ Schema = dict[str, Any]
 _STRING: Final[Schema] = {"type": "string"}
 
 
-def of_list(row: type[Row]) -> dict[str, Schema]:
+@cache
+def of_list(row: type[Row]) -> Mapping[str, Schema]:
     """Where a page begins and how long it is, the order, and the filters."""
     columns = [column for column in row.COLUMNS.values() if is_filter(row, column)]
     sorts = [sign + c.wire for c in columns if c.name != "id" for sign in ("", "-")]

@@ -97,11 +97,10 @@ def _decided(context: "Context", uow: UnitOfWork, request: CommandRequest, noted
     """What becomes of one line; its position is not known yet."""
     uow.activities.append(request.asked)
     uow.need(*request.route.needs)
+    earlier = len(uow.events)
     stream, _ = perform(context, request, uow, noted)
     aggregate = uow.read(request.route.kind, stream)
-    name = aggregate.BUSINESS_ID
-    business_id = getattr(aggregate, name) if name else None
-    return Receipt(aggregate.id, business_id, uow.version(stream), 0)
+    return Receipt.of(aggregate, uow.version(stream), 0, uow.events[earlier:])
 
 
 def _too_slow(seconds: float) -> TooLarge:

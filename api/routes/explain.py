@@ -50,6 +50,13 @@ RULES: Final = {
         ),
     ),
     "feesWaived": ("waiver-v1", "unpaid fees first, then unpaid interest, never principal"),
+    "writtenOffAmount": (
+        "write-off-v1",
+        (
+            "what was outstanding at the write-off, and what had come before and was reversed "
+            "since; null while it is not written off. It is owed as before"
+        ),
+    ),
     "outstandingAmount": ("outstanding-v1", "amountDue − amountPaid"),
     "status": (
         POLICY_VERSION,
@@ -57,7 +64,14 @@ RULES: Final = {
     ),
     "dueDate": (
         "due-date-v1",
-        "the Lagos date of the disbursement + repaymentPeriod days, at 23:59:59 in Lagos",
+        (
+            "the Lagos date of the disbursement + repaymentPeriod days, at 23:59:59 in Lagos, or "
+            "the later day to which the loan was rescheduled"
+        ),
+    ),
+    "originalDueDate": (
+        "due-date-v1",
+        "the first due date; a loan whose money came in after that day is repaid late",
     ),
 }
 """For each figure, the version of its rule and what the rule says."""
@@ -67,9 +81,11 @@ ATTRIBUTES: Final = {
     "amountPaid": "amount_paid",
     "feesCharged": "fees_charged",
     "feesWaived": "fees_waived",
+    "writtenOffAmount": "written_off_amount",
     "outstandingAmount": "outstanding_amount",
     "status": "status",
     "dueDate": "due_date",
+    "originalDueDate": "original_due_date",
 }
 
 READ: Final = ("loans", "read")
@@ -213,14 +229,19 @@ def _figure(kind: str, value: dict[str, Any], former: dict[str, Any]) -> dict[st
 MONEY: Final = _figure("MoneyFigure", NAIRA, {"anyOf": [NAIRA, NULL]})
 STATUS: Final = ref("LoanStatus")
 DUE: Final = {"type": ["string", "null"], "format": "date-time"}
+DUE_DATE: Final = _figure("DueDateFigure", DUE, DUE)
 FIGURES: Final[dict[str, dict[str, Any]]] = {
     "amountDue": MONEY,
     "amountPaid": MONEY,
     "feesCharged": MONEY,
     "feesWaived": MONEY,
+    "writtenOffAmount": _figure(
+        "WrittenOffFigure", {"anyOf": [NAIRA, NULL]}, {"anyOf": [NAIRA, NULL]}
+    ),
     "outstandingAmount": MONEY,
     "status": _figure("StatusFigure", STATUS, {"anyOf": [STATUS, NULL]}),
-    "dueDate": _figure("DueDateFigure", DUE, DUE),
+    "dueDate": DUE_DATE,
+    "originalDueDate": DUE_DATE,
 }
 GIVES: Final = {
     "id": {"type": "string", "format": "uuid"},

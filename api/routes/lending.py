@@ -21,6 +21,7 @@ from rim_ledger.lending.loan_requests import (
     RevokeApproval,
     SetLoanMetadata,
 )
+from rim_ledger.lending.reschedule import RescheduleLoan
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import (
     ActivateUser,
@@ -37,6 +38,7 @@ from rim_ledger.lending.user_commands import (
     SuspendUser,
     VerifyPhone,
 )
+from rim_ledger.lending.write_off import UndoWriteOff, WriteOffLoan
 
 if TYPE_CHECKING:
     from api.context import Context
@@ -65,6 +67,7 @@ CREDIT = ("users.credit", "write")
 WRITE_LOANS, APPROVAL = ("loans", "write"), ("loans.approval", "write")
 DISBURSEMENT, DEFAULT = ("loans.disbursement", "write"), ("loans.default", "write")
 FEES, WAIVER = ("loans.fees", "write"), ("loans.waiver", "write")
+WRITE_OFF, RESCHEDULE = ("loans.writeoff", "write"), ("loans.reschedule", "write")
 
 ROUTES: list[AnyRoute] = [
     List(USERS, UserRow, READ_USERS, "List users"),
@@ -123,6 +126,9 @@ ROUTES: list[AnyRoute] = [
     ),
     Route("POST", ONE_LOAN + "/charge-fee", Loan, ChargeFee, FEES, "Charge a fee"),
     Route("POST", ONE_LOAN + "/waive-charges", Loan, WaiveCharges, WAIVER, "Waive charges"),
+    Route("POST", ONE_LOAN + "/write-off", Loan, WriteOffLoan, WRITE_OFF, "Write off"),
+    Route("POST", ONE_LOAN + "/undo-write-off", Loan, UndoWriteOff, WRITE_OFF, "Undo a write-off"),
+    Route("POST", ONE_LOAN + "/reschedule", Loan, RescheduleLoan, RESCHEDULE, "Reschedule"),
     Route("POST", ONE_LOAN + "/default", Loan, MarkDefaulted, DEFAULT, "Give up"),
     Route("POST", ONE_LOAN + "/reverse-default", Loan, ReverseDefault, DEFAULT, "Take back"),
 ]

@@ -234,6 +234,8 @@ LEFT_OUT = {
     "LoanFeeCharged.automatic": False,
     "LoanRepaid.fee": 0,
     "LoanRepaymentReversed.fee": 0,
+    "LoanWriteOffUndone.fee": 0,
+    "LoanWrittenOff.fee": 0,
 }
 """What a field stands for where its event's data leaves it out; of the others, null."""
 ENTITIES = {
@@ -277,8 +279,8 @@ ENTITIES = {
     ),
     "Loan": (
         "LoanApprovalRevoked LoanApproved LoanBecameOverdue LoanCompleted LoanDefaultReversed "
-        "LoanChargesWaived LoanDefaulted LoanDisbursed LoanDisbursementAnswered "
-        "LoanDisbursementDisputed LoanFeeCharged "
+        "LoanChargesWaived LoanDefaulted LoanDisbursed LoanDisbursementAnswered LoanRescheduled "
+        "LoanDisbursementDisputed LoanFeeCharged LoanWriteOffUndone LoanWrittenOff "
         "LoanDisbursementFailed LoanDisbursementRequested LoanDisbursementReversed "
         "LoanDisbursementSettled LoanDisbursementUnknown LoanDisputeResolved LoanMetadataSet "
         "LoanRejected LoanRepaid LoanRepaymentReversed LoanRequested "
@@ -321,7 +323,7 @@ ENTITIES = {
         "CreditLimitSet CreditRefunded CreditReleased CreditReserved CreditScoreRecomputed "
         "CreditScoreSet CreditTakenBack DebtBecameOverdue DebtCancelled DebtDefaultReversed "
         "DebtDefaulted DebtIncurred DebtReopened RepaymentAllocated RepaymentReversed "
-        "DebtChargesWaived DebtFeeCharged "
+        "DebtChargesWaived DebtFeeCharged DebtRescheduled DebtWriteOffUndone DebtWrittenOff "
         "UserActivated UserContactChanged UserDeactivated UserDeleted UserErased UserOptedIn "
         "UserOptedOut UserPhoneVerified UserRegistered UserReinstated UserSuspended "
     ),

@@ -1,7 +1,5 @@
 """The fold from events to rows, shared by follower and rebuild."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from itertools import compress
 from operator import ne
@@ -120,14 +118,14 @@ def step(before: Entry | None, line: Line) -> tuple[Entry, Recorded]:
         raise PoisonEvent(line, f"the stream stands at version {before.version if before else 0}")
     recorded = decode(line)
     event, stamp = recorded.event, recorded.stamp
-    with poisoning(line):
+    with Poisoning(line):
         times = before.times.after(event, stamp, before.aggregate) if before else Times.begin(stamp)
     return _moved(before, recorded, line, times), recorded
 
 
 def _moved(before: Entry | None, recorded: Recorded, line: Line, times: Times) -> Entry:
     begun, snapshot = (before.begun, before.snapshot) if before else (line.position, 0)
-    with poisoning(line):
+    with Poisoning(line):
         known = before.folded if before else entry.Entry()
         folded = known.after(ENTITY_OF[type(recorded.event)], recorded)
         return shown(folded, begun, line.recorded_at, times, snapshot)
@@ -146,13 +144,13 @@ def shown(
 def evolved(before: Aggregate | None, line: Line) -> tuple[Aggregate, Recorded]:
     """Evolve the aggregate by one more event; gives both. Raises PoisonEvent."""
     recorded = decode(line)
-    with poisoning(line):
+    with Poisoning(line):
         return entry.evolved(before, ENTITY_OF[type(recorded.event)], recorded), recorded
 
 
 def decode(line: Line) -> Recorded:
     """Decode the event of a line. Raises PoisonEvent."""
-    with poisoning(line):
+    with Poisoning(line):
         stored = StoredEvent(line.stream, line.version, line.name, line.body)
         return _codec.recorded(stored, line.recorded_at)
 
@@ -160,7 +158,7 @@ def decode(line: Line) -> Recorded:
 def traces(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -> list[Trace]:
     """The traces of an event. Raises PoisonEvent."""
     event = recorded.event
-    with poisoning(line):
+    with Poisoning(line):
         left: list[Trace] = [_audit(before, after, recorded, line)]
         if posted := postings(event, before.aggregate if before else None, after.aggregate):
             left += _journal(after, recorded, line, posted)
@@ -171,13 +169,20 @@ def traces(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -
     return left
 
 
-@contextmanager
-def poisoning(line: Line) -> Iterator[None]:
-    """Turn errors in the block into PoisonEvent."""
-    try:
-        yield
-    except Exception as error:
-        raise PoisonEvent(line, f"{type(error).__name__}: {error}") from error
+class Poisoning:
+    """Turns errors in its block into PoisonEvent. A class, as it is entered for every event."""
+
+    __slots__ = ("_line",)
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Exception):
+            raise PoisonEvent(self._line, f"{type(error).__name__}: {error}") from error
 
 
 def _audit(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -> AuditLog:

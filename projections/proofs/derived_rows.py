@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 
 from projections.catalogue import TABLES
 from projections.follow import log
-from projections.follow.fold import PoisonEvent, decode, poisoning
+from projections.follow.fold import PoisonEvent, Poisoning, decode
 from projections.follow.log import Line
 from projections.follow.streams import Rest, no_rest, spans
 from projections.proofs.checkpoints import KEY
@@ -279,7 +279,7 @@ def _after(stream: Stream | None, line: Line) -> Stream:
     """Fold one more event. Raises PoisonEvent."""
     recorded = decode(line)
     before = stream.entry if stream else Entry()
-    with poisoning(line):
+    with Poisoning(line):
         entry = before.after(ENTITY_OF[type(recorded.event)], recorded)
     if stream and before.aggregate:
         return Stream(line.stream, entry, stream.begun, has_key=stream.has_key)

@@ -77,7 +77,12 @@ class EditAdmin(Patch[AdminUser]):
         if moved and aggregate.two_factor not in (None, TwoFactorMethod.APP):
             require_session(uow)  # Codes of the second factor are sent there.
         if "phone" in cleared:
-            _require_dispensable(aggregate, uow)
+            agent = uow.find(SupportAgent, agent_stream(aggregate.id))
+            if agent and not agent.archived:
+                words = "A support agent has a phone: give another."
+                raise Invalid("agent-without-phone", words, "/phone")
+            sent = aggregate.two_factor is TwoFactorMethod.SMS
+            require(not sent, "no-phone", "The codes of the second factor are sent to this phone.")
         if not changes:
             return
         event = AdminContactChanged(
@@ -87,15 +92,6 @@ class EditAdmin(Patch[AdminUser]):
             cleared=cleared,
         )
         yield event
-
-
-def _require_dispensable(admin: AdminUser, uow: UnitOfWork) -> None:
-    """Refuse to remove the phone of a support agent, or one that codes are sent to."""
-    agent = uow.find(SupportAgent, agent_stream(admin.id))
-    if agent and not agent.archived:
-        raise Invalid("agent-without-phone", "A support agent has a phone: give another.", "/phone")
-    sent = admin.two_factor is TwoFactorMethod.SMS
-    require(not sent, "no-phone", "The codes of the second factor are sent to this phone.")
 
 
 INVITATION_LIFE: Final = timedelta(days=7)

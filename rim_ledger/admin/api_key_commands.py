@@ -19,10 +19,10 @@ from rim_ledger.admin.api_key import (
 )
 from rim_ledger.admin.other_admins import require_no_greater
 from rim_ledger.admin.permissions import Permissions, rights
-from rim_ledger.admin.session import token_hash
+from rim_ledger.admin.session import claim_token
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation
-from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, require
+from rim_ledger.engine.refusals import Forbidden, Invalid, require
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.values import Id, Name, Time
 
@@ -65,12 +65,10 @@ class CreateApiKey(Creation[ApiKey]):
         if owner != uow.stamp.admin:
             self._require_fit_for(uow.find(AdminUser, owner), uow)
         assert self._key, "the key is made up before the decision"
-        token = token_hash(self._key)
         keys = uow.read(AdminUser, owner).api_keys
         living = sum(uow.read(ApiKey, key).lives(uow.now) for key in keys)
         require(living < KEYS_MAX, "too-many-keys", f"An admin has at most {KEYS_MAX} API keys.")
-        taken = Refused("already-exists", "The key is taken.")
-        uow.claim("token", token, id, taken)
+        token = claim_token(uow, self._key, id)
         uow.append(AdminUser, owner, [AdminApiKeyAdded(key_id=id)])
         yield ApiKeyCreated.of(self, owner=owner, token=token)
 

@@ -20,6 +20,8 @@ RESOURCES: Final = (
     "loans.default",
     "loans.fees",
     "loans.waiver",
+    "loans.writeoff",
+    "loans.reschedule",
     "transactions",
     "transactions.cash",
     "transactions.refund",

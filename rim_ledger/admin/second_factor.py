@@ -1,5 +1,7 @@
 """Second factor across several decisions: challenge at log-in, enrolling, disabling."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -13,7 +15,7 @@ from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.audit_actor import access_activity, failures_logged
 from rim_ledger.admin.authentication import FactorDue, LoggedIn, begin_session
 from rim_ledger.admin.challenge import Challenge, Challenges
-from rim_ledger.admin.login_throttle import LoginThrottle
+from rim_ledger.admin.login_throttle import Attempt, LoginThrottle
 from rim_ledger.admin.security_settings import (
     SecuritySettings,
     TwoFactorMethod,
@@ -131,12 +133,7 @@ class SecondFactor:
             uow.activities.append(access_activity("AnswerChallenge"))
             return admin_id, opened
 
-        async with (
-            failures_logged(
-                self._ledger, stamp, "AnswerChallenge", lambda: admin_id, self._attempts
-            ),
-            self._attempts.attempt(known.username, stamp.ip, known.settings) as attempt,
-        ):
+        async with self._attempt(stamp, "AnswerChallenge", admin_id, known) as attempt:
             await self._ledger.read(accept, stamp)
             # Only one request can take the challenge. The code is used up by the decision.
             if not await self._challenges.take(asked.id):
@@ -183,10 +180,7 @@ class SecondFactor:
             uow.activities.append(access_activity("ConfirmTwoFactor"))
             return id
 
-        async with (
-            failures_logged(self._ledger, stamp, "ConfirmTwoFactor", lambda: id, self._attempts),
-            self._attempts.attempt(known.username, stamp.ip, known.settings),
-        ):
+        async with self._attempt(stamp, "ConfirmTwoFactor", id, known):
             receipt = await self._ledger.submit(work, stamp, admit=admit)
         await self._challenges.take(asked.id)
         return receipt, recovery
@@ -212,11 +206,19 @@ class SecondFactor:
             uow.activities.append(access_activity("DisableTwoFactor"))
             return id
 
-        async with (
-            failures_logged(self._ledger, stamp, "DisableTwoFactor", lambda: id, self._attempts),
-            self._attempts.attempt(known.username, stamp.ip, known.settings),
-        ):
+        async with self._attempt(stamp, "DisableTwoFactor", id, known):
             return await self._ledger.submit(work, stamp, admit=admit)
+
+    @asynccontextmanager
+    async def _attempt(
+        self, stamp: Stamp, action: str, id: UUID, known: _AdminState
+    ) -> AsyncIterator[Attempt]:
+        """Run an attempt of an admin, which is counted and logged if it fails."""
+        async with (
+            failures_logged(self._ledger, stamp, action, lambda: id, self._attempts),
+            self._attempts.attempt(known.username, stamp.ip, known.settings) as attempt,
+        ):
+            yield attempt
 
     async def _load(self, stamp: Stamp, id: UUID, admit: Admit = admit_all) -> _AdminState:
         def look(uow: UnitOfWork) -> _AdminState:

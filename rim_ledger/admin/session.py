@@ -5,10 +5,13 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from msgspec import Struct
 
 from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
 
 TOKEN: Final = 32
 """Bytes of a token: 256 bits."""
@@ -17,6 +20,13 @@ TOKEN: Final = 32
 def token_hash(token: str) -> str:
     """Return the hash under which the ledger stores a token."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def claim_token(uow: UnitOfWork, token: str, owner: UUID) -> str:
+    """Claim a token for its owner, and return its hash."""
+    hashed = token_hash(token)
+    uow.claim("token", hashed, owner, Refused("already-exists", "The token is taken."))
+    return hashed
 
 
 def new_token(environment: Environment) -> str:

@@ -14,7 +14,7 @@ from rim_ledger.admin.challenge import Challenge, Challenges
 from rim_ledger.admin.login_throttle import LoginThrottle, TooManyAttempts, address_block
 from rim_ledger.admin.second_factor import BODY
 from rim_ledger.admin.security_settings import SecuritySettings, current
-from rim_ledger.admin.session import SESSION, new_token, token_hash
+from rim_ledger.admin.session import SESSION, claim_token, new_token
 from rim_ledger.admin.two_factor import LIFE, Code, new_code, plain
 from rim_ledger.customers.access import (
     CustomerAccess,
@@ -30,7 +30,7 @@ from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
-from rim_ledger.engine.refusals import Refused, Unauthenticated
+from rim_ledger.engine.refusals import Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.values import Phone
@@ -173,15 +173,14 @@ def begin_session(uow: UnitOfWork, user: User, token: str) -> CustomerSession:
     """Begin a session of an authenticated borrower. Sessions that have expired or are too many end
     here."""
     act_as(user, uow)
-    session, now = token_hash(token), uow.stamp.at
+    stream, now = access_stream(user.id), uow.stamp.at
+    session = claim_token(uow, token, stream)
     begun = CustomerLoggedIn(
         user_id=user.id,
         session=session,
         expires_at=now + SESSION,
         idle_at=now + current(uow).idle,
     )
-    stream = access_stream(user.id)
-    uow.claim("token", session, stream, Refused("already-exists", "The token is taken."))
     uow.append(CustomerAccess, stream, [begun])
     return CustomerSession(token, begun.expires_at, user.id, user.user_id)
 

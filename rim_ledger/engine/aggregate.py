@@ -102,6 +102,8 @@ class Event(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     """A fact, in the past tense. The class name is the stored name, forever."""
 
     SCHEMA: ClassVar[int] = 1
+    COMPLETES: ClassVar[bool] = False
+    """Whether the receipt says that the command completed its aggregate."""
 
     @classmethod
     def upcast(cls, schema: int, data: dict[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from rim_ledger.engine.event_mac import Forged, RowForged, leaf
 from rim_ledger.engine.recent import Recent
 from rim_ledger.engine.rows import (
     ADOPTED,
+    TAKEN,
     is_held,
-    is_taken,
     key_fits,
     key_print,
     name_print,
@@ -117,7 +117,7 @@ class Cache:
         held, told = await store.claims(prints)
         await self.require_held(store, held)
         for claim, line in told.items():
-            if is_taken(self.read(line), prints[claim]):
+            if TAKEN + prints[claim] in self.read(line).claims.split():
                 await self._refuse(store, "claims", f"the kind {claim[0]}")
         self.claims.update(dict.fromkeys(claims) | held)
 

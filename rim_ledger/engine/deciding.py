@@ -15,7 +15,6 @@ from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.engine.batch import Batch
 from rim_ledger.engine.cache import Cache
 from rim_ledger.engine.draft import Draft
-from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.event_mac import leaf
 from rim_ledger.engine.idempotency import Idempotency, Receipt, kept, replayed
@@ -121,7 +120,7 @@ class Deciding:
         if failure is None and item.writes and not outage:
             uow.told += [DONE + key_print(self._vault, key.caller, key.key)] if key else []
             self._take(uow, view, draft)
-        item.answer = failure or (_receipt(view.stream(stream), draft) if stream else None)
+        item.answer = failure or (_receipt(stream, uow, view, draft) if stream else None)
         if outage:
             return
         for asked in uow.refused_requests:
@@ -165,9 +164,8 @@ class Deciding:
         return Draft(head=self._cache.head, at=at.astimezone(UTC))
 
 
-def _receipt(entry: Entry, draft: Draft) -> Receipt:
+def _receipt(stream: UUID, uow: UnitOfWork, view: Batch, draft: Draft) -> Receipt:
+    entry = view.stream(stream)
     assert entry.aggregate is not None, "a decision names a stream that is there"
-    name = entry.aggregate.BUSINESS_ID
-    business_id = getattr(entry.aggregate, name) if name else None
     position = draft.head + len(draft.streams)
-    return Receipt(entry.aggregate.id, business_id, entry.version, position)
+    return Receipt.of(entry.aggregate, entry.version, position, uow.events)

@@ -1,12 +1,14 @@
 """Outcomes of commands, stored under idempotency keys and replayed."""
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Self
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.codec import Recorded
 from rim_ledger.engine.draft import Outcome
 from rim_ledger.engine.refusals import (
     Forbidden,
@@ -24,7 +26,7 @@ NOT_KEPT: Final = (Unauthenticated, Forbidden, QuotaExceeded)
 """Refusals that are not stored, because nothing was decided."""
 
 
-class Receipt(Struct, frozen=True):
+class Receipt(Struct, frozen=True, omit_defaults=True):
     """What was acknowledged: the stream, its version and the last position, all durable."""
 
     id: UUID
@@ -32,6 +34,22 @@ class Receipt(Struct, frozen=True):
     version: int
     position: int
     replayed: bool = False
+    completed: bool = False
+    """Whether the command completed the aggregate: see `Event.COMPLETES`."""
+
+    @classmethod
+    def of(
+        cls, aggregate: Aggregate, version: int, position: int, events: Iterable[Recorded]
+    ) -> Self:
+        """Return the receipt of a decision about an aggregate that appended these events."""
+        name, own = aggregate.BUSINESS_ID, aggregate.id
+        return cls(
+            own,
+            getattr(aggregate, name) if name else None,
+            version,
+            position,
+            completed=any(e.event.COMPLETES for e in events if e.originator_id == own),
+        )
 
 
 class Idempotency(Struct, frozen=True):

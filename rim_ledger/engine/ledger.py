@@ -73,8 +73,11 @@ class Ledger:
 
     async def __aenter__(self) -> Self:
         await self.connection.connect()
-        async with self.connection.closing_on_error():
+        try:
             await self.cache.begin(self.connection.store)
+        except BaseException:
+            await self.connection.close()
+            raise
         self._task = asyncio.create_task(self._run())
         return self
 

@@ -12,7 +12,6 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from msgspec.structs import replace
 
-from rim_ledger.engine.codec import Recorded
 from rim_ledger.engine.entry import Entry, with_rows
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.engine.view import Claim, Secret
@@ -57,11 +56,6 @@ def name_print(vault: Vault, claim: Claim) -> str:
 def key_print(vault: Vault, caller: str, key: str) -> str:
     """Return the fingerprint of an idempotency key, as in the event of its command."""
     return vault.short_print("outcome", f"{caller} {key}")
-
-
-def is_taken(recorded: Recorded, name: str) -> bool:
-    """Return whether an event that mentions a name, by fingerprint, claims it."""
-    return TAKEN + name in recorded.claims.split()
 
 
 def adopted(vault: Vault, secrets: Mapping[Secret, str]) -> dict[str, str | None]:

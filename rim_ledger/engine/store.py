@@ -62,6 +62,7 @@ SECRETS: Final = """
 SELECT owner, purpose, secret FROM ledger.secrets
   JOIN unnest(%b::uuid[], %b::text[]) AS wanted (owner, purpose) USING (owner, purpose)"""
 
+HASTEN: Final = "UPDATE ledger.reminders SET at = %s WHERE what = %s AND at > %s"
 DUE: Final = "SELECT what, stream_id FROM ledger.reminders WHERE at <= %s ORDER BY at LIMIT %s"
 
 NUMBERS: Final = """
@@ -196,6 +197,10 @@ class Store:
     async def secrets(self, wanted: Sequence[Secret]) -> dict[Secret, str]:
         cursor = await self.connection.execute(SECRETS, _columns(wanted))
         return {(owner, purpose): secret async for owner, purpose, secret in cursor}
+
+    async def hasten(self, what: str, at: datetime) -> None:
+        """Bring forward all reminders of a kind to a time (UTC). An early reminder does no harm."""
+        await self.connection.execute(HASTEN, [at, what, at])
 
     async def due(self, at: datetime, count: int) -> list[Reminder]:
         """Return the oldest reminders that are due."""

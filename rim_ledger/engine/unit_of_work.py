@@ -150,7 +150,7 @@ class UnitOfWork:
             raise Refused("already-exists", f"The id {id} is taken.")
         for event in list(events):
             entry = self._entry(id)
-            person = self._person(entry, kind, id, event)
+            person = (entry.aggregate or kind.begin(id, event, self.stamp)).person
             event_id = self._environment.new_id()
             sealed = self._seal(event, person, id, event_id)
             recorded = Recorded(
@@ -265,10 +265,6 @@ class UnitOfWork:
             entry = Entry() if id in self._fresh else self._view.stream(id)
             self._entries[id] = entry
         return entry
-
-    def _person(self, entry: Entry, kind: type[Aggregate], id: UUID, event: Event) -> UUID:
-        aggregate = entry.aggregate or kind.begin(id, event, self.stamp)
-        return aggregate.person
 
     def _seal(self, event: Event, person: UUID, stream: UUID, event_id: UUID) -> Event:
         if not any(getattr(event, field) for field in personal_fields(type(event))):

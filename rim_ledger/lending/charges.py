@@ -12,9 +12,10 @@ from rim_ledger.engine.refusals import require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.debt import charge, waive
 from rim_ledger.lending.lateness import PAYING
-from rim_ledger.lending.loan import LEGAL, Loan, LoanChargesWaived, LoanFeeCharged
-from rim_ledger.lending.loan_requests import require_no_conflict
+from rim_ledger.lending.loan import LEGAL, Loan
+from rim_ledger.lending.loan_requests import require_no_conflict, require_not_written_off
 from rim_ledger.lending.owed import FEE_FIRST, Charges
+from rim_ledger.lending.restatement import LoanChargesWaived, LoanFeeCharged
 from rim_ledger.lending.user import User
 from rim_ledger.system.config import setting
 from rim_ledger.values import KOBO, ZERO, Money, Note
@@ -36,6 +37,7 @@ class ChargeFee(Command[Loan]):
         user = uow.read(User, aggregate.user_id)
         require_no_conflict(uow, user)
         require_legal(aggregate.status, "charge-fee", LEGAL)
+        require_not_written_off(aggregate)
         past = "The loan was brought in from the past; no fees are charged to it."
         require(not aggregate.historical, "historical-loan", past)
         room = _room(uow, aggregate)
@@ -58,6 +60,7 @@ class WaiveCharges(Command[Loan]):
         user = uow.read(User, aggregate.user_id)
         require_no_conflict(uow, user)
         require_legal(aggregate.status, "waive-charges", LEGAL)
+        require_not_written_off(aggregate)
         debt = user.debts[aggregate.id]
         unpaid = debt.fee + debt.interest
         require(unpaid > ZERO, "no-charges-left", "No charges of this loan are left to be waived.")

@@ -1,4 +1,4 @@
-"""A user's debts: incurred, repaid, charged, overdue, defaulted.
+"""A user's debts: incurred, repaid, charged, overdue, rescheduled, defaulted.
 
 Each function writes the user's side and the loan's side into the same unit of work, so that both
 always agree.
@@ -13,26 +13,34 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.loan import (
     Loan,
     LoanBecameOverdue,
-    LoanChargesWaived,
     LoanCompleted,
     LoanDefaulted,
     LoanDefaultReversed,
-    LoanFeeCharged,
     LoanRepaid,
     LoanRepaymentReversed,
     LoanStatus,
 )
 from rim_ledger.lending.owed import PRINCIPAL_FIRST, Completion, Part
+from rim_ledger.lending.restatement import (
+    DebtChargesWaived,
+    DebtFeeCharged,
+    DebtRescheduled,
+    DebtWriteOffUndone,
+    DebtWrittenOff,
+    LoanChargesWaived,
+    LoanFeeCharged,
+    LoanRescheduled,
+    LoanWriteOffUndone,
+    LoanWrittenOff,
+)
 from rim_ledger.lending.scoring import judge_again
 from rim_ledger.lending.user import (
     CreditApplied,
     CreditTakenBack,
     DebtBecameOverdue,
     DebtCancelled,
-    DebtChargesWaived,
     DebtDefaulted,
     DebtDefaultReversed,
-    DebtFeeCharged,
     DebtIncurred,
     DebtReopened,
     RepaymentAllocated,
@@ -157,6 +165,18 @@ def waive(uow: UnitOfWork, loan: Loan, event: LoanChargesWaived) -> None:
         _complete(uow, loan, paid_at)
 
 
+def reschedule(uow: UnitOfWork, loan: Loan, event: LoanRescheduled) -> None:
+    """Move the due date of a loan to a later day; its deadlines count from there."""
+    uow.append(Loan, loan.id, [event])
+    uow.append(User, loan.user_id, [DebtRescheduled(loan_id=loan.id, due_at=event.due_date)])
+    for what in ("default", "late-fee"):
+        uow.forget(what, loan.id)
+    if not loan.historical:
+        uow.remind("overdue", loan.id, day_after(event.due_date))
+    if loan.overdue:
+        judge_again(uow, loan.user_id, uow.stamp.at)
+
+
 def default(uow: UnitOfWork, loan: Loan, event: LoanDefaulted) -> None:
     """Default a loan; an automatic limit falls to zero."""
     uow.append(Loan, loan.id, [event])
@@ -164,8 +184,24 @@ def default(uow: UnitOfWork, loan: Loan, event: LoanDefaulted) -> None:
     judge_again(uow, loan.user_id, uow.stamp.at, defaulted=True)
 
 
+def write_off(uow: UnitOfWork, loan: Loan, reason: str | None) -> None:
+    """Write off the outstanding amount of a defaulted loan."""
+    debt = uow.read(User, loan.user_id).debts[loan.id]
+    uow.forget("write-off", loan.id)
+    uow.append(Loan, loan.id, [LoanWrittenOff.of(debt, reason=reason)])
+    uow.append(User, loan.user_id, [DebtWrittenOff(loan_id=loan.id)])
+
+
+def undo_write_off(uow: UnitOfWork, loan: Loan, reason: str | None) -> None:
+    """Undo the write-off of a loan."""
+    debt = uow.read(User, loan.user_id).debts[loan.id]
+    uow.append(Loan, loan.id, [LoanWriteOffUndone.of(debt, reason=reason)])
+    uow.append(User, loan.user_id, [DebtWriteOffUndone(loan_id=loan.id)])
+
+
 def reverse_default(uow: UnitOfWork, loan: Loan, event: LoanDefaultReversed) -> None:
     """Undo a default: score and limit are computed without it."""
+    uow.forget("write-off", loan.id)
     uow.append(Loan, loan.id, [event])
     uow.append(User, loan.user_id, [DebtDefaultReversed(loan_id=loan.id)])
     judge_again(uow, loan.user_id, loan.defaulted_at or uow.stamp.at)
@@ -221,12 +257,15 @@ def _reopen(uow: UnitOfWork, id: UUID, paid_at: datetime) -> None:
         defaulted=loan.defaulted_at is not None,
         paid_at=paid_at,
         restated_at=loan.restated_at,
+        original_due_at=loan.original_due_date if loan.rescheduled_count else None,
     )
     uow.append(User, loan.user_id, [reopened])
     if not loan.historical:
         uow.remind("default" if loan.overdue else "overdue", id, day_after(loan.due_date))
     if loan.late_fee_at:
         uow.remind("late-fee", id, loan.late_fee_at)
+    if loan.defaulted_at:
+        uow.remind("write-off", id, uow.now)
 
 
 def _owe_again(uow: UnitOfWork, part: Part, transaction: UUID | None) -> None:
@@ -269,6 +308,8 @@ def _pay(uow: UnitOfWork, part: Part, transaction: UUID | None, paid_at: datetim
 
 def _complete(uow: UnitOfWork, loan: Loan, paid_at: datetime) -> None:
     uow.append(Loan, loan.id, [LoanCompleted(paid_at=paid_at)])
+    if loan.defaulted_at:
+        uow.forget("write-off", loan.id)
     completed_at = uow.read(Loan, loan.id).completed_at
     assert completed_at, "it is completed"
     judge_again(uow, loan.user_id, completed_at, completed=True)

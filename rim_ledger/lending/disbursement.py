@@ -16,12 +16,10 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
-from rim_ledger.lending.attempt import Airtime, Attempt, Disbursement
-from rim_ledger.lending.debt import incur
-from rim_ledger.lending.decision import require_active, require_no_late_debt
-from rim_ledger.lending.loan import (
-    LEGAL,
-    Loan,
+from rim_ledger.lending.attempt import (
+    Airtime,
+    Attempt,
+    Disbursement,
     LoanDisbursed,
     LoanDisbursementAnswered,
     LoanDisbursementDisputed,
@@ -29,8 +27,10 @@ from rim_ledger.lending.loan import (
     LoanDisbursementRequested,
     LoanDisbursementSettled,
     LoanDisbursementUnknown,
-    LoanStatus,
 )
+from rim_ledger.lending.debt import incur
+from rim_ledger.lending.decision import require_active, require_no_late_debt
+from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
 from rim_ledger.lending.loan_requests import require_grounded, require_no_conflict
 from rim_ledger.lending.separation import require_may_lend
 from rim_ledger.lending.user import User

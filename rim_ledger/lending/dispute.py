@@ -11,7 +11,8 @@ from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Invalid, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.airtime_return import claim_return
-from rim_ledger.lending.loan import DisputeOutcome, Loan, LoanDisputeResolved
+from rim_ledger.lending.attempt import DisputeOutcome, LoanDisputeResolved
+from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import require_no_conflict
 from rim_ledger.lending.user import User
 from rim_ledger.values import Note, Reference

@@ -11,12 +11,14 @@ from rim_ledger.engine.refusals import require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.debt import default, fall_overdue, patience, reverse_default
 from rim_ledger.lending.loan import LEGAL, Loan, LoanDefaulted, LoanDefaultReversed, LoanStatus
-from rim_ledger.lending.loan_requests import require_no_conflict
+from rim_ledger.lending.loan_requests import require_no_conflict, require_not_written_off
 from rim_ledger.lending.scoring import judge_again
 from rim_ledger.lending.user import CreditDefaulted, User
 from rim_ledger.system.config import setting
 from rim_ledger.values import Note, day_after
 
+AFTER_MAX: Final = timedelta(days=3650)
+"""The maximum of `lending.defaultAfterDays` and `lending.writeOffAfterDays`."""
 PAYING: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING)
 
 
@@ -29,6 +31,7 @@ class MarkDefaulted(Command[Loan]):
         require_no_conflict(uow, uow.read(User, aggregate.user_id))
         require_legal(aggregate.status, "default", LEGAL)
         default(uow, aggregate, LoanDefaulted(reason=self.reason))
+        plan_write_off(uow, aggregate)
         return ()
 
 
@@ -40,6 +43,7 @@ class ReverseDefault(Command[Loan]):
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         require_no_conflict(uow, uow.read(User, aggregate.user_id))
         require_legal(aggregate.status, "reverse-default", LEGAL)
+        require_not_written_off(aggregate)
         reverse_default(uow, aggregate, LoanDefaultReversed(reason=self.reason))
         return ()
 
@@ -53,15 +57,15 @@ def check_overdue(id: UUID) -> Work:
         loan = uow.read(Loan, id)
         uow.forget("overdue", id)
         if loan.status in PAYING and not loan.overdue:
-            over = _over(loan)
-            if uow.stamp.at >= over:
-                late_fee_at = _late_fee_at(uow, loan, over)
+            end = over(loan)
+            if uow.stamp.at >= end:
+                late_fee_at = _late_fee_at(uow, loan, end)
                 fall_overdue(uow, loan, late_fee_at)
-                uow.remind("default", id, over + patience(uow))
+                uow.remind("default", id, end + patience(uow))
                 if late_fee_at:
                     uow.remind("late-fee", id, late_fee_at)
             else:
-                uow.remind("overdue", id, over)
+                uow.remind("overdue", id, end)
         return id
 
     return work
@@ -75,13 +79,23 @@ def check_default(id: UUID) -> Work:
         loan = uow.read(Loan, id)
         uow.forget("default", id)
         if loan.status in PAYING and not loan.left_alone:
-            if uow.stamp.at >= (last := _over(loan) + patience(uow)):
+            if uow.stamp.at >= (last := over(loan) + patience(uow)):
                 default(uow, loan, LoanDefaulted())
+                plan_write_off(uow, loan)
             else:
                 uow.remind("default", id, last)
         return id
 
     return work
+
+
+def plan_write_off(uow: UnitOfWork, loan: Loan) -> None:
+    """Set the reminder of the automatic write-off of a defaulted loan, by the present setting.
+    While that is off, the reminder is far ahead, and brought forward by another setting."""
+    if not loan.historical and not loan.write_off_undone:
+        days = setting(uow, "lending", "writeOffAfterDays")
+        at = over(loan) + timedelta(days=days) if days else uow.now + AFTER_MAX
+        uow.remind("write-off", loan.id, at)
 
 
 def check_credit_default(id: UUID) -> Work:
@@ -101,15 +115,15 @@ def check_credit_default(id: UUID) -> Work:
     return work
 
 
-def _late_fee_at(uow: UnitOfWork, loan: Loan, over: datetime) -> datetime | None:
-    """Return when a late fee is charged to a loan whose due day ended at `over`; None if none is
+def _late_fee_at(uow: UnitOfWork, loan: Loan, end: datetime) -> datetime | None:
+    """Return when a late fee is charged to a loan whose due day ended at `end`; None if none is
     set."""
     if loan.late_fee_charged or not setting(uow, "lending", "lateFee"):
         return None
-    return over + timedelta(days=setting(uow, "lending", "lateFeeGraceDays"))
+    return end + timedelta(days=setting(uow, "lending", "lateFeeGraceDays"))
 
 
-def _over(loan: Loan) -> datetime:
+def over(loan: Loan) -> datetime:
     """Return the end of the due day."""
     assert loan.due_date is not None, "a loan that was disbursed is due some day"
     return day_after(loan.due_date)

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from rim_ledger.engine.aggregate import (
     NOWHERE,
@@ -19,21 +18,35 @@ from rim_ledger.engine.aggregate import (
     Stamp,
     shared,
 )
-from rim_ledger.lending.attempt import IN_FLIGHT, Airtime, Attempt, Disbursement
+from rim_ledger.lending.attempt import (
+    IN_FLIGHT,
+    Airtime,
+    Attempt,
+    Disbursement,
+    LoanDisbursed,
+    LoanDisbursementAnswered,
+    LoanDisbursementDisputed,
+    LoanDisbursementFailed,
+    LoanDisbursementRequested,
+    LoanDisbursementReversed,
+    LoanDisbursementSettled,
+    LoanDisbursementUnknown,
+    LoanDisputeResolved,
+    attempts_after,
+)
 from rim_ledger.lending.owed import Charges
-from rim_ledger.lending.repayment_shares import Shares, is_late, received, taken_back
+from rim_ledger.lending.repayment_shares import Shares, is_late, received, share_of, taken_back
+from rim_ledger.lending.restatement import (
+    LoanChargesWaived,
+    LoanFeeCharged,
+    LoanRescheduled,
+    LoanWriteOffUndone,
+    LoanWrittenOff,
+)
 from rim_ledger.system.integration import under_way
 from rim_ledger.values import ZERO, Network
 
 POLICY_VERSION: Final = "decision-v1"
-
-
-class DisputeOutcome(StrEnum):
-    """Outcome of a dispute if the airtime is not owed: taken back by the telco, or borne by the
-    lender."""
-
-    RETURNED = "returned"
-    LOST = "lost"
 
 
 class Decision(Struct, frozen=True, rename="camel", gc=False):
@@ -75,68 +88,6 @@ class LoanMetadataSet(Event):
     metadata: PersonalMap
 
 
-class LoanDisbursementRequested(Event):
-    """The telco is about to be called, under this reference; through which integration, if any."""
-
-    transaction_id: UUID
-    reference: str
-    attempt: int
-    asked_at: datetime
-    integration: UUID | None = None
-
-
-class LoanDisbursementUnknown(Event):
-    """The telco gave no usable answer: it is queried about the same reference until it does."""
-
-    reference: str
-
-
-class LoanDisbursementSettled(Event):
-    """Staff found out what the telco left open; the outcome follows."""
-
-    reference: str
-    evidence: Personal
-
-
-class LoanDisbursementAnswered(Event):
-    """The telco, queried about what staff had settled or reversed, gave a definite answer that
-    changes nothing: it agrees, or reports that airtime which is owed was never delivered."""
-
-    reference: str
-    delivered: bool
-
-
-class LoanDisbursementFailed(Event):
-    reference: str
-    reason: str
-
-
-class LoanDisbursed(Event):
-    """The airtime of this top-up is owed: it was delivered now, or was in dispute until now."""
-
-    reference: str
-    transaction_id: UUID
-    telco_reference: str | None
-    due_date: datetime
-
-
-class LoanDisbursementDisputed(Event):
-    """A top-up that seemed to have failed was delivered after all, after another attempt or once
-    the loan was no longer approved: airtime that is no debt."""
-
-    reference: str
-    telco_reference: str | None
-
-
-class LoanDisputeResolved(Event):
-    """Airtime in dispute is not owed: the telco took it back, or the lender bears it."""
-
-    reference: str
-    outcome: DisputeOutcome
-    reason: Personal
-    telco_reference: str | None = None
-
-
 class LoanRepaid(Event):
     """Money reached the loan: from a transaction, or from the user's credit if that is null. It had
     come in at `paidAt`."""
@@ -153,6 +104,8 @@ class LoanCompleted(Event):
     """Nothing is owed any more since `paidAt`: the latest time of the money that paid the loan, or
     that of its disbursement, if later."""
 
+    COMPLETES: ClassVar[bool] = True
+
     paid_at: datetime | None = None
 
 
@@ -166,34 +119,10 @@ class LoanRepaymentReversed(Event):
     fee: Decimal = ZERO
 
 
-class LoanDisbursementReversed(Event):
-    """The airtime was returned: the loan is approved again."""
-
-    reference: str
-    reason: Personal
-    telco_reference: str
-
-
 class LoanBecameOverdue(Event):
     """The due day is over. `lateFeeAt` is when the automatic late fee is charged, if any."""
 
     late_fee_at: datetime | None = None
-
-
-class LoanFeeCharged(Event):
-    """More is due: a late fee, once and automatic, or a fee by hand with a reason."""
-
-    amount: Decimal
-    policy: str
-    automatic: bool = False
-    reason: Personal = None
-
-
-class LoanChargesWaived(Event):
-    """Less is due: unpaid charges were waived."""
-
-    charges: Charges
-    reason: Personal
 
 
 class LoanDefaulted(Event):
@@ -226,17 +155,11 @@ LoanEvent = (
     | LoanBecameOverdue
     | LoanFeeCharged
     | LoanChargesWaived
+    | LoanWrittenOff
+    | LoanWriteOffUndone
+    | LoanRescheduled
     | LoanDefaulted
     | LoanDefaultReversed
-)
-AttemptEvent = (
-    LoanDisbursementSettled
-    | LoanDisbursementFailed
-    | LoanDisbursed
-    | LoanDisbursementDisputed
-    | LoanDisputeResolved
-    | LoanDisbursementReversed
-    | LoanDisbursementAnswered
 )
 
 
@@ -252,14 +175,27 @@ class LoanStatus(StrEnum):
     DEFAULTED = "defaulted"
 
 
+PAYING_STEPS: Final = (
+    "charge-fee",
+    "default",
+    "reschedule",
+    "reverse-disbursement",
+    "waive-charges",
+)
 LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     LoanStatus.PENDING: ("approve", "reject"),
     LoanStatus.APPROVED: ("revoke-approval", "disburse", "settle"),
     LoanStatus.REJECTED: (),
-    LoanStatus.DISBURSED: ("charge-fee", "default", "reverse-disbursement", "waive-charges"),
-    LoanStatus.REPAYING: ("charge-fee", "default", "reverse-disbursement", "waive-charges"),
+    LoanStatus.DISBURSED: PAYING_STEPS,
+    LoanStatus.REPAYING: PAYING_STEPS,
     LoanStatus.COMPLETED: ("reverse-disbursement",),
-    LoanStatus.DEFAULTED: ("charge-fee", "reverse-default", "waive-charges"),
+    LoanStatus.DEFAULTED: (
+        "charge-fee",
+        "reverse-default",
+        "undo-write-off",
+        "waive-charges",
+        "write-off",
+    ),
 }
 
 OPEN: Final = (LoanStatus.DISBURSED, LoanStatus.REPAYING, LoanStatus.DEFAULTED)
@@ -292,6 +228,9 @@ class Loan(Aggregate):
     telco_reference: str | None = None
     disbursed_at: datetime | None = None
     due_date: datetime | None = None
+    original_due_date: datetime | None = None
+    """The first due date, which decides whether the loan is repaid late."""
+    rescheduled_count: int = 0
     overdue: bool = False
     fees_charged: Decimal = ZERO
     waived: Charges = Charges()
@@ -300,11 +239,19 @@ class Loan(Aggregate):
     late_fee_charged: bool = False
     """Whether the automatic late fee was charged: once per loan."""
     restated_at: datetime | None = None
-    """When a fee or a waiver last changed what is owed."""
+    """When a fee, a waiver, a write-off or a later due day last restated the debt."""
+    written_off_at: datetime | None = None
+    written_off_by: UUID | None = None
+    written_off_amount: Decimal | None = None
+    """Naira written off: outstanding at the time, and paid before it and reversed since."""
+    recovered: Shares = {}
+    """Of the shares, what was paid since the write-off."""
+    write_off_undone: bool = False
+    """Whether a write-off was undone; then none is automatic any more."""
     shares: Shares = {}
     completed_at: datetime | None = None
     late: bool = False
-    """Whether it was repaid after its due day."""
+    """Whether it was repaid after its original due day."""
     defaulted_at: datetime | None = None
     left_alone: bool = False
     notes: dict[str, Any] = {}
@@ -452,16 +399,17 @@ class Loan(Aggregate):
             case LoanDisbursementUnknown():
                 return self.but(disbursement=Disbursement.UNKNOWN)
             case LoanDisbursementFailed():
-                attempts = _after(self.attempts, event, stamp)
+                attempts = attempts_after(self.attempts, event, stamp)
                 return self.but(disbursement=Disbursement.FAILED, attempts=attempts)
             case LoanDisbursed():
                 return self.but(
                     status=LoanStatus.DISBURSED,
                     disbursement=Disbursement.DELIVERED,
-                    attempts=_after(self.attempts, event, stamp),
+                    attempts=attempts_after(self.attempts, event, stamp),
                     telco_reference=event.telco_reference,
                     disbursed_at=stamp.at,
                     due_date=event.due_date,
+                    original_due_date=event.due_date,
                 )
             case (
                 LoanDisbursementSettled()
@@ -469,18 +417,21 @@ class Loan(Aggregate):
                 | LoanDisbursementDisputed()
                 | LoanDisputeResolved()
             ):
-                return self.but(attempts=_after(self.attempts, event, stamp))
+                return self.but(attempts=attempts_after(self.attempts, event, stamp))
             case LoanRepaid():
                 defaulted = self.status is LoanStatus.DEFAULTED
                 at = event.paid_at or stamp.at  # Events of score-v1 have no time of their own.
+                money = event.transaction_id, event.amount, at
+                lost, recovered = self.written_off_at, self.recovered
                 return self.but(
                     status=self.status if defaulted else LoanStatus.REPAYING,
                     amount_paid=self.amount_paid + event.amount,
-                    shares=received(self.shares, event.transaction_id, event.amount, at),
+                    shares=received(self.shares, *money),
+                    recovered=received(recovered, *money) if lost else recovered,
                 )
             case LoanCompleted():
                 done = event.paid_at or max(stamp.at, self.disbursed_at or stamp.at)
-                late = is_late(self.due_date or done, event.paid_at, done)
+                late = is_late(self.original_due_date or done, event.paid_at, done)
                 return self.but(
                     status=LoanStatus.COMPLETED,
                     completed_at=max(done, self.restated_at or done),
@@ -488,23 +439,17 @@ class Loan(Aggregate):
                     overdue=self.overdue and (late or event.paid_at is None),
                 )
             case LoanRepaymentReversed():
-                left = self.amount_paid - event.amount
-                open_ = LoanStatus.REPAYING if left else LoanStatus.DISBURSED
-                return self.but(
-                    status=LoanStatus.DEFAULTED if self.defaulted_at else open_,
-                    amount_paid=left,
-                    shares=taken_back(self.shares, event.transaction_id, event.amount),
-                    completed_at=None,
-                    late=False,
-                )
+                return self._owed_again(event)
             case LoanDisbursementReversed():
                 return self.but(
                     status=LoanStatus.APPROVED,
                     disbursement=Disbursement.NONE,
-                    attempts=_after(self.attempts, event, stamp),
+                    attempts=attempts_after(self.attempts, event, stamp),
                     telco_reference=event.telco_reference,
                     disbursed_at=None,
                     due_date=None,
+                    original_due_date=None,
+                    rescheduled_count=0,
                     overdue=False,
                     amount_due=self.amount + self.interest,
                     fees_charged=ZERO,
@@ -529,6 +474,29 @@ class Loan(Aggregate):
                     waived=self.waived.plus(event.charges),
                     restated_at=stamp.at,
                 )
+            case LoanWrittenOff():
+                return self.but(
+                    written_off_at=stamp.at,
+                    written_off_by=stamp.admin,
+                    written_off_amount=event.principal + event.interest + event.fee,
+                    restated_at=stamp.at,
+                )
+            case LoanWriteOffUndone():
+                return self.but(
+                    written_off_at=None,
+                    written_off_by=None,
+                    written_off_amount=None,
+                    write_off_undone=True,
+                    restated_at=stamp.at,
+                )
+            case LoanRescheduled():
+                return self.but(
+                    due_date=event.due_date,
+                    rescheduled_count=self.rescheduled_count + 1,
+                    overdue=False,
+                    late_fee_at=None,
+                    restated_at=stamp.at,
+                )
             case LoanDefaulted():
                 return self.but(status=LoanStatus.DEFAULTED, defaulted_at=stamp.at)
             case LoanDefaultReversed():
@@ -537,40 +505,16 @@ class Loan(Aggregate):
             case _:
                 assert_never(event)
 
-
-def _after(attempts: tuple[Attempt, ...], event: AttemptEvent, stamp: Stamp) -> tuple[Attempt, ...]:
-    """Return the attempts after one more event. An event without an admin in its stamp is the
-    telco's answer, or automatic."""
-    return tuple(
-        replace(each, **_news(each, event, stamp)) if each.reference == event.reference else each
-        for each in attempts
-    )
-
-
-def _news(  # noqa: PLR0911 - a line an event
-    attempt: Attempt, event: AttemptEvent, stamp: Stamp
-) -> dict[str, Any]:
-    gone = {"given_up_by": stamp.admin}
-    match event:
-        case LoanDisbursementSettled():
-            return {"unconfirmed": True}
-        case LoanDisbursementFailed() if stamp.admin:
-            return gone
-        case LoanDisbursed():
-            return {
-                "airtime": Airtime.OWED,
-                "transaction_id": event.transaction_id,
-                "telco_reference": event.telco_reference or attempt.telco_reference,
-                "taken_up_by": stamp.admin if attempt.airtime is Airtime.DISPUTED else None,
-                "unconfirmed": attempt.unconfirmed and stamp.admin is not None,
-            }
-        case LoanDisbursementDisputed():
-            told = event.telco_reference or attempt.telco_reference
-            return {"airtime": Airtime.DISPUTED, "telco_reference": told, "unconfirmed": False}
-        case LoanDisputeResolved():
-            told = event.telco_reference or attempt.return_reference
-            return gone | {"airtime": Airtime(event.outcome), "return_reference": told}
-        case LoanDisbursementReversed():
-            news = {"return_reference": event.telco_reference, "unconfirmed": True}
-            return gone | news | {"airtime": Airtime.RETURNED}
-    return {"unconfirmed": False}
+    def _owed_again(self, event: LoanRepaymentReversed) -> Self:
+        payment, left = event.transaction_id, self.amount_paid - event.amount
+        open_ = LoanStatus.REPAYING if left else LoanStatus.DISBURSED
+        back, lost = min(event.amount, share_of(self.recovered, payment)), self.written_off_amount
+        return self.but(
+            status=LoanStatus.DEFAULTED if self.defaulted_at else open_,
+            amount_paid=left,
+            shares=taken_back(self.shares, payment, event.amount),
+            recovered=taken_back(self.recovered, payment, back),
+            written_off_amount=None if lost is None else lost + event.amount - back,
+            completed_at=None,
+            late=False,
+        )

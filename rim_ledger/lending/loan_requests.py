@@ -12,7 +12,7 @@ from rim_ledger.engine.activity import Asked
 from rim_ledger.engine.aggregate import Event, shared
 from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
-from rim_ledger.engine.refusals import Forbidden, Refused, require_legal
+from rim_ledger.engine.refusals import Forbidden, Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.decision import Terms, decide_request, require_active
 from rim_ledger.lending.loan import (
@@ -167,6 +167,12 @@ def require_grounded(loan: Loan) -> None:
             "disbursement-in-flight",
             f"The disbursement {loan.reference} is {loan.disbursement}; wait for its outcome.",
         )
+
+
+def require_not_written_off(loan: Loan) -> None:
+    """Refuse a loan that is written off. Raises Refused (`loan-written-off`)."""
+    words = "The loan was written off; undo that first."
+    require(loan.written_off_at is None, "loan-written-off", words)
 
 
 def _alert_to_import(uow: UnitOfWork) -> None:

@@ -90,11 +90,18 @@ class Debt(Struct, frozen=True, kw_only=True, gc=False):
     overdue: bool = False
     defaulted: bool = False
     restated_at: datetime | None = None
-    """When a fee or a waiver last changed what is owed."""
+    """When a fee, a waiver, a write-off or a later due day last restated it."""
+    original_due_at: datetime | None = None
+    """When it was due at first, if it was rescheduled."""
 
     @property
     def outstanding(self) -> Decimal:
         return self.principal + self.interest + self.fee
+
+    @property
+    def first_due_at(self) -> datetime:
+        """The due date that decides whether it is repaid late."""
+        return self.original_due_at or self.due_at
 
     @property
     def stands_from(self) -> datetime:
@@ -123,6 +130,11 @@ class Debt(Struct, frozen=True, kw_only=True, gc=False):
     def charged(self, amount: Decimal, at: datetime) -> "Debt":
         """Return the debt with another fee."""
         return replace(self, fee=self.fee + amount, restated_at=at)
+
+    def rescheduled(self, due_at: datetime, at: datetime) -> "Debt":
+        """Return the debt with a later due date."""
+        first = self.first_due_at
+        return replace(self, due_at=due_at, original_due_at=first, overdue=False, restated_at=at)
 
     def waived(self, charges: Charges, at: datetime) -> "Debt":
         """Return the debt without waived charges."""

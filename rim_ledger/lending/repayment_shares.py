@@ -21,6 +21,12 @@ Shares = Mapping[UUID | None, Share]
 """By payment; the share of credit is under None."""
 
 
+def share_of(shares: Shares, payment: UUID | None) -> Decimal:
+    """Return the share of a payment in naira."""
+    share = shares.get(payment)
+    return share.amount if share else ZERO
+
+
 def received(shares: Shares, payment: UUID | None, amount: Decimal, at: datetime) -> Shares:
     """Return the shares with an amount of a payment added."""
     before = shares.get(payment, Share(ZERO, at))

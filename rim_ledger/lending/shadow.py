@@ -4,6 +4,7 @@ from uuid import UUID
 
 from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.lending.policy import IN_FORCE, CreditPolicy, limit_for
+from rim_ledger.lending.restatement import DebtChargesWaived, DebtRescheduled
 from rim_ledger.lending.scoring import judge
 from rim_ledger.lending.user import (
     CreditApplied,
@@ -12,7 +13,6 @@ from rim_ledger.lending.user import (
     CreditScoreRecomputed,
     DebtBecameOverdue,
     DebtCancelled,
-    DebtChargesWaived,
     DebtDefaulted,
     DebtDefaultReversed,
     RepaymentAllocated,
@@ -56,6 +56,8 @@ class Shadow:
                 for _ in before.debts.keys() - self._user.debts.keys():
                     self._judge(stamp, completed=True)
             case DebtBecameOverdue() | DebtDefaultReversed():
+                self._judge(stamp)
+            case DebtRescheduled() if before.debts[event.loan_id].overdue:
                 self._judge(stamp)
             case DebtDefaulted() | CreditDefaulted():
                 self._judge(stamp, defaulted=True)

@@ -14,9 +14,16 @@ from msgspec.structs import replace
 
 from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Personal, Stamp, shared
 from rim_ledger.engine.refusals import require
-from rim_ledger.lending.owed import Charges, Completion, Debt, Part
+from rim_ledger.lending.owed import Completion, Debt, Part
 from rim_ledger.lending.policy import ScoreInputs
 from rim_ledger.lending.repayment_shares import is_late
+from rim_ledger.lending.restatement import (
+    DebtChargesWaived,
+    DebtFeeCharged,
+    DebtRescheduled,
+    DebtWriteOffUndone,
+    DebtWrittenOff,
+)
 from rim_ledger.values import ZERO
 from rim_ledger.vault.personal_keys import Fingerprint, MaybeFingerprint, hashes
 
@@ -168,6 +175,7 @@ class DebtReopened(Event):
     defaulted: bool
     paid_at: datetime | None = None
     restated_at: datetime | None = None
+    original_due_at: datetime | None = None
 
 
 class DebtCancelled(Event):
@@ -179,21 +187,6 @@ class DebtCancelled(Event):
 
 class DebtBecameOverdue(Event):
     loan_id: UUID
-
-
-class DebtFeeCharged(Event):
-    """A fee was charged: more is owed on the loan."""
-
-    loan_id: UUID
-    amount: Decimal
-
-
-class DebtChargesWaived(Event):
-    """Charges of a loan were waived: less is owed on it, or nothing any more."""
-
-    loan_id: UUID
-    charges: Charges
-    completed: tuple[Completion, ...] = ()
 
 
 class DebtDefaulted(Event):
@@ -267,6 +260,9 @@ UserEvent = (
     | DebtBecameOverdue
     | DebtFeeCharged
     | DebtChargesWaived
+    | DebtWrittenOff
+    | DebtWriteOffUndone
+    | DebtRescheduled
     | DebtDefaulted
     | DebtDefaultReversed
     | CreditScoreRecomputed
@@ -493,6 +489,11 @@ class User(Aggregate):
             case DebtChargesWaived():
                 debt = self.debts[event.loan_id].waived(event.charges, stamp.at)
                 return self._left(event.loan_id, debt, event.completed, stamp.at)
+            case DebtWrittenOff() | DebtWriteOffUndone():
+                return self._mark(event.loan_id, restated_at=stamp.at)
+            case DebtRescheduled():
+                later = self.debts[event.loan_id].rescheduled(event.due_at, stamp.at)
+                return self.but(debts=self.debts | {event.loan_id: later})
             case DebtDefaulted():
                 defaults = self.defaults | {event.loan_id: stamp.at}
                 return self._mark(event.loan_id, defaulted=True).but(defaults=defaults)
@@ -568,7 +569,7 @@ class User(Aggregate):
         if debt.outstanding > ZERO:
             return self.but(debts=self.debts | {loan: debt})
         ends = (each.paid_at for each in completed if each.loan_id == loan)
-        late = is_late(debt.due_at, next(ends, None), settled_at)
+        late = is_late(debt.first_due_at, next(ends, None), settled_at)
         return self.but(
             debts=_without(self.debts, loan),
             completed_on_time=self.completed_on_time + (not late),
@@ -580,7 +581,7 @@ class User(Aggregate):
         total = self.total_repaid - part.amount
         return self.but(debts=self.debts | {part.loan_id: owed}, total_repaid=total)
 
-    def _mark(self, loan: UUID, **changes: bool) -> Self:
+    def _mark(self, loan: UUID, **changes: bool | datetime) -> Self:
         return self.but(debts=self.debts | {loan: replace(self.debts[loan], **changes)})
 
 

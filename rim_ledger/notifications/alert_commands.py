@@ -1,7 +1,6 @@
 """Commands on alerts, and the decision on a measured value."""
 
 from collections.abc import Container, Iterable
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
@@ -116,24 +115,15 @@ def observe(uow: UnitOfWork, id: UUID, value: Decimal | None, failing: Container
     """Decide on a measured value, or on missing data. Notifications are in the same commit, so
     concurrent observers notify once per episode."""
     alert = uow.read(SystemAlert, id)
-    event = _observed(alert, value, uow.stamp.at) if alert.enabled else None
-    if event is None:
+    state = alert.watch.next(value, alert.threshold, uow.stamp.at)
+    if not alert.enabled or state is alert.state:
         return
-    uow.append(SystemAlert, id, [event])
-    if isinstance(event, AlertTriggered):
-        uow.act_upon(id)
-        notify(uow.read(SystemAlert, id), event.value, failing, uow)
-
-
-def _observed(
-    alert: SystemAlert, value: Decimal | None, at: datetime
-) -> AlertTriggered | AlertStateChanged | None:
-    state = alert.watch.next(value, alert.threshold, at)
-    if state is alert.state:
-        return None
     if state is AlertState.FIRING and alert.state not in EPISODE and value is not None:
-        return AlertTriggered(value=value)
-    return AlertStateChanged(state=state, value=value)
+        uow.append(SystemAlert, id, [AlertTriggered(value=value)])
+        uow.act_upon(id)
+        notify(uow.read(SystemAlert, id), value, failing, uow)
+    else:
+        uow.append(SystemAlert, id, [AlertStateChanged(state=state, value=value)])
 
 
 def _is_canonical(recipient: str) -> bool:

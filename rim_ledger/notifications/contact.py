@@ -65,18 +65,16 @@ def address(
     """Return phone or e-mail of a person in the clear; None if there is none, or the person is
     gone."""
     user, admin = uow.find(User, person), uow.find(AdminUser, person)
-    found = user if kind is RecipientType.USER else admin
-    if found is None or not _is_there(found):
+    found: User | AdminUser | None = None
+    if kind is RecipientType.USER:
+        found = user if user and wants(user, Purpose.NOTICE) else None
+    elif admin and admin.status is AdminStatus.ACTIVE:
+        found = admin
+    if found is None:
         return None
     sealed = found.phone if channel is NotificationChannel.SMS else found.email
     clear: str | None = uow.reveal(person, sealed)
     return clear
-
-
-def _is_there(person: User | AdminUser) -> bool:
-    if isinstance(person, AdminUser):
-        return person.status is AdminStatus.ACTIVE
-    return wants(person, Purpose.NOTICE)
 
 
 KINDS = {Channel.SMS: "phone", Channel.EMAIL: "email"}

@@ -19,8 +19,7 @@ from rim_ledger.delivery.worker import Delivery
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work, decision
 from rim_ledger.lending.user import User
-from rim_ledger.notifications.addressing import addressed
-from rim_ledger.notifications.alert_recipients import episode_ended
+from rim_ledger.notifications.alert import SystemAlert
 from rim_ledger.notifications.broadcast import (
     BroadcastChunk,
     BroadcastFailed,
@@ -31,7 +30,6 @@ from rim_ledger.notifications.broadcast import (
     ChunkAdvanced,
     Phase,
 )
-from rim_ledger.notifications.broadcast_counts import difference, tally
 from rim_ledger.notifications.contact import GONE, Purpose, address, wants
 from rim_ledger.notifications.notification import (
     HandOver,
@@ -51,6 +49,8 @@ from rim_ledger.notifications.notification import (
     notification_id,
     queue,
 )
+from rim_ledger.notifications.sms_text import on_one_line
+from rim_ledger.notifications.template_text import substitute
 
 OVER: Final = "The alert was over before this could be sent."
 CANCELLED: Final = "The broadcast was cancelled before this could be sent."
@@ -114,7 +114,9 @@ def _withheld(notice: Notice, uow: UnitOfWork) -> str | None:
     """Return why a message may not be sent any more, whatever its recipient; None if it may. A
     retry may be sent, except for unwanted marketing."""
     if notice.broadcast_id is None:
-        return OVER if episode_ended(notice, uow) else None
+        if notice.alert_id is None or notice.parent_id:
+            return None
+        return None if uow.read(SystemAlert, notice.alert_id).lasts(notice.cause) else OVER
     broadcast = uow.read(BroadcastMessage, notice.broadcast_id)
     if broadcast.over and not notice.alone:
         return CANCELLED
@@ -192,7 +194,7 @@ def _is_held(broadcast: BroadcastMessage, lanes: Iterable[Lane], uow: UnitOfWork
 def settle(uow: UnitOfWork, outcomes: Mapping[UUID, Outcome]) -> None:
     """Record outcomes of single messages."""
     for id_, outcome in outcomes.items():
-        change = _record(uow, {id_: outcome})
+        change = record(uow, _events({id_: outcome}, uow))
         broadcast = uow.read(NotificationHistory, id_).notice.broadcast_id
         if broadcast and change:
             progress(uow, broadcast, change)
@@ -224,7 +226,7 @@ def advance(id: UUID, outcomes: Mapping[UUID, Outcome], intake: Intake) -> Work:
         chunk = uow.read(BroadcastChunk, id)
         uow.act_upon(chunk.broadcast_id)
         uow.look_ahead(partial(uow.version, each) for each in outcomes)
-        change = _record(uow, outcomes)
+        change = record(uow, _events(outcomes, uow))
         own = (chunk.settled, chunk.taken) == seen
         over = uow.read(BroadcastMessage, chunk.broadcast_id).over
         settled = len(chunk.user_ids) if over else chunk.taken
@@ -258,7 +260,9 @@ def _take(uow: UnitOfWork, chunk: BroadcastChunk, settled: int, intake: Intake) 
     for notice in _notices(broadcast, welcome):
         if not uow.version(notification_id(notice)):
             lane = lanes[notice.channel]
-            title, message = addressed(broadcast, notice.recipient, uow)
+            name = uow.reveal(notice.recipient, uow.read(User, notice.recipient).name) or ""
+            own = {"name": on_one_line(name)}
+            title, message = substitute(broadcast.title, own), substitute(broadcast.message, own)
             stream = queue(uow, notice, title, message, lane)
             known = uow.read(NotificationHistory, stream)
             intake.deliveries.append(delivery_of(uow, known, lane))
@@ -270,10 +274,7 @@ def _take(uow: UnitOfWork, chunk: BroadcastChunk, settled: int, intake: Intake) 
 
 def progress(uow: UnitOfWork, id: UUID, change: BroadcastProgressed, *, done: bool = False) -> None:
     """Count outcomes of a broadcast's messages; finish or pause the broadcast if due."""
-    event = BroadcastProgressed(
-        sent=change.sent, failed=change.failed, unknown=change.unknown, chunks=int(done)
-    )
-    uow.append(BroadcastMessage, id, [event])
+    uow.append(BroadcastMessage, id, [replace(change, chunks=int(done))])
     broadcast = uow.read(BroadcastMessage, id)
     if done and not broadcast.chunks and broadcast.phase in (Phase.SENDING, Phase.PAUSED):
         end = BroadcastSent() if broadcast.sent_count else BroadcastFailed(reason=NO_MESSAGE)
@@ -288,18 +289,41 @@ def _fails_too_often(broadcast: BroadcastMessage) -> bool:
     return tried >= TRIED_MIN and broadcast.failed_count - failed > FAILED_MAX * tried
 
 
-def _record(uow: UnitOfWork, outcomes: Mapping[UUID, Outcome]) -> BroadcastProgressed | None:
-    """Record outcomes; return the change of the counts, if any. A known outcome stays."""
-    before = tally(uow, outcomes)
+def record(uow: UnitOfWork, events: Mapping[UUID, Iterable[Event]]) -> BroadcastProgressed | None:
+    """Record outcomes of a broadcast's messages; return the change of its counts, if any."""
+    before = _tally(uow, events)
+    for id_, those in events.items():
+        for event in those:
+            mark(uow, id_, event)
+    changes = (now - then for now, then in zip(_tally(uow, events), before, strict=True))
+    sent, failed, unknown = changes
+    changed = BroadcastProgressed(sent=sent, failed=failed, unknown=unknown)
+    return None if changed == BroadcastProgressed() else changed
+
+
+def _tally(uow: UnitOfWork, ids: Iterable[UUID]) -> tuple[int, int, int]:
+    """Return how many of these messages were accepted, have failed, or are unknown."""
+    sent = failed = unknown = 0
+    for each in ids:
+        known = uow.read(NotificationHistory, each)
+        sent += known.status in (NotificationStatus.SENT, NotificationStatus.DELIVERED)
+        failed += known.status is NotificationStatus.FAILED
+        pending = known.status is NotificationStatus.PENDING
+        unknown += pending and known.hand_over is HandOver.UNKNOWN
+    return sent, failed, unknown
+
+
+def _events(outcomes: Mapping[UUID, Outcome], uow: UnitOfWork) -> dict[UUID, list[Event]]:
+    """Return the events that record outcomes. A known outcome stays."""
+    found = {}
     for id_, outcome in outcomes.items():
         known = uow.read(NotificationHistory, id_)
-        if known.status is NotificationStatus.PENDING:
-            for event in _events(outcome, known):
-                mark(uow, id_, event)
-    return difference(before, tally(uow, outcomes))
+        pending = known.status is NotificationStatus.PENDING
+        found[id_] = [*_recorded(outcome, known)] if pending else []
+    return found
 
 
-def _events(outcome: Outcome, known: NotificationHistory) -> Iterable[Event]:
+def _recorded(outcome: Outcome, known: NotificationHistory) -> Iterable[Event]:
     match outcome.verdict:
         case Verdict.ACCEPTED:
             yield NotificationSent()

@@ -8,8 +8,7 @@ from rim_ledger.delivery.callbacks import Callback, NotOurs, ProviderForm
 from rim_ledger.delivery.http import DECLINED
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.notifications.broadcast_counts import difference, tally
-from rim_ledger.notifications.delivery_rules import progress
+from rim_ledger.notifications.delivery_rules import progress, record
 from rim_ledger.notifications.notification import (
     NotificationContradicted,
     NotificationDelivered,
@@ -17,7 +16,6 @@ from rim_ledger.notifications.notification import (
     NotificationHistory,
     NotificationSent,
     NotificationStatus,
-    mark,
 )
 from rim_ledger.values import Reference
 
@@ -46,10 +44,7 @@ class MessageCallback(Callback):
         known = self._find(uow)
         if known is None or known.integration != uow.stamp.actor.id:
             raise NotOurs
-        before = tally(uow, [known.id])
-        for event in self._events(known):
-            mark(uow, known.id, event)
-        counted = difference(before, tally(uow, [known.id]))
+        counted = record(uow, {known.id: self._events(known)})
         if counted and known.notice.broadcast_id:
             progress(uow, known.notice.broadcast_id, counted)
         return known.id

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from html import escape
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, assert_never
 from uuid import UUID
 
@@ -19,7 +20,6 @@ from rim_ledger.notifications.template_text import (
     FillIn,
     Values,
     Variables,
-    as_html,
     check,
     filled,
     worded,
@@ -140,7 +140,7 @@ class EmailTemplate(Template):
         """Return the e-mail with these values, escaped in the body; the subject is one line."""
         return RenderedEmail(
             subject=on_one_line(filled(self.subject, self.variables, values)),
-            body=filled(self.body, self.variables, values, as_html),
+            body=filled(self.body, self.variables, values, escape),
         )
 
 
@@ -198,20 +198,14 @@ class _Update(Patch[T], Generic[T]):
             yield self.CHANGED(**changes)
 
 
-class _Enable(Command[T], Generic[T]):
-    ENABLED: ClassVar[type[Event]]
+class _Switch(Command[T], Generic[T]):
+    SWITCHED: ClassVar[type[Event]]
 
     def decide(self, aggregate: T, uow: UnitOfWork) -> Iterable[Event]:
-        require(not aggregate.enabled, "already-done", "The template is enabled.")
-        yield self.ENABLED()
-
-
-class _Disable(Command[T], Generic[T]):
-    DISABLED: ClassVar[type[Event]]
-
-    def decide(self, aggregate: T, uow: UnitOfWork) -> Iterable[Event]:
-        require(aggregate.enabled, "already-done", "The template is disabled.")
-        yield self.DISABLED()
+        on = self.SWITCHED in (EmailTemplateEnabled, SmsTemplateEnabled)
+        words = f"The template is {'enabled' if on else 'disabled'}."
+        require(aggregate.enabled is not on, "already-done", words)
+        yield self.SWITCHED()
 
 
 class _Archive(Command[T], Generic[T]):
@@ -248,16 +242,16 @@ class UpdateEmailTemplate(_Update[EmailTemplate]):
     type: Type | None = None
 
 
-class EnableEmailTemplate(_Enable[EmailTemplate]):
+class EnableEmailTemplate(_Switch[EmailTemplate]):
     """Enable a template."""
 
-    ENABLED: ClassVar = EmailTemplateEnabled
+    SWITCHED: ClassVar = EmailTemplateEnabled
 
 
-class DisableEmailTemplate(_Disable[EmailTemplate]):
+class DisableEmailTemplate(_Switch[EmailTemplate]):
     """Disable a template: nothing is sent from it."""
 
-    DISABLED: ClassVar = EmailTemplateDisabled
+    SWITCHED: ClassVar = EmailTemplateDisabled
 
 
 class ArchiveEmailTemplate(_Archive[EmailTemplate]):
@@ -298,16 +292,16 @@ class UpdateSmsTemplate(_Update[SmsTemplate]):
     variables: Variables | None = None
 
 
-class EnableSmsTemplate(_Enable[SmsTemplate]):
+class EnableSmsTemplate(_Switch[SmsTemplate]):
     """Enable a template."""
 
-    ENABLED: ClassVar = SmsTemplateEnabled
+    SWITCHED: ClassVar = SmsTemplateEnabled
 
 
-class DisableSmsTemplate(_Disable[SmsTemplate]):
+class DisableSmsTemplate(_Switch[SmsTemplate]):
     """Disable a template: nothing is sent from it."""
 
-    DISABLED: ClassVar = SmsTemplateDisabled
+    SWITCHED: ClassVar = SmsTemplateDisabled
 
 
 class ArchiveSmsTemplate(_Archive[SmsTemplate]):

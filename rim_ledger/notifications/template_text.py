@@ -5,7 +5,6 @@ There is no logic in them, on purpose: what a template engine evaluates, its aut
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
@@ -93,11 +92,6 @@ def filled(
     room = FILLED_MAX - len(text) - sum(len(words[each]) for each in VARIABLE.findall(text))
     require(room >= 0, "message-too-long", f"A message has at most {FILLED_MAX} characters.")
     return substitute(text, words)
-
-
-def as_html(value: str) -> str:
-    """Return a value with HTML's characters escaped."""
-    return escape(value, quote=True)
 
 
 def require_enabled(*, enabled: bool, archived: bool) -> None:

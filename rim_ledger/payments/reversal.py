@@ -12,11 +12,12 @@ from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.airtime_return import claim_return, require_another_than_sender
+from rim_ledger.lending.attempt import LoanDisbursementReversed
 from rim_ledger.lending.debt import cancel, take_back
 from rim_ledger.lending.disbursement import FIRST_QUERY
 from rim_ledger.lending.loan import LEGAL as LOAN_LEGAL
-from rim_ledger.lending.loan import Loan, LoanDisbursementReversed
-from rim_ledger.lending.loan_requests import require_no_conflict
+from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.loan_requests import require_no_conflict, require_not_written_off
 from rim_ledger.lending.user import CreditRefunded, User
 from rim_ledger.payments.claim_names import line_claim
 from rim_ledger.payments.payment_commands import claim_reference, require_own_life
@@ -143,6 +144,7 @@ class ReverseDisbursement(Command[Loan]):
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "reverse-disbursement", LOAN_LEGAL)
+        require_not_written_off(aggregate)
         user = uow.read(User, aggregate.user_id)
         require_no_conflict(uow, user)
         credit = user.applied.get(aggregate.id)

@@ -1,7 +1,7 @@
 """A connection pool that reconnects as quickly as its callers expect."""
 
 import select
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, Final
@@ -44,14 +44,14 @@ class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
             open=False,
         )
 
-    async def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    async def rows(self, query: str, values: Any = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query, in one snapshot. Raises Unavailable without a database."""
         async with self.reader() as connection:
             return await (await connection.execute(query.encode(), values)).fetchall()
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """Yield a connection for reading. Raises Unavailable without a database."""
+        """Yield a connection. Raises Unavailable without a database."""
         try:
             async with self.connection() as connection:
                 yield connection

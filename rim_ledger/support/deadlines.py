@@ -21,14 +21,10 @@ CLOSED_AFTER: Final = timedelta(hours=72)
 """How long a resolved ticket may be reopened; then it closes."""
 
 
-def response_due(uow: UnitOfWork) -> datetime:
-    """Return when an agent must have answered."""
-    return uow.stamp.at + timedelta(hours=setting(uow, "support", "firstResponseHours"))
-
-
-def resolution_due(uow: UnitOfWork) -> datetime:
-    """Return when the ticket must be resolved."""
-    return uow.stamp.at + timedelta(hours=setting(uow, "support", "resolutionHours"))
+def due_at(uow: UnitOfWork, hours: str) -> datetime:
+    """Return a deadline, in so many hours as the setting says: `firstResponseHours` until an agent
+    must have answered, or `resolutionHours` until the ticket must be resolved."""
+    return uow.stamp.at + timedelta(hours=setting(uow, "support", hours))
 
 
 def overdue(ticket: Ticket, at: datetime) -> Iterator[Event]:

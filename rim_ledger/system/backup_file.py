@@ -141,17 +141,8 @@ class Sealer:
         return sealed
 
 
-class Opener:
-    """Opens the pieces of one backup."""
-
-    def __init__(self, key: bytes, id: UUID) -> None:
-        self._key, self._id = AESGCM(key), id
-        self._decompress = zstandard.ZstdDecompressor().decompress
-
-    def open(self, kind: bytes, turn: int, sealed: bytes) -> bytes:
-        """Return the content of a piece. Raises InvalidTag."""
-        place = _place(self._id, kind, turn)
-        return self._decompress(self._key.decrypt(_nonce(turn), sealed, place))
+Opener = tuple[AESGCM, UUID]
+"""The key of a backup, and its id: what its pieces are opened with."""
 
 
 class Archive:
@@ -252,8 +243,10 @@ class Archive:
         return frame
 
     def _open(self, opener: Opener, frame: Frame, sealed: bytes) -> bytes:
+        (key, id_), turn = opener, frame.turn
         try:
-            return opener.open(frame.kind, frame.turn, sealed)
+            opened = key.decrypt(_nonce(turn), sealed, _place(id_, frame.kind, turn))
+            return zstandard.ZstdDecompressor().decompress(opened)
         except InvalidTag:
             words = f"piece {frame.turn + 1}, at byte {frame.at}, was changed or damaged"
             raise self._unsound(words) from None
@@ -268,7 +261,7 @@ class Archive:
         for secret in self._secrets:
             key, own = _derive(secret, salt)
             if own == check:
-                return Opener(key, id_)
+                return AESGCM(key), id_
         other = "it was sealed under another RIM_SECRET_KEY: set that, or RIM_SECRET_KEY_PREVIOUS"
         raise self._unsound(other)
 

@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
-from msgspec import Struct
 from pydantic import JsonValue
 
 from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
@@ -17,115 +16,11 @@ from rim_ledger.engine.refusals import Invalid, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.free_json import FreeJson
 from rim_ledger.near import nearest
+from rim_ledger.system.config_keys import KNOWN, Known
 from rim_ledger.values import Description, Word, derived_id
 
-
-class Known(Struct, frozen=True):
-    """A known setting: its meaning, its default, and the range of a number."""
-
-    description: str
-    default: bool | int | Decimal
-    least: int = 0
-    most: int = 0
-    places: int = 0
-    lapses: bool = False
-    """Whether a lower value in days takes effect only after the former value has passed."""
-
-
-KNOWN: Final[dict[tuple[str, str], Known]] = {
-    ("lending", "interestRate"): Known(
-        "Interest of a loan in percent of its amount, when the request names none.",
-        Decimal(15),
-        0,
-        1000,
-        places=6,
-    ),
-    ("lending", "repaymentPeriod"): Known(
-        "Days from disbursement to the due date, when the request names none.", 30, 1, 365
-    ),
-    ("lending", "maxOpenLoans"): Known("Unfinished loans that a user may have.", 3, 1, 100),
-    ("lending", "autoApprove"): Known("Whether good requests are approved at once.", default=False),
-    ("lending", "autoDisburse"): Known(
-        "Whether an approved loan is disbursed without being asked for.", default=False
-    ),
-    ("lending", "autoApproveMinScore"): Known(
-        "Lowest credit score that is approved automatically.", 650, 0, 1000
-    ),
-    ("lending", "autoApproveMaxAmount"): Known(
-        "Largest amount in naira that is approved automatically.",
-        Decimal(5000),
-        0,
-        100_000_000,
-        places=2,
-    ),
-    ("lending", "defaultAfterDays"): Known("Days past due until a loan defaults.", 30, 1, 3650),
-    ("lending", "lateFee"): Known(
-        "Naira that the clock charges once to a loan that is past due; 0 is off. What is set when"
-        " the loan falls overdue decides whether it is.",
-        Decimal(0),
-        0,
-        100_000_000,
-        places=2,
-    ),
-    ("lending", "lateFeeGraceDays"): Known(
-        "Days past due until the late fee is charged.", 3, 0, 3650
-    ),
-    ("lending", "lateFeeMaxPercent"): Known(
-        "Fees that a loan is charged in all, by the clock and by hand, in percent of its amount at"
-        " most.",
-        Decimal(10),
-        0,
-        1000,
-        places=6,
-    ),
-    ("security", "separationDays"): Known(
-        "Days in which an admin who registered a borrower, changed contact, limit or score, or"
-        " imported loans of theirs, neither approves nor disburses for them. A lower number holds"
-        " once the former has passed.",
-        30,
-        1,
-        365,
-        lapses=True,
-    ),
-    ("support", "firstResponseHours"): Known(
-        "Hours until an agent shall have answered a ticket.", 4, 1, 8760
-    ),
-    ("support", "resolutionHours"): Known(
-        "Hours until a ticket shall be resolved, from when it was opened or reopened.", 48, 1, 8760
-    ),
-    ("quotas", "borrowerFilesPerDay"): Known(
-        "Files that a borrower may add to tickets in a day.", 30, 1, 100_000
-    ),
-    ("quotas", "borrowerMebibytesPerDay"): Known(
-        "MiB of files that a borrower may add to tickets in a day.", 50, 1, 1_000_000
-    ),
-    ("quotas", "borrowerTicketsPerDay"): Known(
-        "Tickets that a borrower may open in a day.", 20, 1, 100_000
-    ),
-    ("quotas", "borrowerMessagesPerTicketPerDay"): Known(
-        "Messages that a borrower may post on one ticket in a day.", 100, 1, 100_000
-    ),
-    ("quotas", "staffFilesPerDay"): Known(
-        "Files that one member of staff may add to tickets in a day.", 1_000, 1, 1_000_000
-    ),
-    ("quotas", "staffMebibytesPerDay"): Known(
-        "MiB of files that one member of staff may add to tickets in a day.", 2_000, 1, 1_000_000
-    ),
-    ("quotas", "staffTicketsPerDay"): Known(
-        "Tickets that one member of staff may open in a day.", 10_000, 1, 1_000_000
-    ),
-    ("quotas", "staffMessagesPerTicketPerDay"): Known(
-        "Messages that one member of staff may post on one ticket in a day.", 1_000, 1, 100_000
-    ),
-    ("notifications", "smsPerSecond"): Known(
-        "SMS that are handed over in a second, by all processes together.", 50, 1, 10_000
-    ),
-    ("notifications", "emailPerSecond"): Known(
-        "E-mails that are handed over in a second, by all processes together.", 50, 1, 10_000
-    ),
-}
-
-
+LOOK_AGAIN: Final = "look-again"
+"""The reminder that a setting was changed on which other reminders depend."""
 TYPO_SIMILARITY: Final = 0.85
 """How similar a new name may be to a known one: see `nearest`."""
 
@@ -248,6 +143,13 @@ class SetConfig(Timed):
                 category=self.category, key=self.key, value=value, description=words
             )
             uow.append(SystemConfig, stream, [event])
+            if known and known.looks:
+                uow.remind(LOOK_AGAIN, stream, uow.now)
+
+
+def looks_of(config: SystemConfig) -> str:
+    """Return the kind of reminders that depend on a setting."""
+    return KNOWN[config.category, config.key].looks
 
 
 def _require_no_typo(category: str, key: str) -> None:

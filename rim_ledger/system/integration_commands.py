@@ -1,12 +1,13 @@
 """Commands on integrations, and their rules."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Final, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from msgspec import Struct
 from pydantic import AfterValidator, Field, JsonValue, PrivateAttr, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -52,66 +53,77 @@ MAIL: Final = ("smtps", "smtp")
 FROM_MAX: Final = 20
 """Characters of an SMS sender: a phone number, or a name."""
 PER_SECOND_MAX: Final = 10_000
-ADDRESS: Final = TypeAdapter[str](Email)
-MESSAGES: Final = (IntegrationType.SMS, IntegrationType.EMAIL)
+
+
+class _Fit(Struct, frozen=True):
+    """What a key of the configuration holds, and the refusal of anything else."""
+
+    type: TypeAdapter[Any]
+    code: str
+    words: str
+    required: bool = False
+
+
+def _checked(is_fit: Callable[[str], bool]) -> AfterValidator:
+    def check(text: str) -> str:
+        if not is_fit(text):
+            raise ValueError(text)
+        return text
+
+    return AfterValidator(check)
+
+
+_PER_SECOND: Final = _Fit(
+    TypeAdapter(Annotated[int, Field(strict=True, ge=1, le=PER_SECOND_MAX)]),
+    "invalid-rate",
+    f"This is how many messages go out in a second, from 1 to {PER_SECOND_MAX}.",
+)
+FIT: Final[Mapping[IntegrationType, Mapping[str, _Fit]]] = {
+    IntegrationType.TELECOM: {
+        "networks": _Fit(
+            TypeAdapter(Annotated[list[Network], Field(min_length=1)]),
+            "unknown-network",
+            f"This lists one or more of {', '.join(Network)}.",
+        )
+    },
+    IntegrationType.SMS: {
+        "from": _Fit(
+            TypeAdapter(
+                Annotated[
+                    str,
+                    Field(min_length=1, max_length=FROM_MAX),
+                    _checked(lambda text: text.isprintable() and text == text.strip()),
+                ]
+            ),
+            "invalid-sender",
+            f"This is whom an SMS is from, in {FROM_MAX} characters at most, such as RIM.",
+        ),
+        "perSecond": _PER_SECOND,
+    },
+    IntegrationType.EMAIL: {
+        "from": _Fit(
+            TypeAdapter(Annotated[Email, _checked(str.isascii)]),  # Not every server accepts more.
+            "invalid-sender",
+            "This is the address that e-mails are from, such as ledger@example.com, in ASCII.",
+            required=True,
+        ),
+        "perSecond": _PER_SECOND,
+    },
+}
 
 
 def require_fit(kind: IntegrationType, base_url: str, config: Mapping[str, Any]) -> None:
     """Refuse (422, with the pointer) a base URL or configuration that does not fit the type."""
-    _require_scheme(kind, base_url)
-    if kind is IntegrationType.TELECOM and "networks" in config:
-        _require_networks(config["networks"])
-    if kind is IntegrationType.EMAIL:
-        _require_address(config.get("from"))
-    elif kind is IntegrationType.SMS and "from" in config:
-        _require_name(config["from"])
-    if kind in MESSAGES and "perSecond" in config:
-        _require_rate(config["perSecond"])
-
-
-def require_pair(kind: IntegrationType, *, key: bool, secret: bool) -> None:
-    """Refuse a mail server's user name without a password, and the reverse."""
-    if kind is IntegrationType.EMAIL and key != secret:
-        words = "Of an e-mail integration, apiKey is the user name and apiSecret the password:"
-        place = "/apiSecret" if key else "/apiKey"
-        raise Invalid("missing", f"{words} name both, or neither.", place)
-
-
-def _require_scheme(kind: IntegrationType, base_url: str) -> None:
     mail = kind is IntegrationType.EMAIL
     if urlsplit(base_url).scheme not in (MAIL if mail else WEB):
         words = "A mail server is at smtps://… or smtp://…" if mail else "This is at https://…"
         raise Invalid("wrong-scheme", words, "/baseUrl")
-
-
-def _require_networks(value: Any) -> None:
-    known = [each.value for each in Network]
-    if not (isinstance(value, list) and value and all(each in known for each in value)):
-        words = f"This lists one or more of {', '.join(known)}."
-        raise Invalid("unknown-network", words, "/config/networks")
-
-
-def _require_address(value: Any) -> None:
-    words = "This is the address that e-mails are from, such as ledger@example.com, in ASCII."
-    try:
-        ADDRESS.validate_python(value, strict=True)
-    except ValidationError:
-        raise Invalid("invalid-sender", words, "/config/from") from None
-    if not value.isascii():  # Not every server accepts it.
-        raise Invalid("invalid-sender", words, "/config/from")
-
-
-def _require_name(value: Any) -> None:
-    short = isinstance(value, str) and 0 < len(value) <= FROM_MAX and value.isprintable()
-    if not short or value != value.strip():
-        words = f"This is whom an SMS is from, in {FROM_MAX} characters at most, such as RIM."
-        raise Invalid("invalid-sender", words, "/config/from")
-
-
-def _require_rate(value: Any) -> None:
-    if type(value) is not int or not 1 <= value <= PER_SECOND_MAX:
-        words = f"This is how many messages go out in a second, from 1 to {PER_SECOND_MAX}."
-        raise Invalid("invalid-rate", words, "/config/perSecond")
+    for key, fit in FIT.get(kind, {}).items():
+        try:
+            if key in config or fit.required:
+                fit.type.validate_python(config.get(key))
+        except ValidationError:
+            raise Invalid(fit.code, fit.words, f"/config/{key}") from None
 
 
 UNKNOWN_CALLBACKS: Final = (
@@ -131,7 +143,10 @@ def rotate(
     known = uow.read(ApiIntegration, integration)
     key_set = form.api_key or ("api_key" not in clears and known.key)
     secret_set = form.api_secret or ("api_secret" not in clears and known.secret)
-    require_pair(known.type, key=bool(key_set), secret=bool(secret_set))
+    if known.type is IntegrationType.EMAIL and bool(key_set) != bool(secret_set):
+        words = "Of an e-mail integration, apiKey is the user name and apiSecret the password:"
+        place = "/apiSecret" if key_set else "/apiKey"
+        raise Invalid("missing", f"{words} name both, or neither.", place)
     speaks = known.type is IntegrationType.PAYMENT_GATEWAY and known.status in MAY_CALL_BACK
     require(bool(secret_set) or not speaks, "secret-missing", UNKNOWN_CALLBACKS)
     set_before = (("api_key", known.key, API_KEY), ("api_secret", known.secret, API_SECRET))

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.account_statements import Ledger, require_statements
 from tests.cli.service import Service
 from tests.demo import Refused, Size, Story, day, fill
 from tests.demo_people import PREFIXES
@@ -80,3 +81,5 @@ def test_a_book_has_all_that_curves_show_and_stands_beside_others(service: Servi
         reversals = client.get("/v1/events?type=TransactionReversed&limit=1", headers=head).json()
         assert reversals["items"]
         assert {"closed", "open"} <= {each["status"] for each in rows("/v1/tickets")}
+        ledger = Ledger(client, head, position)
+        assert require_statements(ledger, [each["id"] for each in rows("/v1/users")]) > 500

@@ -102,6 +102,8 @@ CREATE TABLE read.loans (
     interest_rate numeric(10, 6) NOT NULL,
     repayment_period bigint NOT NULL,
     due_date timestamptz,
+    original_due_date timestamptz,
+    rescheduled_count bigint NOT NULL,
     amount_due numeric(20, 2) NOT NULL,
     amount_paid numeric(20, 2) NOT NULL,
     outstanding_amount numeric(20, 2) NOT NULL,
@@ -115,6 +117,9 @@ CREATE TABLE read.loans (
     disbursed_at timestamptz,
     completed_at timestamptz,
     defaulted_at timestamptz,
+    written_off_at timestamptz,
+    written_off_by uuid,
+    written_off_amount numeric(20, 2),
     telco_reference text,
     disputed boolean NOT NULL,
     disputes text[] NOT NULL,
@@ -523,7 +528,7 @@ CREATE VIEW read_masked.admin_users AS SELECT t.id, t.username, NULL::text AS em
 CREATE VIEW read_masked.api_keys AS SELECT t.id, t.name, t.admin_id, t.username, t.permissions, t.ip_whitelist, t.expires_at, t.last_used_at, t.revoked_at, t.created_at, t.updated_at, t.version, t.begun FROM read.api_keys t;
 CREATE VIEW read_masked.security_settings AS SELECT t.id, t.password_min_length, t.password_require_uppercase, t.password_require_lowercase, t.password_require_numbers, t.password_require_special_chars, t.session_timeout, t.max_login_attempts, t.lockout_duration, t.two_factor_required, t.two_factor_method, t.ip_whitelist, t.ip_blacklist, t.updated_at, t.version, t.begun FROM read.security_settings t;
 CREATE VIEW read_masked.users AS SELECT t.id, t.user_id, NULL::text AS phone, NULL::text AS email, NULL::text AS name, t.credit_score, t.repayment_status, t.total_repaid, t.status, t.credit_limit, t.auto_limit_enabled, t.total_loans, t.credit_balance, t.exposure, t.opted_out, t.erased, t.deleted_at, t.created_at, t.updated_at, t.version, t.begun FROM read.users t;
-CREATE VIEW read_masked.loans AS SELECT t.id, t.loan_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.amount, t.status, t.disbursement, t.network, t.interest_rate, t.repayment_period, t.due_date, t.amount_due, t.amount_paid, t.outstanding_amount, t.fees_charged, t.fees_waived, t.approved_at, t.approved_by, t.rejected_at, t.rejected_by, NULL::text AS rejection_reason, t.disbursed_at, t.completed_at, t.defaulted_at, t.telco_reference, t.disputed, t.disputes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('', 'creditScore', 'previousLoans', 'autoApproved', 'policy', 'reasons') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.loans t;
+CREATE VIEW read_masked.loans AS SELECT t.id, t.loan_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.amount, t.status, t.disbursement, t.network, t.interest_rate, t.repayment_period, t.due_date, t.original_due_date, t.rescheduled_count, t.amount_due, t.amount_paid, t.outstanding_amount, t.fees_charged, t.fees_waived, t.approved_at, t.approved_by, t.rejected_at, t.rejected_by, NULL::text AS rejection_reason, t.disbursed_at, t.completed_at, t.defaulted_at, t.written_off_at, t.written_off_by, t.written_off_amount, t.telco_reference, t.disputed, t.disputes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('', 'creditScore', 'previousLoans', 'autoApproved', 'policy', 'reasons') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.loans t;
 CREATE VIEW read_masked.transactions AS SELECT t.id, t.transaction_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.type, t.amount, t.status, t.payment_method, NULL::text AS description, t.reference, t.provider, t.network, t.loan_id, t.allocations, t.unallocated, NULL::text AS failure_reason, t.occurred_at, t.quarantine, t.provider_claim, t.reconciled_at, t.reconciled_by, NULL::text AS notes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.transactions t;
 CREATE VIEW read_masked.statements AS SELECT t.id, t.sha256, t.lines, t.matched, t.mismatched, t.unknown, t.duplicate, t.already_reconciled, t.own_record, t.refused, t.invalid, t.finished_at, t.created_at, t.created_by, t.updated_at, t.version, t.begun FROM read.statements t;
 CREATE VIEW read_masked.departments AS SELECT t.id, t.name, t.description, t.tier, t.agent_count, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.departments t;
@@ -585,6 +590,7 @@ CREATE INDEX loans_due_date ON read.loans (due_date);
 CREATE INDEX loans_disbursed_at ON read.loans (disbursed_at);
 CREATE INDEX loans_completed_at ON read.loans (completed_at);
 CREATE INDEX loans_defaulted_at ON read.loans (defaulted_at);
+CREATE INDEX loans_written_off_at ON read.loans (written_off_at);
 CREATE INDEX loans_disputed ON read.loans (disputed);
 CREATE INDEX loans_created_at ON read.loans (created_at, id);
 ALTER TABLE read.transactions ADD PRIMARY KEY (id);
@@ -717,6 +723,7 @@ ALTER TABLE read.api_keys ADD FOREIGN KEY (admin_id) REFERENCES read.admin_users
 ALTER TABLE read.loans ADD FOREIGN KEY (user_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.loans ADD FOREIGN KEY (approved_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.loans ADD FOREIGN KEY (rejected_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.loans ADD FOREIGN KEY (written_off_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.transactions ADD FOREIGN KEY (user_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.transactions ADD FOREIGN KEY (loan_id) REFERENCES read.loans (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.transactions ADD FOREIGN KEY (reconciled_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;

@@ -19,9 +19,14 @@ from rim_ledger.lending.lateness import (
     check_default,
     check_overdue,
 )
-from rim_ledger.lending.loan import Loan, LoanChargesWaived, LoanCompleted, LoanFeeCharged
+from rim_ledger.lending.loan import Loan, LoanCompleted
 from rim_ledger.lending.owed import Charges, Part
-from rim_ledger.lending.user import DebtChargesWaived, DebtFeeCharged
+from rim_ledger.lending.restatement import (
+    DebtChargesWaived,
+    DebtFeeCharged,
+    LoanChargesWaived,
+    LoanFeeCharged,
+)
 from rim_ledger.lending.user_commands import erase_again
 from rim_ledger.payments.reversal import ReverseDisbursement, ReverseTransaction
 from rim_ledger.payments.transaction import Transaction

@@ -34,6 +34,7 @@ from rim_ledger.lending.user_commands import (
     SuspendUser,
     VerifyPhone,
 )
+from rim_ledger.lending.write_off import UndoWriteOff, WriteOffLoan
 from rim_ledger.values import Network
 from tests.lending.desk import Desk
 
@@ -60,6 +61,8 @@ LOAN: list[Command[Loan]] = [
     ReverseDefault(reason="so"),
     ChargeFee(amount=1, reason="so"),  # type: ignore[arg-type]
     WaiveCharges(reason="so"),
+    WriteOffLoan(reason="so"),
+    UndoWriteOff(reason="so"),
     SetLoanMetadata(metadata={"employer": "RIM"}),
 ]
 STATUS = {
@@ -69,6 +72,8 @@ STATUS = {
     ReverseDefault: "defaulted",
     ChargeFee: "disbursed",
     WaiveCharges: "disbursed",
+    WriteOffLoan: "defaulted",
+    UndoWriteOff: "defaulted",
 }
 HASHES = ["phone_hash", "email_hash"]
 

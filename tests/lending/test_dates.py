@@ -10,6 +10,7 @@ from rim_ledger.delivery.port import Verdict
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Invalid
+from rim_ledger.lending.charges import ChargeFee, WaiveCharges
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import Loan
@@ -21,6 +22,7 @@ from rim_ledger.lending.loan_requests import (
 )
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import SetCreditLimit, SuspendUser
+from rim_ledger.lending.write_off import WriteOffLoan
 from rim_ledger.payments.payment_commands import AddNote, CompleteTransaction, FailTransaction
 from rim_ledger.payments.reversal import (
     Reconcile,
@@ -91,6 +93,9 @@ def test_no_step_of_a_payment_lies_before_the_one_before_it(
         ("disbursed", ReverseDisbursement(**WHY, telco_reference="T-2")),
         ("repaying", MarkDefaulted(**WHY)),
         ("defaulted", ReverseDefault(**WHY)),
+        ("repaying", ChargeFee(**WHY, amount=1)),
+        ("repaying", WaiveCharges(**WHY)),
+        ("defaulted", WriteOffLoan(**WHY)),
     ],
 )
 def test_no_step_of_a_loan_lies_before_the_one_before_it(

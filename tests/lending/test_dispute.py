@@ -13,8 +13,9 @@ from rim_ledger.delivery.port import Verdict
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Refused
+from rim_ledger.lending.attempt import DisputeOutcome, LoanDisputeResolved
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
-from rim_ledger.lending.loan import DisputeOutcome, Loan, LoanDisputeResolved
+from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RevokeApproval
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import EraseUser, SuspendUser

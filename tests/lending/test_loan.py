@@ -29,6 +29,7 @@ from rim_ledger.lending.user_commands import (
     SetCreditScore,
     SuspendUser,
 )
+from rim_ledger.lending.write_off import WriteOffLoan
 from rim_ledger.payments.reversal import ReverseDisbursement
 from rim_ledger.values import Network, interest
 from tests.lending.desk import OFFICER, Desk, refused
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Command[Loan]] = {
     "reverse-default": ReverseDefault(reason="was found"),
     "charge-fee": ChargeFee(amount=1, reason="came late"),  # type: ignore[arg-type]
     "waive-charges": WaiveCharges(amount=1, reason="good will"),  # type: ignore[arg-type]
+    "write-off": WriteOffLoan(reason="gone"),
     "reverse-disbursement": ReverseDisbursement(reason="wrong number", telco_reference="T-9"),
 }
 AFTER = {
@@ -53,7 +55,7 @@ AFTER = {
     "default": "defaulted",
     "reverse-disbursement": "approved",
 }
-STAY = ("charge-fee", "waive-charges")
+STAY = ("charge-fee", "waive-charges", "write-off")
 STATUSES = ["pending", "approved", "rejected", "disbursed", "repaying", "defaulted", "completed"]
 
 

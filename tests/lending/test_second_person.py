@@ -8,10 +8,10 @@ import pytest
 from rim_ledger.delivery.port import Verdict
 from rim_ledger.engine.aggregate import Actor, Event
 from rim_ledger.engine.command import Command
-from rim_ledger.lending.attempt import Airtime
+from rim_ledger.lending.attempt import Airtime, DisputeOutcome, LoanDisbursementAnswered
 from rim_ledger.lending.disbursement import FIRST_QUERY, DisburseLoan, SettleDisbursement
 from rim_ledger.lending.dispute import ResolveDispute
-from rim_ledger.lending.loan import DisputeOutcome, Loan, LoanDisbursementAnswered
+from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RequestLoan, RevokeApproval
 from rim_ledger.payments.reversal import ReverseDisbursement
 from rim_ledger.values import Network

@@ -1,6 +1,7 @@
 """A shadow under the policy in force is the user; under another, only score and limit differ."""
 
 from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 from itertools import count, zip_longest
 from typing import Any
@@ -17,14 +18,17 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault, check_overdue
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.policy import IN_FORCE, CreditPolicy
+from rim_ledger.lending.reschedule import RescheduleLoan
 from rim_ledger.lending.shadow import Shadow
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import EnableAutoLimit, SetCreditLimit, SetCreditScore
 from rim_ledger.payments.reversal import ReverseTransaction
 from rim_ledger.payments.transaction import Transaction
+from rim_ledger.values import lagos_day
 from tests.lending.desk import Desk
 
-STEPS = ("lend", "pay", "overpay", "reverse", "late", "default", "pardon", "score", "limit", "auto")
+TO_LOANS = ("lend", "pay", "overpay", "reverse", "late", "default", "pardon", "defer")
+STEPS = (*TO_LOANS, "score", "limit", "auto")
 
 
 class Requests(Desk):
@@ -42,6 +46,7 @@ class Requests(Desk):
 def walked(steps: list[tuple[str, int]]) -> Requests:
     """A desk after these steps, as far as the rules let them be made."""
     desk = Requests(limit=None)
+    desk.configure("maxRescheduleDays", value=90)
     loans, payments = list[UUID](), list[UUID]()
     for step, size in steps:
         desk.environment.pass_days(size)
@@ -66,6 +71,9 @@ def _walk(desk: Desk, step: str, size: int, loans: list[UUID], payments: list[UU
             desk.perform(Loan, loans[-1], MarkDefaulted(reason="gone"))
         case "pardon":
             desk.perform(Loan, loans[-1], ReverseDefault(reason="found"))
+        case "defer":
+            day = lagos_day(desk.environment.time) + timedelta(days=size)
+            desk.perform(Loan, loans[-1], RescheduleLoan(due_date=day, reason="a talk"))
         case "score":
             desk.perform(User, desk.ada, SetCreditScore(score=100 * size, reason="a talk"))
         case "limit":
@@ -97,7 +105,7 @@ def test_under_the_policy_in_force_a_shadow_is_the_user(steps: list[tuple[str, i
 
 def test_the_walks_come_to_every_moment_of_the_policy() -> None:
     steps = [("lend", 5), ("overpay", 1), ("reverse", 1), ("late", 1), ("default", 1)]
-    steps += [("pardon", 1), ("overpay", 2), ("limit", 3), ("score", 4), ("lend", 6)]
+    steps += [("pardon", 1), ("defer", 1), ("overpay", 2), ("limit", 3), ("score", 4), ("lend", 6)]
     found = {type(each.event).__name__ for each in walked(steps).log}
     assert found > {
         "CreditScoreRecomputed",
@@ -107,6 +115,7 @@ def test_the_walks_come_to_every_moment_of_the_policy() -> None:
         "DebtBecameOverdue",
         "DebtDefaulted",
         "DebtDefaultReversed",
+        "DebtRescheduled",
         "CreditApplied",
     }
 

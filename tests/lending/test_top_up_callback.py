@@ -12,17 +12,17 @@ from rim_ledger.delivery.callbacks import UnknownReference
 from rim_ledger.delivery.port import Verdict
 from rim_ledger.engine.aggregate import Actor, Event
 from rim_ledger.engine.refusals import Refused
-from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
-from rim_ledger.lending.dispute import ResolveDispute
-from rim_ledger.lending.loan import (
+from rim_ledger.lending.attempt import (
     DisputeOutcome,
-    Loan,
     LoanDisbursed,
     LoanDisbursementDisputed,
     LoanDisbursementRequested,
     LoanDisbursementReversed,
     LoanDisputeResolved,
 )
+from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
+from rim_ledger.lending.dispute import ResolveDispute
+from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RevokeApproval
 from rim_ledger.payments.reversal import Reconcile, ReverseDisbursement
 from rim_ledger.payments.transaction import Transaction, TransactionFailed

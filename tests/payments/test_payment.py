@@ -17,8 +17,10 @@ from rim_ledger.engine.refusals import Forbidden, Invalid, Refused
 from rim_ledger.lending.charges import ChargeFee, WaiveCharges
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import OPEN, Loan
+from rim_ledger.lending.reschedule import RescheduleLoan
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import EraseUser, SuspendUser, erase_again
+from rim_ledger.lending.write_off import UndoWriteOff, WriteOffLoan
 from rim_ledger.payments.payment_commands import (
     AddNote,
     CompleteTransaction,
@@ -33,7 +35,7 @@ from rim_ledger.payments.reversal import (
 )
 from rim_ledger.payments.transaction import LEGAL, PaymentMethod, Transaction, TransactionType
 from rim_ledger.schedule import DECISIONS
-from rim_ledger.values import Network, interest
+from rim_ledger.values import Network, interest, lagos_day
 from tests.lending.desk import Desk, refused
 from tests.spec import names
 
@@ -279,8 +281,15 @@ NOT_NOW = {
     "loan-was-paid",
     "fee-above-cap",
     "historical-loan",
+    "already-done",
+    "loan-written-off",
+    "not-written-off",
+    "recovered-since",
     "no-charges-left",
     "waiver-too-large",
+    "too-many-reschedules",
+    "due-date-too-early",
+    "due-date-too-late",
 }
 """What a step at any time may be refused with."""
 
@@ -293,6 +302,8 @@ class Payments(RuleBasedStateMachine):
         self.desk = Desk(limit=100_000, auto=False)
         self.desk.configure("maxOpenLoans", value=100)
         self.desk.configure("lateFee", value=7.5)
+        self.desk.configure("writeOffAfterDays", value=60)
+        self.desk.configure("maxReschedules", value=3)
         self.loans, self.waiting, self.paid = list[UUID](), list[UUID](), list[UUID]()
         self.received = self.refunded = Decimal(0)
 
@@ -378,6 +389,16 @@ class Payments(RuleBasedStateMachine):
     def waive(self, choice: Any, amount: Decimal | None) -> None:
         self.try_on_loan(choice, WaiveCharges(amount=amount, reason="good will"))
 
+    @rule(choice=st.randoms(), undo=st.booleans())
+    def write_off(self, choice: Any, undo: bool) -> None:
+        command = UndoWriteOff(reason="found") if undo else WriteOffLoan(reason="gone")
+        self.try_on_loan(choice, command)
+
+    @rule(choice=st.randoms(), days=st.integers(1, 40))
+    def reschedule(self, choice: Any, days: int) -> None:
+        day = lagos_day(self.desk.environment.time) + timedelta(days=days)
+        self.try_on_loan(choice, RescheduleLoan(due_date=day, reason="a talk"))
+
     def try_on_loan(self, choice: Any, command: Command[Loan]) -> None:
         if self.loans:
             try:
@@ -425,6 +446,8 @@ class Payments(RuleBasedStateMachine):
             if debt:
                 assert debt.outstanding == loan.outstanding_amount > 0
                 assert debt.paid == loan.amount_paid
+                days = debt.due_at, debt.first_due_at, debt.overdue
+                assert days == (loan.due_date, loan.original_due_date, loan.overdue)
             completed = loan.disbursed_at is not None and not loan.outstanding_amount
             assert completed == (loan.status == "completed")
 
@@ -434,12 +457,18 @@ class Payments(RuleBasedStateMachine):
         user = self.desk.user
         loans = [self.desk.loan(loan) for loan in self.loans]
         lent = [loan for loan in loans if loan.disbursed_at]
-        lost = [loan.outstanding_amount for loan in lent if loan.status == "defaulted"]
-        receivable = sum(loan.outstanding_amount for loan in lent)
+        written_off = [loan for loan in lent if loan.written_off_at]
+        assets = [loan for loan in lent if not loan.written_off_at]
+        doubtful = sum(loan.outstanding_amount for loan in assets if loan.status == "defaulted")
+        receivable = sum(loan.outstanding_amount for loan in assets)
+        gone = sum(loan.written_off_amount or 0 for loan in written_off)
+        recovered = sum(each.amount for loan in written_off for each in loan.recovered.values())
         assert sum(uow.values()) == 0
         assert -uow["2110"] == user.credit_balance
         assert uow["1200.MTN"] + uow["1210"] + uow["1220"] == receivable
-        assert (-uow["1290"], uow["5100"]) == (sum(lost), sum(lost))
+        assert (-uow["1290"], uow["5100"]) == (doubtful, doubtful + gone)
+        assert -uow["4200"] == recovered
+        assert gone - recovered == sum(loan.outstanding_amount for loan in written_off)
         assert uow["2100"] == 0
         assert -uow["4100"] == sum(loan.interest for loan in lent)
         assert -uow["4110"] == sum(loan.fees_charged for loan in lent)

@@ -84,7 +84,8 @@ OWN: Final = {
     Loan: "LoanRequested LoanApproved LoanRejected LoanApprovalRevoked LoanMetadataSet"
     " LoanDisbursementRequested LoanDisbursementUnknown LoanDisbursementSettled"
     " LoanDisbursementAnswered LoanDisbursementFailed LoanDisbursed LoanDisbursementDisputed"
-    " LoanDisputeResolved LoanDefaulted LoanFeeCharged LoanChargesWaived",
+    " LoanDisputeResolved LoanDefaulted LoanFeeCharged LoanChargesWaived"
+    " LoanWrittenOff LoanWriteOffUndone LoanRescheduled",
     Transaction: "TransactionRecorded TransactionFailed TransactionNoted TransactionQuarantined"
     " TransactionRefunded TransactionReconciled",
 }
@@ -154,10 +155,12 @@ class Backdated(Payments):
             assert uow == known.balances(time)
             assert sum(uow.values()) == 0
             lent = [loan for loan in loans if loan.disbursed_at]
-            lost = sum(loan.outstanding_amount for loan in lent if loan.status == "defaulted")
-            assert (-uow["1290"], uow["5100"]) == (lost, lost)
+            assets = [each for each in lent if not each.written_off_at]
+            lost = sum(each.outstanding_amount for each in assets if each.status == "defaulted")
+            gone = sum(each.written_off_amount or 0 for each in lent)
+            assert (-uow["1290"], uow["5100"]) == (lost, lost + gone)
             owed = uow["1200.MTN"] + uow["1210"] + uow["1220"]
-            assert owed == sum(each.outstanding_amount for each in lent)
+            assert owed == sum(each.outstanding_amount for each in assets)
             self._require_repaid(known, lent, time)
             if user:
                 self._require_agreed(user, lent, uow)

@@ -76,6 +76,27 @@ def test_a_waiver_that_leaves_nothing_answers_with_the_completed_loan(tell: Tell
     tell(story)
 
 
+def test_a_receipt_says_that_a_waiver_completed_the_loan(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        path = await lent(admin)
+        user = (await admin.get(path, headers=await admin.caught_up())).json()["userId"]
+        paid = {"type": "repayment", "userId": user, "amount": 14, "paymentMethod": "cash"}
+        await admin.post("/v1/transactions", paid)
+        await admin.post(f"{path}/default", WHY)  # Principal is paid first from now on.
+        await admin.post("/v1/transactions", paid | {"amount": 99})
+        charged = await admin.post(f"{path}/charge-fee", WHY | {"amount": 2})
+        await admin.post("/v1/transactions", paid | {"amount": 1})
+        part = await admin.post(f"{path}/waive-charges", WHY | {"amount": 1})
+        assert "completed" not in charged.json() | part.json()
+        wish, key = WHY | {"amount": 2}, {"Idempotency-Key": "all-that-is-left"}
+        whole = await admin.post(f"{path}/waive-charges", wish, headers=key)
+        assert whole.json()["completed"] is True, whole.text
+        again = await admin.post(f"{path}/waive-charges", wish, headers=key)
+        assert again.json() == whole.json()
+
+    tell(story)
+
+
 def test_each_needs_a_right_of_its_own(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         path = await lent(admin)
