@@ -12,7 +12,6 @@ from uuid import UUID
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, WithJsonSchema
-from pydantic_core import PydanticCustomError
 from zxcvbn import zxcvbn
 
 from rim_ledger.admin.security_settings import (
@@ -28,6 +27,7 @@ from rim_ledger.delivery.sender import Sender
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.refusals import Invalid
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.text import fits
 
 LEAST_WITHOUT_NAMES: Final = 8
 """Characters that must remain when the account's own names are removed."""
@@ -78,25 +78,18 @@ def common() -> frozenset[str]:
 
 
 def _has(least: int) -> AfterValidator:
-    def check(password: SecretStr) -> SecretStr:
-        if not least <= len(_normal(password)) <= PASSWORD_MOST:
-            span = f"{least} to {PASSWORD_MOST}"
-            raise PydanticCustomError("length", f"a password has {span} characters")
-        return password
-
-    return AfterValidator(check)
-
-
-def _uncommon(password: SecretStr) -> SecretStr:
-    if _normal(password).casefold() in common():
-        raise PydanticCustomError("common", "this password is among the first to be tried")
-    return password
+    words = f"a password has {least} to {PASSWORD_MOST} characters"
+    return fits(lambda given: least <= len(_normal(given)) <= PASSWORD_MOST, "length", words)
 
 
 Password = Annotated[
     SecretStr,
     _has(PASSWORD_LEAST),
-    AfterValidator(_uncommon),
+    fits(
+        lambda given: _normal(given).casefold() not in common(),
+        "common",
+        "this password is among the first to be tried",
+    ),
     WithJsonSchema(
         {
             "type": "string",

@@ -1,6 +1,6 @@
 """Adopts secrets, names and outcomes that the events of an earlier release do not mention."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -61,7 +61,9 @@ async def adopt(url: str, ledger: Ledger) -> bool:
         if not await _lacks_marks(Store(connection), ledger):
             return False
         while rows := await (await connection.execute(OUTCOMES, [BATCH])).fetchall():
-            await connection.execute(CODES, _coded(rows, ledger))
+            callers, keys, *_ = map(list, zip(*rows, strict=True))
+            codes = [ledger.cache.outcome(*row).mac for row in rows]
+            await connection.execute(CODES, [callers, keys, codes])
         cursor = await connection.execute(SECRETS)
         secrets = {(owner, purpose): secret async for owner, purpose, secret in cursor}
 
@@ -126,9 +128,3 @@ async def _lacks_marks(store: Store, ledger: Ledger) -> bool:
             if ledger.cache.read(line).kept:
                 return False
     return position > 0
-
-
-def _coded(rows: Sequence[tuple[str, ...]], ledger: Ledger) -> list[list[Any]]:
-    callers, keys, *_ = zip(*rows, strict=True)
-    codes = [ledger.cache.outcome(*row).mac for row in rows]
-    return [list(callers), list(keys), codes]

@@ -225,3 +225,7 @@ class Aggregate(Struct, metaclass=FrozenMeta):
 
     def but(self, **changes: Any) -> Self:
         return replace(self, **changes)
+
+    def taking(self, event: Event, **more: Any) -> Self:
+        """Return it with the fields that an event has under the same names, and with more."""
+        return replace(self, **shared(type(self), event), **more)

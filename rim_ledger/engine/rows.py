@@ -42,7 +42,10 @@ def mark(uow: UnitOfWork, vault: Vault) -> None:
             if entry.kept and (name := _claim(vault, claim)) in entry.kept:
                 marks.setdefault(stream, {})[name] = None
     for stream, kept in marks.items():
-        _say(uow, stream, kept)
+        last = max(at for at, each in enumerate(uow.events) if each.originator_id == stream)
+        uow.events[last] = replace(uow.events[last], kept=kept)
+        entry = uow.streams[stream]
+        uow.streams[stream] = replace(entry, kept=with_rows(entry.kept, kept))
     names = [(TAKEN if to else FREE) + name_print(vault, each) for each, to in uow.claims.items()]
     if uow.events and (names := names + uow.told):
         uow.events[-1] = replace(uow.events[-1], claims=" ".join(names))
@@ -95,13 +98,6 @@ def key_fits(entry: Entry, person: UUID, wrapped: Mapping[UUID, bytes | None]) -
     if entry.aggregate.key_destroyed:
         return wrapped.get(person) is None
     return wrapped.get(person) is not None
-
-
-def _say(uow: UnitOfWork, stream: UUID, kept: Mapping[str, str | None]) -> None:
-    last = max(at for at, each in enumerate(uow.events) if each.originator_id == stream)
-    uow.events[last] = replace(uow.events[last], kept=kept)
-    entry = uow.streams[stream]
-    uow.streams[stream] = replace(entry, kept=with_rows(entry.kept, kept))
 
 
 def _follows(entry: Entry, claim: Claim) -> bool:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -145,8 +145,8 @@ class UnitOfWork:
 
     def append(self, kind: type[Aggregate], id: UUID, events: Iterable[Event]) -> None:
         """Append events, all decided by then, to a stream, with personal data sealed."""
-        known = self._entry(id).aggregate
-        if known is not None and not isinstance(known, kind):
+        before = self._entry(id).aggregate
+        if before is not None and not isinstance(before, kind):
             raise Refused("already-exists", f"The id {id} is taken.")
         for event in list(events):
             entry = self._entry(id)
@@ -185,8 +185,10 @@ class UnitOfWork:
 
     def _release_lost(self, before: Aggregate, after: Aggregate, stream: UUID) -> None:
         """Release the names that a stream no longer holds after an event."""
-        for claim in before.claims - after.claims:
-            if self.claims.get(claim, stream) == stream and not after.holds(*claim):
+        lost = [claim for claim in before.claims - after.claims if not after.holds(*claim)]
+        self.look_ahead(partial(self.holder, *claim) for claim in lost)
+        for claim in sorted(lost):
+            if self.holder(*claim) == stream:
                 self.claims[claim] = None
 
     def listed(self, kind: str, count: int) -> list[UUID]:

@@ -1,6 +1,7 @@
 """Callbacks of SMS providers: whether a message was delivered."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Literal
 from uuid import UUID
 
@@ -41,19 +42,15 @@ class MessageCallback(Callback):
     data: MessageClaim
 
     def work(self, uow: UnitOfWork) -> UUID:
-        known = self._find(uow)
+        known = None
+        with suppress(ValueError):
+            known = uow.find(NotificationHistory, UUID(self.data.reference))
         if known is None or known.integration != uow.stamp.actor.id:
             raise NotOurs
         counted = record(uow, {known.id: self._events(known)})
         if counted and known.notice.broadcast_id:
             progress(uow, known.notice.broadcast_id, counted)
         return known.id
-
-    def _find(self, uow: UnitOfWork) -> NotificationHistory | None:
-        try:
-            return uow.find(NotificationHistory, UUID(self.data.reference))
-        except ValueError:
-            return None
 
     def _events(self, known: NotificationHistory) -> Iterable[Event]:
         delivered = self.type == "message.delivered"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, assert_neve
 from uuid import UUID
 
 from msgspec import Struct
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from rim_ledger.engine.aggregate import Event, Stamp
 from rim_ledger.engine.command import Command, Creation
@@ -17,12 +17,12 @@ from rim_ledger.engine.unique_names import Named, UniqueNames
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.sms_text import Encoding, OneLine, Title, measured, on_one_line
 from rim_ledger.notifications.template_text import (
+    WORDED,
     FillIn,
     Values,
     Variables,
     check,
     filled,
-    worded,
 )
 from rim_ledger.text import Lines
 from rim_ledger.values import Email, Name, Phone
@@ -174,9 +174,9 @@ class SmsTemplate(Template):
 
 
 T = TypeVar("T", bound=Template)
-Body = Annotated[Lines, Field(min_length=1, max_length=50_000), AfterValidator(worded)]
+Body = Annotated[Lines, Field(min_length=1, max_length=50_000), WORDED]
 Type = Annotated[TemplateType, Field(strict=False)]
-Message = Annotated[OneLine, Field(min_length=1, max_length=160), AfterValidator(worded)]
+Message = Annotated[OneLine, Field(min_length=1, max_length=160), WORDED]
 
 
 def _create(form: Any, kind: type[Template], id: UUID, uow: UnitOfWork) -> None:

@@ -105,12 +105,8 @@ class SupportAgent(Aggregate):
 
     def evolve(self, event: SupportAgentEvent, stamp: Stamp) -> Self:
         match event:
-            case AgentAvailabilityChanged():
-                return self.but(status=event.status)
-            case AgentTierChanged():
-                return self.but(tier=event.tier)
-            case AgentMoved():
-                return self.but(department=event.department)
+            case AgentAvailabilityChanged() | AgentTierChanged() | AgentMoved():
+                return self.taking(event)
             case AgentRetired():
                 return self.but(archived=True, status=AgentStatus.AWAY)
             case AgentTicketTaken():

@@ -1,14 +1,15 @@
 """Commands on integrations, and their rules."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Final, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from annotated_types import Predicate
 from msgspec import Struct
-from pydantic import AfterValidator, Field, JsonValue, PrivateAttr, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, PrivateAttr, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from rim_ledger.delivery.callbacks import MAY_CALL_BACK
@@ -46,6 +47,7 @@ from rim_ledger.system.integration import (
     under_way,
 )
 from rim_ledger.system.recovery import PROBE, after_test
+from rim_ledger.text import fits
 from rim_ledger.values import LOOPBACK, Email, Name, Network
 
 WEB: Final = ("https", "http")
@@ -55,6 +57,11 @@ FROM_MAX: Final = 20
 PER_SECOND_MAX: Final = 10_000
 
 
+SenderName = Annotated[
+    str, Predicate(str.isprintable), Predicate(lambda text: text == text.strip())
+]
+
+
 class _Fit(Struct, frozen=True):
     """What a key of the configuration holds, and the refusal of anything else."""
 
@@ -62,15 +69,6 @@ class _Fit(Struct, frozen=True):
     code: str
     words: str
     required: bool = False
-
-
-def _checked(is_fit: Callable[[str], bool]) -> AfterValidator:
-    def check(text: str) -> str:
-        if not is_fit(text):
-            raise ValueError(text)
-        return text
-
-    return AfterValidator(check)
 
 
 _PER_SECOND: Final = _Fit(
@@ -88,13 +86,7 @@ FIT: Final[Mapping[IntegrationType, Mapping[str, _Fit]]] = {
     },
     IntegrationType.SMS: {
         "from": _Fit(
-            TypeAdapter(
-                Annotated[
-                    str,
-                    Field(min_length=1, max_length=FROM_MAX),
-                    _checked(lambda text: text.isprintable() and text == text.strip()),
-                ]
-            ),
+            TypeAdapter(Annotated[SenderName, Field(min_length=1, max_length=FROM_MAX)]),
             "invalid-sender",
             f"This is whom an SMS is from, in {FROM_MAX} characters at most, such as RIM.",
         ),
@@ -102,7 +94,7 @@ FIT: Final[Mapping[IntegrationType, Mapping[str, _Fit]]] = {
     },
     IntegrationType.EMAIL: {
         "from": _Fit(
-            TypeAdapter(Annotated[Email, _checked(str.isascii)]),  # Not every server accepts more.
+            TypeAdapter(Annotated[Email, Predicate(str.isascii)]),  # Not every server takes more.
             "invalid-sender",
             "This is the address that e-mails are from, such as ledger@example.com, in ASCII.",
             required=True,
@@ -205,18 +197,19 @@ def _url(text: str) -> str:
     return text
 
 
-def _small(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    if len(json.dumps(config)) > CONFIG_MAX:
-        raise PydanticCustomError("too_long", f"this has at most {CONFIG_MAX} characters of JSON")
-    return config
-
-
 Url = Annotated[
     str,
     Field(min_length=1, max_length=500, pattern=r"^[!-~]+$", examples=["https://api.example.com"]),
     AfterValidator(_url),
 ]
-Config = Annotated[FreeObject, AfterValidator(_small)]
+Config = Annotated[
+    FreeObject,
+    fits(
+        lambda config: len(json.dumps(config)) <= CONFIG_MAX,
+        "too_long",
+        f"this has at most {CONFIG_MAX} characters of JSON",
+    ),
+]
 """Further configuration for the provider, shown in the clear, so without secrets. `networks` lists
 those that a telecom integration serves, all if omitted. `from` is the sender of messages, required
 for an e-mail integration, and `perSecond` the limit of messages per second."""
@@ -255,7 +248,10 @@ class UpdateIntegration(WithCredentials, Patch[ApiIntegration]):
         changes = self.changes(aggregate)
         moved = bool(changes.keys() & {"provider", "base_url"})
         if moved:
-            self._require_secrets_again(aggregate)
+            had = ((aggregate.key, "api_key"), (aggregate.secret, "api_secret"))
+            again = "Another provider or address gets no secret of the former one: send them again."
+            complete = all(field in self.model_fields_set for known, field in had if known)
+            require(complete, "secret-reentry-required", again)
             require_nothing_under_way(uow, aggregate)
         config = aggregate.config if self.config is None else self.config
         require_fit(aggregate.type, self.base_url or aggregate.base_url, config)
@@ -270,12 +266,6 @@ class UpdateIntegration(WithCredentials, Patch[ApiIntegration]):
         now = uow.read(ApiIntegration, before.id)
         if now.config != before.config and now.status is not IntegrationStatus.INACTIVE:
             _claim(now, uow)
-
-    def _require_secrets_again(self, integration: ApiIntegration) -> None:
-        pairs = ((integration.key, "api_key"), (integration.secret, "api_secret"))
-        again = "Another provider or address gets no secret of the former one: send them again."
-        complete = all(field in self.model_fields_set for known, field in pairs if known)
-        require(complete, "secret-reentry-required", again)
 
 
 class RotateCredentials(WithCredentials, Command[ApiIntegration]):
