@@ -59,6 +59,7 @@ ACCOUNTS: Final = {
     "2100": "Unallocated receipts",
     "2110": "Customer credit",
     "2120": "Refunds payable",
+    "2300": "VAT payable",
     "4100": "Interest income",
     "4110": "Late fees",
     "4200": "Recoveries",
@@ -250,18 +251,24 @@ def _of_airtime(event: Event, before: Loan | None, after: Loan, lent: str) -> It
     match event:
         case LoanDisbursed():
             there = "1190" if before and event.reference in before.disputes else float_
-            yield from _move(after.amount, lent, there)
-            yield from _move(after.interest, "1210", "4100")
+            yield from _disbursed(after, lent, there, 1)
         case LoanDisbursementReversed() if before:
-            yield from _move(after.amount, float_, lent)
-            yield from _move(after.interest, "4100", "1210")
+            yield from _disbursed(before, lent, float_, -1)
             yield from _move(before.fees_charged, "4110", "1220")
             yield from _waived(before.waived, -1)
         case LoanDisbursementDisputed():
-            yield from _move(after.amount, "1190", float_)
+            yield from _move(after.airtime, "1190", float_)
         case LoanDisputeResolved():
             returned = event.outcome is DisputeOutcome.RETURNED
-            yield from _move(after.amount, float_ if returned else "5200", "1190")
+            yield from _move(after.airtime, float_ if returned else "5200", "1190")
+
+
+def _disbursed(loan: Loan, lent: str, airtime: str, sign: int) -> Iterator[Posting]:
+    yield Posting(lent, sign * loan.amount)
+    yield Posting("1210", sign * loan.interest)
+    yield Posting(airtime, -sign * loan.airtime)
+    yield Posting("4100", -sign * (loan.agreed_fee - loan.vat))
+    yield Posting("2300", -sign * loan.vat)
 
 
 def _of_transaction(

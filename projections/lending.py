@@ -24,6 +24,7 @@ from projections.tables.columns import (
 )
 from projections.tables.table import Row
 from rim_ledger.lending.attempt import Disbursement
+from rim_ledger.lending.fees import FeeMode
 from rim_ledger.lending.loan import Loan, LoanStatus
 from rim_ledger.lending.user import RepaymentStatus, User, UserStatus
 from rim_ledger.values import Network
@@ -70,10 +71,13 @@ class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     disbursement: Disbursement
     network: Annotated[Network, Indexed]
     interest_rate: Percent
+    fee_mode: FeeMode
     repayment_period: int
     due_date: Annotated[Moment | None, Indexed]
     original_due_date: Moment | None
     rescheduled_count: int
+    upfront_fee: Naira
+    vat: Naira
     amount_due: Naira
     amount_paid: Naira
     outstanding_amount: Naira

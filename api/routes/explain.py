@@ -30,8 +30,22 @@ RULES: Final = {
     "amountDue": (
         "interest-v1",
         (
-            "amount + amount · interestRate / 100, half to even at the kobo; a stored term, never "
-            "computed again; plus feesCharged, less feesWaived"
+            "amount + amount · interestRate / 100, half to even at the kobo, less upfrontFee; a "
+            "stored term, never computed again; plus feesCharged, less feesWaived"
+        ),
+    ),
+    "upfrontFee": (
+        "interest-v1",
+        (
+            "amount · interestRate / 100, half to even at the kobo, where the fee is deducted: the "
+            "airtime is amount − upfrontFee; else 0"
+        ),
+    ),
+    "vat": (
+        "vat-v1",
+        (
+            "the agreed fee · vatRate / (100 + vatRate), half to even at the kobo, by "
+            "lending/vatRate at the disbursement"
         ),
     ),
     "amountPaid": (
@@ -78,6 +92,8 @@ RULES: Final = {
 
 ATTRIBUTES: Final = {
     "amountDue": "amount_due",
+    "upfrontFee": "upfront_fee",
+    "vat": "vat",
     "amountPaid": "amount_paid",
     "feesCharged": "fees_charged",
     "feesWaived": "fees_waived",
@@ -232,6 +248,8 @@ DUE: Final = {"type": ["string", "null"], "format": "date-time"}
 DUE_DATE: Final = _figure("DueDateFigure", DUE, DUE)
 FIGURES: Final[dict[str, dict[str, Any]]] = {
     "amountDue": MONEY,
+    "upfrontFee": MONEY,
+    "vat": MONEY,
     "amountPaid": MONEY,
     "feesCharged": MONEY,
     "feesWaived": MONEY,

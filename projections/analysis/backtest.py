@@ -246,7 +246,7 @@ def _change(
         after=after,
         reasons=reasons,
         status=loan.status if loan else Outcome.REFUSED,
-        fee=loan.amount_due - loan.amount if loan else ZERO,
+        fee=loan.cost if loan else ZERO,
         late=loan is not None and was_late(loan),
         defaulted=loan is not None and loan.defaulted_at is not None,
     )

@@ -43,7 +43,7 @@ class OutcomeTotals(Struct, rename="camel"):
         if loan.disbursed_at:
             self.lent += 1
             self.principal += loan.amount
-            self.fees += loan.amount_due - loan.amount
+            self.fees += loan.cost
             self.late += was_late(loan)
         if loan.defaulted_at:
             self.defaults += 1

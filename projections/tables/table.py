@@ -116,10 +116,17 @@ class Row(BaseModel):
         return [VERSION, BEGUN] if cls.OF in ENTITIES else [VERSION]
 
     @classmethod
+    def written_types(cls) -> dict[str, str]:
+        """The columns that a page of events fills, in the order of `TAKEN`, then the stream's; and
+        their types."""
+        types = {column.name: column.sql_type for column in cls.TAKEN}
+        updated = {UPDATED: "timestamptz"} if UPDATED in cls.COLUMNS else {}
+        return types | dict.fromkeys(cls.kept(), "bigint") | updated
+
+    @classmethod
     def written(cls) -> list[str]:
-        """The columns that a page of events fills, in the order of `TAKEN`, then the stream's."""
-        names = [column.name for column in cls.TAKEN]
-        return [*names, *cls.kept(), *([UPDATED] if UPDATED in cls.COLUMNS else [])]
+        """The names of these columns."""
+        return [*cls.written_types()]
 
     @classmethod
     def json(cls, masked: bool, *, own: bool = False) -> str:  # type: ignore[override]

@@ -4,7 +4,7 @@ from functools import cache
 from typing import NamedTuple
 
 from projections.catalogue import TABLES
-from projections.tables.table import UPDATED, Row
+from projections.tables.table import Row
 
 
 class Source(NamedTuple):
@@ -122,9 +122,7 @@ def _filled(row: type[Row], schema: str) -> tuple[list[str], list[str], str]:
 
 
 def _page(row: type[Row], alias: str = "p") -> str:
-    types = {column.name: column.sql_type for column in row.TAKEN}
-    types |= dict.fromkeys(row.kept(), "bigint") | {UPDATED: "timestamptz"}
-    fields = ", ".join(f"{name} {types[name]}" for name in row.written())
+    fields = ", ".join(f"{name} {sql_type}" for name, sql_type in row.written_types().items())
     return f"json_to_recordset(%s::json) AS {alias} ({fields})"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -107,9 +108,10 @@ async def copy(connection: AsyncConnection[Any], schema: str, rows: Rows) -> Non
             json = [i for i, column in enumerate(row.TAKEN) if column.sql_type == "json"]
             lists = [i for i, column in enumerate(row.TAKEN) if column.sql_type.endswith("[]")]
             names = ", ".join(row.written())
-            statement = f"COPY {schema}.{row.TABLE} ({names}) FROM STDIN".encode()
+            statement = f"COPY {schema}.{row.TABLE} ({names}) FROM STDIN (FORMAT binary)".encode()
             if page:
                 async with connection.cursor().copy(statement) as target:
+                    target.set_types(_types(row))
                     for values in page:
                         line = list(values)
                         for place in lists:
@@ -118,3 +120,10 @@ async def copy(connection: AsyncConnection[Any], schema: str, rows: Rows) -> Non
                             if line[place] is not None:
                                 line[place] = encode(line[place]).decode()
                         await target.write_row(line)
+
+
+@cache
+def _types(row: type[Row]) -> tuple[str, ...]:
+    """The types of the written columns; JSON is sent as its text, numbers without their size."""
+    types = row.written_types().values()
+    return tuple("text" if each == "json" else each.partition("(")[0] for each in types)

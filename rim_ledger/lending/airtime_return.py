@@ -43,6 +43,6 @@ def require_another_than_sender(uow: UnitOfWork, loan: Loan, attempt: Attempt, w
 
 def _telco_said_so(uow: UnitOfWork, loan: Loan, attempt: Attempt) -> bool:
     claim = uow.read(Transaction, attempt.transaction_id).quarantined
-    if claim is None or claim.type != FAILED or claim.amount not in (None, loan.amount):
+    if claim is None or claim.type != FAILED or claim.amount not in (None, loan.airtime):
         return False
     return attempt.integration is None or claim.provider == provider_of(uow, attempt)

@@ -1,6 +1,7 @@
 """The top-ups of a loan: their events, and the state of the airtime of each."""
 
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
@@ -9,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.engine.aggregate import Event, Personal, Stamp
+from rim_ledger.values import ZERO
 
 
 class Disbursement(StrEnum):
@@ -111,12 +113,15 @@ class LoanDisbursementFailed(Event):
 
 
 class LoanDisbursed(Event):
-    """The airtime of this top-up is owed: it was delivered now, or was in dispute until now."""
+    """The airtime of this top-up is owed: it was delivered now, or was in dispute until now. `vat`
+    is contained in the agreed fee."""
 
     reference: str
     transaction_id: UUID
     telco_reference: str | None
     due_date: datetime
+    vat: Decimal = ZERO
+    vat_rate: Decimal = ZERO
 
 
 class LoanDisbursementDisputed(Event):

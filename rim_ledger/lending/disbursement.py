@@ -6,6 +6,7 @@ reference, and the top-up is never sent again.
 
 from collections.abc import Iterable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final, Literal
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from rim_ledger.lending.attempt import (
 )
 from rim_ledger.lending.debt import incur
 from rim_ledger.lending.decision import require_active, require_no_late_debt
+from rim_ledger.lending.fees import FeeMode, vat_in
 from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
 from rim_ledger.lending.loan_requests import require_grounded, require_no_conflict
 from rim_ledger.lending.separation import require_may_lend
@@ -46,7 +48,7 @@ from rim_ledger.payments.transaction import (
 )
 from rim_ledger.system.config import setting
 from rim_ledger.system.integration import SERVES, ApiIntegration
-from rim_ledger.values import Note, Reference, day_after, due_date
+from rim_ledger.values import ZERO, Note, Reference, day_after, due_date
 
 PREFIX: Final = "DSB-"
 """Prefix of a reference; the loan's business id and the number of the attempt follow."""
@@ -247,6 +249,7 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, uow: UnitOfW
     attempt = loan.attempt(reference)
     assert attempt, "what was delivered was asked for"
     due = due_date(uow.stamp.at, loan.repayment_period)
+    rate: Decimal = setting(uow, "lending", "vatRate")
     transaction = attempt.transaction_id
     if uow.read(Transaction, transaction).status is not TransactionStatus.PENDING:
         transaction = _record(loan, reference, uow)  # after all: what failed or went back stays so
@@ -259,6 +262,8 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, uow: UnitOfW
         transaction_id=transaction,
         telco_reference=telco_reference,
         due_date=due,
+        vat=vat_in(loan.agreed_fee, rate),
+        vat_rate=rate or ZERO,
     )
     uow.append(Loan, id, [disbursed])
     incur(uow, uow.read(Loan, id), due)
@@ -266,8 +271,12 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, uow: UnitOfW
 
 def _record(loan: Loan, reference: str, uow: UnitOfWork) -> UUID:
     transaction = uow.new_id()
+    upfront = loan.fee_mode is FeeMode.UPFRONT
     recorded = TransactionRecorded.of(
         loan,
+        amount=loan.airtime,
+        original_amount=loan.amount if upfront else None,
+        fee=loan.upfront_fee if upfront else None,
         transaction_id=uow.number("TXN"),
         type=TransactionType.AIRTIME,
         reference=reference,

@@ -128,6 +128,6 @@ def _to_send(uow: UnitOfWork, loan: Loan, open_: Sequence[Delivery]) -> list[Del
     if phone is None or loan.disbursement is not Disbursement.REQUESTED:
         return []
     (last,) = (each for each in open_ if each.reference == loan.reference)
-    order = TopUp(last.reference, phone, loan.network, loan.amount)
+    order = TopUp(last.reference, phone, loan.network, loan.airtime)
     withheld = Outcome(Verdict.FAILED, DISPUTED) if loan.disputed else None
     return [replace(last, order=order, withheld=withheld)]

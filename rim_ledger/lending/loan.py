@@ -34,6 +34,7 @@ from rim_ledger.lending.attempt import (
     LoanDisputeResolved,
     attempts_after,
 )
+from rim_ledger.lending.fees import FeeMode
 from rim_ledger.lending.owed import Charges
 from rim_ledger.lending.repayment_shares import Shares, is_late, received, share_of, taken_back
 from rim_ledger.lending.restatement import (
@@ -70,6 +71,8 @@ class LoanRequested(Event):
     decision: Decision
     historical: bool = False
     metadata: PersonalMap = {}
+    fee_mode: FeeMode = FeeMode.ADDON
+    upfront_fee: Decimal = ZERO
 
 
 class LoanApproved(Event):
@@ -215,6 +218,9 @@ class Loan(Aggregate):
     requested_by: UUID | None
     created_at: datetime
     historical: bool
+    fee_mode: FeeMode = FeeMode.ADDON
+    upfront_fee: Decimal = ZERO
+    """Naira of the fee that are deducted from the airtime."""
     status: LoanStatus = LoanStatus.PENDING
     disbursement: Disbursement = Disbursement.NONE
     amount_paid: Decimal = ZERO
@@ -232,6 +238,8 @@ class Loan(Aggregate):
     """The first due date, which decides whether the loan is repaid late."""
     rescheduled_count: int = 0
     overdue: bool = False
+    vat: Decimal = ZERO
+    """Naira of VAT in the agreed fee."""
     fees_charged: Decimal = ZERO
     waived: Charges = Charges()
     late_fee_at: datetime | None = None
@@ -336,8 +344,23 @@ class Loan(Aggregate):
 
     @property
     def interest(self) -> Decimal:
-        """The fee of the loan itself in naira, without later charges and waivers."""
+        """The agreed fee in naira, as far as it is owed, without later charges and waivers."""
         return self.amount_due - self.fees_charged + self.fees_waived - self.amount
+
+    @property
+    def agreed_fee(self) -> Decimal:
+        """The agreed fee in naira, owed or deducted from the airtime."""
+        return self.interest + self.upfront_fee
+
+    @property
+    def cost(self) -> Decimal:
+        """Naira that the loan costs the borrower: the agreed fee and later ones, less waivers."""
+        return self.amount_due - self.amount + self.upfront_fee
+
+    @property
+    def airtime(self) -> Decimal:
+        """Naira of airtime that are delivered."""
+        return self.amount - self.upfront_fee
 
     @property
     def fees_waived(self) -> Decimal:
@@ -410,6 +433,7 @@ class Loan(Aggregate):
                     disbursed_at=stamp.at,
                     due_date=event.due_date,
                     original_due_date=event.due_date,
+                    vat=event.vat,
                 )
             case (
                 LoanDisbursementSettled()
@@ -450,6 +474,7 @@ class Loan(Aggregate):
                     due_date=None,
                     original_due_date=None,
                     rescheduled_count=0,
+                    vat=ZERO,
                     overdue=False,
                     amount_due=self.amount + self.interest,
                     fees_charged=ZERO,

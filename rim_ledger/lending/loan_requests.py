@@ -15,6 +15,7 @@ from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Forbidden, Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.decision import Terms, decide_request, require_active
+from rim_ledger.lending.fees import FeeMode
 from rim_ledger.lending.loan import (
     LEGAL,
     POLICY_VERSION,
@@ -29,18 +30,30 @@ from rim_ledger.lending.loan import (
 from rim_ledger.lending.separation import require_may_lend
 from rim_ledger.lending.user import CreditReleased, CreditReserved, User, is_historical
 from rim_ledger.system.config import setting
-from rim_ledger.values import AnyId, Metadata, Money, Network, Note, Rate, derived_id, interest
+from rim_ledger.values import (
+    ZERO,
+    AnyId,
+    Metadata,
+    Money,
+    Network,
+    Note,
+    Rate,
+    derived_id,
+    interest,
+)
 
 
 class RequestLoan(Creation[Loan]):
     """Request airtime on credit. Omitted terms are the configured ones; borrowers, who request for
-    themselves, set none."""
+    themselves, set none. The fee is owed beside the amount or, in the mode `upfront`, deducted from
+    the airtime."""
 
     user_id: AnyId
     amount: Money
     network: Annotated[Network, Field(strict=False)]
     repayment_period: Annotated[int, Field(ge=1, le=365)] | None = None
     interest_rate: Rate | None = None
+    fee_mode: Annotated[FeeMode, Field(strict=False)] | None = None
     metadata: Metadata = {}
 
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
@@ -49,6 +62,11 @@ class RequestLoan(Creation[Loan]):
         reasons = self._decided(user, uow)
         rate = setting(uow, "lending", "interestRate")
         rate = rate if self.interest_rate is None else self.interest_rate
+        mode = self.fee_mode or FeeMode.ADDON
+        fee = interest(self.amount, rate)
+        upfront_fee = fee if mode is FeeMode.UPFRONT else ZERO
+        words = f"A fee of {fee} naira, deducted from {self.amount} naira, leaves no airtime."
+        require(upfront_fee < self.amount, "fee-exceeds-amount", words)
         historical = is_historical(uow.stamp)
         if historical:
             _alert_to_import(uow)
@@ -61,7 +79,9 @@ class RequestLoan(Creation[Loan]):
             loan_id=uow.number("LOAN"),
             user_id=user.id,
             interest_rate=rate,
-            amount_due=self.amount + interest(self.amount, rate),
+            amount_due=self.amount + fee - upfront_fee,
+            fee_mode=mode,
+            upfront_fee=upfront_fee or ZERO,
             repayment_period=self.repayment_period or setting(uow, "lending", "repaymentPeriod"),
             decision=decision,
             historical=historical,
@@ -83,7 +103,8 @@ class RequestLoan(Creation[Loan]):
             raise
 
     def _require_right_to_terms(self, uow: UnitOfWork) -> None:
-        own = self.interest_rate is not None or self.repayment_period or self.metadata
+        rate_or_mode = self.interest_rate is not None or self.fee_mode
+        own = rate_or_mode or self.repayment_period or self.metadata
         if own and not uow.may("history.import", "write"):
             uow.need("loans.approval", "write")
 

@@ -63,7 +63,7 @@ class TopUpCallback(Callback):
         return loan.id
 
     def _agrees(self, loan: Loan, telco: ApiIntegration) -> bool:
-        amount = self.data.amount in (None, loan.amount)
+        amount = self.data.amount in (None, loan.airtime)
         return amount and self.data.provider in (None, telco.provider)
 
     def _claim(self, telco: ApiIntegration, uow: UnitOfWork) -> TransactionQuarantined:

@@ -46,6 +46,8 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class TransactionRecorded(Event):
+    """A payment or a top-up. `fee` is what was deducted from `originalAmount`, if anything."""
+
     transaction_id: str
     user_id: UUID
     type: TransactionType
@@ -57,6 +59,8 @@ class TransactionRecorded(Event):
     loan_id: UUID | None = None
     description: Personal = None
     metadata: PersonalMap = {}
+    original_amount: Decimal | None = None
+    fee: Decimal | None = None
 
 
 class TransactionCompleted(Event):
@@ -133,8 +137,12 @@ class Transaction(Aggregate):
     network: Network | None
     loan_id: UUID | None
     description: str | None
-    metadata: dict[str, Any]
+    free_fields: dict[str, Any]
     created_at: datetime
+    original_amount: Decimal | None = None
+    """The principal of the loan, in naira, where its fee is deducted from the airtime."""
+    fee: Decimal | None = None
+    """Naira deducted from that."""
     recorded_by: UUID | None = None
     """The admin who recorded it, if any."""
     settled_by: UUID | None = None
@@ -150,6 +158,13 @@ class Transaction(Aggregate):
     reconciled_by: UUID | None = None
     statement_line: str | None = None
     quarantined: TransactionQuarantined | None = None
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The free fields (whose values are sealed), or the figures of an upfront fee."""
+        if self.original_amount is None:
+            return self.free_fields
+        return {"originalAmount": self.original_amount, "fee": self.fee}
 
     @property
     def person(self) -> UUID:
@@ -231,7 +246,8 @@ class Transaction(Aggregate):
 
     @classmethod
     def begin(cls, id: UUID, event: TransactionRecorded, stamp: Stamp) -> Self:
-        return cls.made(id, event, created_at=stamp.at, recorded_by=stamp.admin)
+        free, by = event.metadata, stamp.admin
+        return cls.made(id, event, free_fields=free, created_at=stamp.at, recorded_by=by)
 
     def evolve(  # noqa: PLR0911 - a line an event
         self, event: TransactionEvent, stamp: Stamp

@@ -66,6 +66,13 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         1000,
         places=6,
     ),
+    ("lending", "vatRate"): Known(
+        "VAT in percent that the agreed fee of a loan contains, as set at its disbursement.",
+        Decimal(0),
+        0,
+        100,
+        places=6,
+    ),
     ("lending", "maxReschedules"): Known("Times that a loan may be rescheduled.", 1, 0, 100),
     ("lending", "maxRescheduleDays"): Known(
         "Days after its original due date to which a loan may be rescheduled at most.", 30, 1, 3650

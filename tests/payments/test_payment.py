@@ -15,6 +15,7 @@ from rim_ledger.engine.aggregate import Actor
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, Invalid, Refused
 from rim_ledger.lending.charges import ChargeFee, WaiveCharges
+from rim_ledger.lending.fees import FeeMode
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import OPEN, Loan
 from rim_ledger.lending.reschedule import RescheduleLoan
@@ -312,13 +313,25 @@ class Payments(RuleBasedStateMachine):
         rate=st.decimals(0, 40, places=2),
         days=st.integers(1, 60),
         answer=st.sampled_from(Verdict),
+        mode=st.sampled_from(FeeMode),
+        vat=st.sampled_from([0, 5, 7.5]),
     )
-    def lend(self, amount: Decimal, rate: Decimal, days: int, answer: Verdict) -> None:
+    def lend(
+        self,
+        amount: Decimal,
+        rate: Decimal,
+        days: int,
+        answer: Verdict,
+        mode: FeeMode = FeeMode.ADDON,
+        vat: float = 0,
+    ) -> None:
+        self.desk.configure("vatRate", value=vat)
+        terms = {"interest_rate": rate, "repayment_period": days, "fee_mode": mode}
         try:
-            loan = self.desk.approved(amount, interest_rate=rate, repayment_period=days)
+            loan = self.desk.approved(amount, **terms)
             reference = self.desk.ask(loan)
         except Refused as refusal:
-            if refusal.code != "outstanding-debt":
+            if refusal.code not in ("outstanding-debt", "fee-exceeds-amount"):
                 raise
             return
         self.loans.append(loan)
@@ -470,14 +483,19 @@ class Payments(RuleBasedStateMachine):
         assert -uow["4200"] == recovered
         assert gone - recovered == sum(loan.outstanding_amount for loan in written_off)
         assert uow["2100"] == 0
-        assert -uow["4100"] == sum(loan.interest for loan in lent)
+        assert -uow["4100"] == sum(loan.agreed_fee - loan.vat for loan in lent)
+        assert -uow["2300"] == sum(loan.vat for loan in lent)
+        assert -uow["1100.MTN"] == sum(loan.amount - loan.upfront_fee for loan in lent)
         assert -uow["4110"] == sum(loan.fees_charged for loan in lent)
         assert uow["5400"] == sum(loan.fees_waived for loan in lent)
 
     @invariant()
     def what_is_due_is_principal_interest_and_fees_less_what_was_waived(self) -> None:
         for loan in map(self.desk.loan, self.loans):
-            agreed = loan.amount + interest(loan.amount, loan.interest_rate)
+            fee = interest(loan.amount, loan.interest_rate)
+            upfront = loan.fee_mode is FeeMode.UPFRONT
+            assert (loan.interest, loan.upfront_fee) == ((0, fee) if upfront else (fee, 0))
+            agreed = loan.amount if upfront else loan.amount + fee
             assert loan.amount_due == agreed + loan.fees_charged - loan.fees_waived
             assert loan.fees_charged <= loan.amount / 10
             assert loan.amount_due >= loan.amount

@@ -175,9 +175,9 @@ TABLES: list[tuple[Callable[[Any], Any], str, str]] = [
     (lambda table: pa.concat_tables([table, table.slice(0, 1)]), "none of its own", "no others"),
     (lambda table: table.drop(["amount"]), "not the columns", "has a column amount"),
     (
-        lambda table: table.append_column("fee", pa.array([1] * table.num_rows)),
+        lambda table: table.append_column("bonus", pa.array([1] * table.num_rows)),
         "not the columns",
-        "fee follows",
+        "bonus follows",
     ),
 ]
 
