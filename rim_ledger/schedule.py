@@ -25,7 +25,7 @@ from rim_ledger.lending.write_off import check_write_off
 from rim_ledger.postgres.faults import note_fault
 from rim_ledger.postgres.outage import OUTAGE, Outages
 from rim_ledger.support.deadlines import check_ticket
-from rim_ledger.system import backup_settings, config, recovery
+from rim_ledger.system import backup_settings, config, integration_commands
 from rim_ledger.system.backup_commands import check_backup_schedule
 from rim_ledger.system.backup_worker import BackupWorker
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
@@ -103,7 +103,7 @@ async def _run(
             await _look_again(dispatch, stream, at)
         case "query-top-up":
             await dispatch.query(stream)
-        case recovery.PROBE:
+        case integration_commands.PROBE:
             await _test(dispatch, stream, at)
         case "disburse":
             await _disburse(dispatch, stream, stamp)
@@ -132,7 +132,7 @@ async def _test(dispatch: Dispatch, integration: UUID, at: datetime) -> None:
     def look(uow: UnitOfWork) -> Endpoint | None:
         if is_open(uow):
             return endpoint_of(uow, uow.read(ApiIntegration, integration))
-        uow.remind(recovery.PROBE, integration, uow.now + LATER)
+        uow.remind(integration_commands.PROBE, integration, uow.now + LATER)
         return None
 
     if (endpoint := await dispatch.ledger.run(look, at)) is None:
@@ -141,7 +141,7 @@ async def _test(dispatch: Dispatch, integration: UUID, at: datetime) -> None:
         found = await dispatch.providers.test(endpoint)
     except Blocked:
         found = IntegrationTested(result=TestResult.FAILED, reason="blocked")
-    await dispatch.ledger.run(recovery.record_test(endpoint, found))
+    await dispatch.ledger.run(integration_commands.record_test(endpoint, found))
 
 
 async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:

@@ -13,10 +13,9 @@ from rim_ledger.engine.aggregate import Event, Stamp
 from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Forbidden, Invalid, require
-from rim_ledger.engine.role_limits import RoleLimits, reaches
 from rim_ledger.engine.unique_names import Named, UniqueNames
-from rim_ledger.engine.unit_of_work import Right, UnitOfWork
-from rim_ledger.notifications.superadmins import alert
+from rim_ledger.engine.unit_of_work import Right, RoleLimits, UnitOfWork, reaches
+from rim_ledger.notifications.notification import alert
 from rim_ledger.values import Description, Limit, Name, derived_id
 
 ROLE_NAMES: Final = UniqueNames("role-name", "role-name-taken", "role")

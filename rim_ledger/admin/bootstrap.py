@@ -28,8 +28,7 @@ from rim_ledger.engine.command import perform
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Invalid, Refused
-from rim_ledger.engine.role_limits import RoleLimits
-from rim_ledger.engine.unit_of_work import Right, UnitOfWork
+from rim_ledger.engine.unit_of_work import Right, RoleLimits, UnitOfWork
 from rim_ledger.system import backup_settings
 from rim_ledger.system.config import set_defaults
 from rim_ledger.values import ZERO, derived_id

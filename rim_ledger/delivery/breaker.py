@@ -13,7 +13,7 @@ from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.postgres.outage import OUTAGE
-from rim_ledger.system.recovery import open_breaker
+from rim_ledger.system.integration_commands import open_breaker
 
 FAILURES_MAX: Final = 5
 """Calls failed in a row…"""

@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
 
 from rim_ledger.engine.activity import Activity, Asked
 from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
@@ -17,10 +19,37 @@ from rim_ledger.engine.codec import Recorded
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Refused
-from rim_ledger.engine.role_limits import RoleLimits
 from rim_ledger.engine.view import Claim, Count, Missing, Secret, View, amended, moves
 from rim_ledger.values import lagos_day, numbered
 from rim_ledger.vault.personal_keys import Vault, opened, personal_fields
+
+
+class RoleLimits(Struct, frozen=True):
+    """The largest loan that a role approves or disburses, and the largest credit limit that it
+    grants, in naira. None is unlimited."""
+
+    max_amount: Decimal | None = None
+    max_limit: Decimal | None = None
+
+    def require_amount(self, amount: Decimal) -> None:
+        """Refuse a larger loan, in naira. Raises Forbidden (`above-role-limit`)."""
+        _require_within(self.max_amount, amount, "approves and disburses loans of")
+
+    def require_limit(self, limit: Decimal) -> None:
+        """Refuse a larger credit limit, in naira. Raises Forbidden (`above-role-limit`)."""
+        _require_within(self.max_limit, limit, "gives credit limits of")
+
+
+def reaches(most: Decimal | None, other: Decimal | None) -> bool:
+    """Return whether one limit, in naira, is at least another; None is unlimited."""
+    return most is None or (other is not None and other <= most)
+
+
+def _require_within(most: Decimal | None, naira: Decimal, does: str) -> None:
+    if not reaches(most, naira):
+        words = f"Your role {does} {most} naira at most, and this is {naira}."
+        raise Forbidden("above-role-limit", words)
+
 
 A = TypeVar("A", bound=Aggregate)
 P = ParamSpec("P")

@@ -24,11 +24,11 @@ from rim_ledger.system.integration import (
     TestResult,
 )
 from rim_ledger.system.integration_commands import (
+    FIRST_PROBE,
     ActivateIntegration,
     CreateIntegration,
     TestIntegration,
 )
-from rim_ledger.system.recovery import FIRST_PROBE
 from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault
 from tests.delivery.mailbox import Mailbox, a_mail_server

@@ -53,8 +53,8 @@ from rim_ledger.system.integration_commands import (
     DeactivateIntegration,
     TestIntegration,
     UpdateIntegration,
+    open_breaker,
 )
-from rim_ledger.system.recovery import open_breaker
 from tests.lending.desk import refused
 from tests.notifications.desk import MessageDesk
 
