@@ -22,7 +22,7 @@ from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.lateness import check_credit_default, check_default, check_overdue
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.write_off import check_write_off
-from rim_ledger.postgres.faults import note_fault
+from rim_ledger.postgres.heartbeat import note_fault
 from rim_ledger.postgres.outage import OUTAGE, Outages
 from rim_ledger.support.deadlines import check_ticket
 from rim_ledger.system import backup_settings, config, integration_commands

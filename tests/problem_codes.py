@@ -54,7 +54,10 @@ def fields() -> set[str]:
     for module in modules().values():
         for node in ast.walk(module):
             match node:
-                case ast.Call(func=ast.Name(id="PydanticCustomError"), args=[code, *_]):
+                case (
+                    ast.Call(func=ast.Name(id="PydanticCustomError"), args=[code, *_])
+                    | ast.Call(func=ast.Name(id="fits"), args=[_, code, *_])
+                ):
                     found |= {each.replace("_", "-") for each in _texts(code)}
                 case ast.Call(func=ast.Name(id="_error"), args=[_, code, *_]):
                     found |= set(_texts(code))

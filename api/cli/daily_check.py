@@ -24,7 +24,7 @@ from projections.proofs.verify import Verification
 from projections.tables import schema
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
-from rim_ledger.postgres.faults import note_fault
+from rim_ledger.postgres.heartbeat import note_fault
 from rim_ledger.reminders import remind_again
 from rim_ledger.vault.personal_keys import Vault
 

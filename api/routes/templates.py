@@ -40,8 +40,8 @@ from rim_ledger.notifications.template import (
     UpdateSmsTemplate,
 )
 from rim_ledger.notifications.template_text import FillIn, require_enabled
-from rim_ledger.postgres.advisory_lock import lease
 from rim_ledger.postgres.outage import OUTAGE, unavailable
+from rim_ledger.postgres.pool import lease
 
 if TYPE_CHECKING:
     from api.context import Context

@@ -24,7 +24,7 @@ from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.rows import ADOPTED, DONE, is_held, key_fits, key_print, secret_fits
 from rim_ledger.engine.store import TELLING, TELLS, Store
 from rim_ledger.engine.view import Claim
-from rim_ledger.progress import Progress, silent
+from rim_ledger.progress import Progress, unreported
 from rim_ledger.reminders import Due, expected
 from rim_ledger.vault.personal_keys import Vault, personal_fields
 
@@ -117,7 +117,7 @@ class DerivedRows:
         self.lost: list[Due] = []
         """Reminders that are missing or set too late."""
 
-    async def faults(self, progress: Progress = silent) -> AsyncIterator[str]:
+    async def faults(self, progress: Progress = unreported) -> AsyncIterator[str]:
         """Yield what does not follow from the log, or is missing. Raises PoisonEvent."""
         place, done = self._place, 0
         total, counts = await log.head(self._connection), Counter(place.shown)

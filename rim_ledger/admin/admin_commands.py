@@ -1,4 +1,4 @@
-"""Commands on an admin's account: create, change or stop it, and set its password."""
+"""Commands on an admin's account: create, change or stop it, and set or reset its password."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -35,12 +35,12 @@ from rim_ledger.admin.admin_user import (
     AdminUserRoleChanged,
 )
 from rim_ledger.admin.api_key import require_session
-from rim_ledger.admin.other_admins import (
+from rim_ledger.admin.passwords import Password, TriedPassword, WithPassword
+from rim_ledger.admin.same_person import (
     end_api_keys,
     require_no_greater,
     require_other,
 )
-from rim_ledger.admin.passwords import Password, TriedPassword, WithPassword
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.admin.two_factor import forget
 from rim_ledger.engine.activity import Activity

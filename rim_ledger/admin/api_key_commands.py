@@ -6,7 +6,6 @@ from uuid import UUID
 
 from pydantic import Field, PrivateAttr
 
-from rim_ledger.admin.addresses import AddressRules, admits
 from rim_ledger.admin.admin_role import AdminRole, refuse_escalation
 from rim_ledger.admin.admin_user import AdminApiKeyAdded, AdminApiKeyRemoved, AdminStatus, AdminUser
 from rim_ledger.admin.api_key import (
@@ -17,8 +16,9 @@ from rim_ledger.admin.api_key import (
     ApiKeyUsed,
     require_session,
 )
-from rim_ledger.admin.other_admins import require_no_greater
 from rim_ledger.admin.permissions import Permissions, rights
+from rim_ledger.admin.same_person import require_no_greater
+from rim_ledger.admin.security_settings import AddressRules, admits
 from rim_ledger.admin.session import claim_token
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation

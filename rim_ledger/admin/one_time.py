@@ -12,7 +12,7 @@ from rim_ledger.admin.passwords import Password, WithPassword
 from rim_ledger.admin.security_settings import current, require_address
 from rim_ledger.admin.session import token_hash
 from rim_ledger.delivery.port import Channel, Message
-from rim_ledger.delivery.sender import Sender
+from rim_ledger.delivery.providers import Sender
 from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.idempotency import Receipt

@@ -23,7 +23,7 @@ from rim_ledger.admin.security_settings import (
 )
 from rim_ledger.admin.session import claim_token
 from rim_ledger.delivery.port import Channel
-from rim_ledger.delivery.sender import Sender
+from rim_ledger.delivery.providers import Sender
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.refusals import Invalid
 from rim_ledger.engine.unit_of_work import UnitOfWork

@@ -24,7 +24,7 @@ from rim_ledger.admin.security_settings import (
 )
 from rim_ledger.admin.session import new_token, token_hash
 from rim_ledger.delivery.port import Channel, Message
-from rim_ledger.delivery.sender import Sender
+from rim_ledger.delivery.providers import Sender
 from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.deciding import Admit

@@ -1,4 +1,4 @@
-"""Sessions of a person: their lifetime, and how they are opened, used and closed."""
+"""Tokens, and sessions of a person: how they are opened, used and closed."""
 
 import hashlib
 from base64 import urlsafe_b64encode

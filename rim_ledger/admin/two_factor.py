@@ -21,7 +21,7 @@ from rim_ledger.admin.admin_user import (
     AdminUser,
 )
 from rim_ledger.admin.api_key import require_session
-from rim_ledger.admin.other_admins import require_no_greater, require_other
+from rim_ledger.admin.same_person import require_no_greater, require_other
 from rim_ledger.admin.security_settings import SecuritySettings, TwoFactorMethod, current
 from rim_ledger.delivery.port import Channel
 from rim_ledger.engine.aggregate import Event

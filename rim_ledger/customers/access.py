@@ -1,4 +1,4 @@
-"""A borrower's sessions, in a stream beside the user's."""
+"""A borrower's sessions, in a stream beside the user's, and who is admitted with one."""
 
 from datetime import datetime, timedelta
 from typing import Final, Self, assert_never

@@ -1,4 +1,4 @@
-"""HTTP providers: a request is sent once, and its outcome can be queried any number of times."""
+"""Airtime and SMS over HTTP: a request is sent once, and its outcome can be queried."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The provider of each channel or network: an active integration, or the installation's own."""
+"""The provider of each channel or network, its test, and messages that a caller waits for."""
 
 import asyncio
 from collections import defaultdict
@@ -15,7 +15,8 @@ from rim_ledger.delivery.breaker import Breaker
 from rim_ledger.delivery.egress import CALL_TIMEOUT_SECONDS, Egress, NoAnswer, Unreachable
 from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
 from rim_ledger.delivery.http import HttpTelco, SmsGateway
-from rim_ledger.delivery.port import Channel, Lane, Provider
+from rim_ledger.delivery.kill_switch import require_open
+from rim_ledger.delivery.port import Channel, Lane, Message, Provider, Verdict
 from rim_ledger.delivery.smtp import AT_ONCE, SmtpServer, conversation
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
@@ -138,3 +139,40 @@ class Providers:
             return SmtpServer(endpoint, self.egress, self._breaker, self._environment, own)
         http = HttpTelco if known.type is IntegrationType.TELECOM else SmsGateway
         return http(endpoint, self.egress, self._breaker, self._environment)
+
+
+class OutcomeUnknown(Unavailable):
+    """The provider fell silent during a send: the message may have been sent."""
+
+    def __init__(self) -> None:
+        super().__init__("not-sent", "Nobody knows whether the message went.")
+
+
+class Sender:
+    """Checks the kill switch and the lane before each message."""
+
+    def __init__(self, providers: Providers, ledger: Ledger) -> None:
+        self.providers, self._ledger = providers, ledger
+
+    def require(self, channel: Channel, uow: UnitOfWork) -> Lane:
+        """Return the channel's lane. Raises Refused (`outbound-stopped`, `no-sender`) or
+        Unavailable (`sender-out-of-use`) if it cannot send, so that nothing is decided that depends
+        on a message."""
+        require_open(uow)
+        lane = self.providers.lane(channel, uow)
+        if lane.closed:
+            raise lane.closed
+        return lane
+
+    async def send(self, message: Message) -> None:
+        """Send one message.
+
+        Raises what `require` does, Unavailable (`not-sent`) if it was certainly not sent, and
+        OutcomeUnknown if that is not known.
+        """
+        lane = await self._ledger.run(partial(self.require, message.channel))
+        outcome = await lane.send(message)
+        if outcome.verdict is Verdict.UNKNOWN:
+            raise OutcomeUnknown
+        if outcome.verdict is Verdict.FAILED:
+            raise Unavailable("not-sent", outcome.reason)

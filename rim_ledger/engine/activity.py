@@ -1,4 +1,4 @@
-"""The activity log: what admins did or tried. Not events: no state depends on it."""
+"""Lines beside the log, on which no state depends: activities, and refused loan requests."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The writes of a batch: the parameters of the one statement that commits it."""
+"""The writes of a batch, and the one statement that commits it."""
 
 from datetime import datetime
 from typing import Any, Final

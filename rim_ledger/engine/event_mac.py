@@ -1,4 +1,4 @@
-"""Authenticates stored events: a MAC for each, with a key that the database never has."""
+"""Authenticates stored events: an HMAC for each, with a key that the database never has."""
 
 import hmac
 from datetime import UTC, datetime

@@ -22,7 +22,7 @@ from rim_ledger.lending.attempt import Attempt, Disbursement
 from rim_ledger.lending.disbursement import record_outcome
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
-from rim_ledger.postgres.advisory_lock import lease
+from rim_ledger.postgres.pool import lease
 
 ANSWER_TIMEOUT_SECONDS: Final = 5.0
 """How long a caller waits for the telco; a later answer is queried by the scheduler."""

@@ -1,4 +1,4 @@
-"""An alert: a watched value, its threshold, and whom to notify."""
+"""An alert: a watched value, its threshold, whom to notify, and when it fires again."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""How a person is contacted, and whether they want to be."""
+"""How a person is contacted, and whether they want to be; notices of a changed contact."""
 
 from collections.abc import Container, Iterable
 from datetime import datetime, time
@@ -13,8 +13,15 @@ from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User, UserOptedIn, UserOptedOut, UserStatus
-from rim_ledger.notifications.notification import NotificationChannel, RecipientType
-from rim_ledger.values import LAGOS
+from rim_ledger.notifications.notification import (
+    Notice,
+    NotificationChannel,
+    NotificationHistory,
+    NotificationQueued,
+    NotificationType,
+    RecipientType,
+)
+from rim_ledger.values import LAGOS, derived_id
 from rim_ledger.vault.personal_keys import Vault
 
 EVENING, MORNING = time(20), time(8)
@@ -99,3 +106,25 @@ def require_test_recipient(
         return
     words = "A test message goes to your own recorded phone or e-mail, or to RIM_TEST_RECIPIENTS."
     raise Forbidden("not-own-contact", words)
+
+
+TITLE: Final = "Your contact was changed"
+MESSAGE: Final = (
+    "RIM: your phone number or e-mail was changed. If you did not ask for that, tell us at once."
+)
+
+
+def notify_former_phone(uow: UnitOfWork, before: User) -> None:
+    """Queue an SMS to the phone that a user has before this decision. It is sealed under the user's
+    key, and sent there although the user has another phone by then."""
+    if (phone := uow.reveal(before.id, before.phone)) is None:
+        return
+    notice = Notice(
+        type=NotificationType.ALERT,
+        channel=NotificationChannel.SMS,
+        recipient=before.id,
+        recipient_type=RecipientType.USER,
+        cause=derived_id("contact-changed", before.id, uow.version(before.id)),
+    )
+    queued = NotificationQueued(notice=notice, title=TITLE, message=MESSAGE, to=phone)
+    uow.open_stream(NotificationHistory, uow.new_id(), [queued])

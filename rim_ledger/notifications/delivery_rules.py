@@ -1,4 +1,4 @@
-"""Decisions around the delivery of messages: which are taken, and what their outcome was.
+"""Decisions around the delivery of messages: which are taken, in what form, with what outcome.
 
 A message is marked as taken before its provider is called. So after a crash it is known which
 messages are in doubt.

@@ -29,8 +29,8 @@ from rim_ledger.notifications.delivery_rules import (
     take_waiting,
 )
 from rim_ledger.notifications.notification import in_flight, waiting
-from rim_ledger.postgres.advisory_lock import lease
 from rim_ledger.postgres.outage import Outages
+from rim_ledger.postgres.pool import lease
 
 log = logging.getLogger(__name__)
 

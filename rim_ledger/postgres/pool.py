@@ -1,4 +1,4 @@
-"""A connection pool that reconnects as quickly as its callers expect."""
+"""A connection pool that reconnects as quickly as its callers expect, and locks of processes."""
 
 import select
 from collections.abc import AsyncIterator
@@ -95,3 +95,15 @@ async def _is_live(connection: AsyncConnection[Any]) -> bool:
 async def _reconnect(pool: AsyncConnectionPool[Any]) -> None:
     if pool.get_stats().get("requests_waiting"):
         await pool.check()  # Begins to connect, if nothing else does.
+
+
+@asynccontextmanager
+async def lease(url: str, what: str) -> AsyncIterator[bool]:
+    """Yield whether the lock was free, and is now held. The database releases the lock of a process
+    that dies."""
+    async with await AsyncConnection.connect(url) as connection, connection.transaction():
+        cursor = await connection.execute(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [what]
+        )
+        row = await cursor.fetchone()
+        yield bool(row and row[0])

@@ -1,4 +1,4 @@
-"""Automatic assignment of waiting tickets to available agents."""
+"""Assignment of tickets: the rules, the load of each agent, and automatic assignment."""
 
 from collections.abc import Iterable
 from datetime import datetime

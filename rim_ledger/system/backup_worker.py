@@ -17,8 +17,8 @@ from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.postgres.advisory_lock import lease
-from rim_ledger.progress import Progress, silent
+from rim_ledger.postgres.pool import lease
+from rim_ledger.progress import Progress, unreported
 from rim_ledger.storage import Storage
 from rim_ledger.system.backup import (
     Backup,
@@ -99,7 +99,7 @@ class BackupWorker:
         if self._task:
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def make(self, id: UUID, report: Progress = silent) -> None:
+    async def make(self, id: UUID, report: Progress = unreported) -> None:
         """Write a backup, verify it, and record the outcome. If interrupted, the reminder repeats
         it."""
         async with lease(self._url, "backup") as free:

@@ -1,4 +1,4 @@
-"""Commands on integrations, and their rules."""
+"""Commands on integrations: configuration, secrets, tests, and recovery after failures."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -66,37 +66,48 @@ class _Fit(Struct, frozen=True):
     """What a key of the configuration holds, and the refusal of anything else."""
 
     type: TypeAdapter[Any]
-    code: str
-    words: str
+    otherwise: Callable[[], Invalid]
     required: bool = False
 
 
 _PER_SECOND: Final = _Fit(
     TypeAdapter(Annotated[int, Field(strict=True, ge=1, le=PER_SECOND_MAX)]),
-    "invalid-rate",
-    f"This is how many messages go out in a second, from 1 to {PER_SECOND_MAX}.",
+    lambda: Invalid(
+        "invalid-rate",
+        f"This is how many messages go out in a second, from 1 to {PER_SECOND_MAX}.",
+        "/config/perSecond",
+    ),
 )
 FIT: Final[Mapping[IntegrationType, Mapping[str, _Fit]]] = {
     IntegrationType.TELECOM: {
         "networks": _Fit(
             TypeAdapter(Annotated[list[Network], Field(min_length=1)]),
-            "unknown-network",
-            f"This lists one or more of {', '.join(Network)}.",
+            lambda: Invalid(
+                "unknown-network",
+                f"This lists one or more of {', '.join(Network)}.",
+                "/config/networks",
+            ),
         )
     },
     IntegrationType.SMS: {
         "from": _Fit(
             TypeAdapter(Annotated[SenderName, Field(min_length=1, max_length=FROM_MAX)]),
-            "invalid-sender",
-            f"This is whom an SMS is from, in {FROM_MAX} characters at most, such as RIM.",
+            lambda: Invalid(
+                "invalid-sender",
+                f"This is whom an SMS is from, in {FROM_MAX} characters at most, such as RIM.",
+                "/config/from",
+            ),
         ),
         "perSecond": _PER_SECOND,
     },
     IntegrationType.EMAIL: {
         "from": _Fit(
             TypeAdapter(Annotated[Email, Predicate(str.isascii)]),  # Not every server takes more.
-            "invalid-sender",
-            "This is the address that e-mails are from, such as ledger@example.com, in ASCII.",
+            lambda: Invalid(
+                "invalid-sender",
+                "This is the address that e-mails are from, such as ledger@example.com, in ASCII.",
+                "/config/from",
+            ),
             required=True,
         ),
         "perSecond": _PER_SECOND,
@@ -115,7 +126,7 @@ def require_fit(kind: IntegrationType, base_url: str, config: Mapping[str, Any])
             if key in config or fit.required:
                 fit.type.validate_python(config.get(key))
         except ValidationError:
-            raise Invalid(fit.code, fit.words, f"/config/{key}") from None
+            raise fit.otherwise() from None
 
 
 UNKNOWN_CALLBACKS: Final = (
