@@ -20,12 +20,12 @@ from api.context import Context
 from api.description.document import complete
 from api.http.rate import Rates
 from api.pipeline.background import begin
-from api.pipeline.dispatcher import ASSETS, DOCS, OPENAPI, Front
+from api.pipeline.dispatcher import ASSETS, DOCS, OPENAPI, Dispatcher
 from api.pipeline.endpoint import Unexpected, as_problem
 from api.pipeline.metrics import Metrics
 from api.pipeline.position import READ_TIMEOUT_SECONDS, LogPosition, ReadPosition
 from api.pipeline.route_index import Table
-from api.pipeline.security_headers import Edge, Origins
+from api.pipeline.security_headers import Origins, SecurityHeaders
 from api.routes.export_store import ExportStore
 from rim_ledger.admin.challenge import Challenges
 from rim_ledger.admin.login_throttle import LoginThrottle
@@ -78,10 +78,12 @@ class Api(FastAPI):
         """Security headers, CORS and dispatcher, in this order. FastAPI's own layers wrap only the
         description, since the dispatcher calls the `app` of a route directly."""
         settings: Settings = self.state.settings
-        app: ASGIApp = Front(super().build_middleware_stack(), self)
+        app: ASGIApp = Dispatcher(super().build_middleware_stack(), self)
         if settings.cors_origins:
             app = Origins(app, settings.cors_origins)
-        return Edge(app, production=settings.production, docs=str(self._page().body, "utf-8"))
+        return SecurityHeaders(
+            app, production=settings.production, docs=str(self._page().body, "utf-8")
+        )
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:

@@ -27,7 +27,6 @@ from api.routes import (
     lending,
     payments,
     proofs,
-    refused_requests,
     second_factor,
     simulations,
     statements,
@@ -60,7 +59,6 @@ _OWN: Final[tuple[Sequence[AnyRoute], ...]] = (
     exports.ROUTES,
     proofs.ROUTES,
     activity_proofs.ROUTES,
-    refused_requests.ROUTES,
     simulations.ROUTES,
     health.ROUTES,
 )

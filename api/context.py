@@ -1,4 +1,4 @@
-"""What every request finds ready: the ledger, the read tables, and who was let in before."""
+"""What every request finds ready: the ledger, the read tables, and the tokens admitted before."""
 
 import asyncio
 from functools import partial

@@ -1,7 +1,6 @@
 """The audit log: what each event changed, by whom, when and from where."""
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated
 from uuid import UUID
 
 from msgspec import Struct
@@ -23,34 +22,10 @@ from projections.tables.columns import (
     Unique,
 )
 from projections.tables.embedded import Change
-from projections.tables.table import Row
+from projections.tables.table import Row, row_of
 
 
 class AuditLog(Struct, frozen=True, kw_only=True, gc=False):
-    """What one event changed of one object, in the state of that time."""
-
-    id: UUID
-    position: int
-    action: str
-    entity: str
-    entity_id: UUID
-    user_id: UUID | None
-    user_name: str
-    user_role: str | None
-    actor_type: Literal["admin", "user", "system", "integration"]
-    actor_id: UUID | None
-    api_key_id: UUID | None
-    api_key_name: str | None
-    changes: dict[str, Any]
-    ip_address: str | None
-    user_agent: str | None
-    request_id: str | None
-    timestamp: datetime
-    recorded_at: datetime
-    version: int
-
-
-class AuditLogRow(Row, table="audit_logs", of=AuditLog, newest="timestamp"):
     """One event, with the old and the new value of every field that it changed.
 
     apiKeyId and apiKeyName say which API key acted for the admin; they are null where a person did.
@@ -75,6 +50,10 @@ class AuditLogRow(Row, table="audit_logs", of=AuditLog, newest="timestamp"):
     request_id: str | None
     timestamp: Annotated[Moment, Indexed]
     recorded_at: Moment
+    version: int
+
+
+AuditLogRow = row_of(AuditLog, table="audit_logs", newest="timestamp")
 
 
 def _seen_by_owners(*rows: type[Row]) -> ForOwner:

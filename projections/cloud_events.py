@@ -171,10 +171,11 @@ def _readable(data: Raw, event: type[Event], reader: Reader) -> tuple[Raw, bool]
             return {name: show(each) for name, each in value.items()}
         if value is None:
             return None
-        if (person := _person(value)) and reader.keys.get(person, ...) is None:
+        sealed = SEALED.match(f'"{value}'.encode())
+        if sealed and reader.keys.get(UUID(sealed[1].decode()), ...) is None:
             erased = True
             return None
-        return _opened(value, reader.keys) if reader.sees else HIDDEN
+        return opened_or_null(value, reader.keys) if reader.sees else HIDDEN
 
     for name in _personal(event):
         if name in fields:
@@ -182,16 +183,13 @@ def _readable(data: Raw, event: type[Event], reader: Reader) -> tuple[Raw, bool]
     return Raw(_encoder.encode(fields)), erased
 
 
-def _person(value: Any) -> UUID | None:
-    found = SEALED.match(f'"{value}'.encode())
-    return UUID(found[1].decode()) if found else None
-
-
-def _opened(value: Any, keys: Keys) -> Any:
+def opened_or_null(value: Any, keys: Keys) -> Any:
+    """A sealed value in the clear; None also where it was changed or moved in the store, which
+    `rim-ledger verify` reports, or only looks sealed."""
     try:
         return opened(value, keys)
     except (InvalidTag, ValueError):
-        return None  # modified or moved in the store; rim-ledger verify reports where
+        return None
 
 
 @cache

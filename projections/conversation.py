@@ -21,7 +21,7 @@ from projections.tables.columns import (
     Sql,
 )
 from projections.tables.embedded import Attachment
-from projections.tables.table import Row
+from projections.tables.table import Row, row_of
 from rim_ledger.engine.codec import Recorded
 from rim_ledger.support.ticket import MessagePosted, MessagesRead, Sender, Ticket
 
@@ -38,19 +38,6 @@ class ChatMessage(Struct, frozen=True, kw_only=True, gc=False):
     message: str | None
     attachments: list[dict[str, Any]]
     created_at: datetime
-    version: int
-
-
-class TicketHistory(Struct, frozen=True, kw_only=True, gc=False):
-    """An action on a ticket, with the actor's name at that time."""
-
-    id: UUID
-    ticket_id: UUID
-    action: str
-    performed_by: UUID | None
-    performed_by_name: str | None
-    details: str | None
-    timestamp: datetime
     version: int
 
 
@@ -80,7 +67,7 @@ class ChatMessageRow(Row, table="chat_messages", of=ChatMessage):
     created_at: Annotated[Moment, Indexed]
 
 
-class TicketHistoryRow(Row, table="ticket_history", of=TicketHistory, newest="timestamp"):
+class TicketHistory(Struct, frozen=True, kw_only=True, gc=False):
     """One event of a ticket: what was done, by whom, and why. Words about persons stay sealed."""
 
     id: Key
@@ -90,7 +77,10 @@ class TicketHistoryRow(Row, table="ticket_history", of=TicketHistory, newest="ti
     performed_by_name: Annotated[str | None, Sealed]
     details: Annotated[str | None, Sealed]
     timestamp: Annotated[Moment, Indexed]
+    version: int
 
+
+TicketHistoryRow = row_of(TicketHistory, table="ticket_history", newest="timestamp")
 
 DETAILS = (
     "reason",

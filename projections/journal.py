@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from projections.event_names import EventName
 from projections.tables.columns import Indexed, Key, Moment, Naira, Read, References, Sql, Unique
 from projections.tables.embedded import PostedLine
-from projections.tables.table import RelatedFilter, Row
+from projections.tables.table import RelatedFilter, row_of
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.lending.attempt import (
     DisputeOutcome,
@@ -91,39 +91,10 @@ class Posting(Struct, frozen=True, gc=False):
     """When it becomes effective (UTC), if not at the event's time."""
 
     @property
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> Any:
         """The line as JSON."""
         debit, credit = max(self.debit, ZERO), max(-self.debit, ZERO)
         return {"account": self.account, "debit": debit, "credit": credit}
-
-
-class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
-    """The entry that one event posted."""
-
-    id: UUID
-    position: int
-    at: datetime
-    event: str
-    loan_id: UUID | None
-    transaction_id: UUID | None
-    user_id: UUID
-    lines: list[dict[str, Any]]
-    version: int
-
-
-class JournalLine(Struct, frozen=True, kw_only=True, gc=False):
-    """One line of an entry, for sums over an account."""
-
-    id: UUID
-    entry_id: UUID
-    position: int
-    recorded_at: datetime
-    effective_at: datetime
-    approximate: bool
-    account: str
-    debit: Decimal
-    credit: Decimal
-    version: int
 
 
 HAS_ACCOUNT: Final = (
@@ -132,13 +103,7 @@ HAS_ACCOUNT: Final = (
 )
 
 
-class JournalEntryRow(
-    Row,
-    table="journal_entries",
-    of=JournalEntry,
-    newest="at",
-    also={"account": RelatedFilter(HAS_ACCOUNT, Account)},
-):
+class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
     """An entry of the journal: its lines sum to zero, and `id` is the event's behind it."""
 
     id: Key
@@ -149,9 +114,18 @@ class JournalEntryRow(
     transaction_id: Annotated[UUID | None, Indexed, References("transactions")]
     user_id: Annotated[UUID, Indexed, References("users")]
     lines: Annotated[list[PostedLine], Sql("json")]
+    version: int
 
 
-class JournalLineRow(Row, table="journal_lines", of=JournalLine, newest="recorded_at"):
+JournalEntryRow = row_of(
+    JournalEntry,
+    table="journal_entries",
+    newest="at",
+    related={"account": RelatedFilter(HAS_ACCOUNT, Account)},
+)
+
+
+class JournalLine(Struct, frozen=True, kw_only=True, gc=False):
     """One line of an entry. The trial balance is their sum by account. It counts from
     `effective_at` on in business time, which may be `approximate`, as an event of the object does
     not say when it counts from."""
@@ -165,6 +139,10 @@ class JournalLineRow(Row, table="journal_lines", of=JournalLine, newest="recorde
     account: Annotated[str, Indexed, Read(Account)]
     debit: Naira
     credit: Naira
+    version: int
+
+
+JournalLineRow = row_of(JournalLine, table="journal_lines", newest="recorded_at")
 
 
 def postings(event: Event, before: Aggregate | None, after: Aggregate) -> list[Posting]:

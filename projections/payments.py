@@ -1,7 +1,6 @@
 """Transactions and statements as clients see them."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -27,7 +26,7 @@ from projections.tables.columns import (
     free_fields,
 )
 from projections.tables.embedded import Allocation, Differences, ProviderClaim
-from projections.tables.table import Row
+from projections.tables.table import Row, row_of
 from rim_ledger.engine.aggregate import shared
 from rim_ledger.payments.statement import Finding, LineOutcome, Statement, StatementLinesSettled
 from rim_ledger.payments.transaction import (
@@ -92,26 +91,7 @@ class StatementRow(Row, table="statements", of=Statement):
     updated_at: Moment
 
 
-class FoundLine(Struct, frozen=True, kw_only=True, gc=False):
-    """The result of one line of a statement."""
-
-    id: UUID
-    statement_id: UUID
-    line: int
-    outcome: LineOutcome
-    transaction_id: UUID | None
-    date: str | None
-    reference: str | None
-    amount: Decimal | None
-    provider: str | None
-    differs: dict[str, Any] | None
-    reason: str | None
-    version: int
-
-
-class StatementLineRow(
-    Row, table="statement_lines", of=FoundLine, newest="line", together=("statement_id", "line")
-):
+class StatementLine(Struct, frozen=True, kw_only=True, gc=False):
     """A line of a statement, what it came to, and what differs. Its narration is kept nowhere."""
 
     id: Key
@@ -125,15 +105,21 @@ class StatementLineRow(
     provider: str | None
     differs: Annotated[Differences | None, Sql("json")]
     reason: str | None
+    version: int
+
+
+StatementLineRow = row_of(
+    StatementLine, table="statement_lines", newest="line", together=("statement_id", "line")
+)
 
 
 def found_lines(
     statement: UUID, position: int, version: int, event: StatementLinesSettled
-) -> Iterator[FoundLine]:
+) -> Iterator[StatementLine]:
     """Yield the rows of the lines that one event settled."""
     for number, each in enumerate(event.findings, 1):
-        yield FoundLine(
-            **shared(FoundLine, each),
+        yield StatementLine(
+            **shared(StatementLine, each),
             id=UUID(int=position << 20 | number),  # unique by position and number
             statement_id=statement,
             differs=_differs(each),
@@ -141,7 +127,7 @@ def found_lines(
         )
 
 
-def _differs(found: Finding) -> dict[str, Any] | None:
+def _differs(found: Finding) -> Any:
     if found.expected is None:
         return None
     return {"amount": {"statement": found.amount, "transaction": found.expected}}

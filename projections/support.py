@@ -70,8 +70,8 @@ class TicketRow(
     table="tickets",
     of=Ticket,
     person="customer_id",
-    also={"tag": RelatedFilter("t.tags && %s::text[]", Tag)},
-    seen=OWN,
+    related={"tag": RelatedFilter("t.tags && %s::text[]", Tag)},
+    visibility=OWN,
 ):
     """A customer's question, who has it, and how long an answer may take."""
 

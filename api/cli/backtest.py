@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from pydantic import ValidationError
 
 from api.cli.chart import by_month
-from api.cli.progress import interruptible, progress
+from api.cli.progress import interruptible, progress, require_new
 from api.config.database import OperatorError, log_database
 from api.config.settings import Settings
 from api.http.body import read_json
@@ -53,10 +53,7 @@ def backtest(
     settings = Settings.load(keyless=True)
     simulation = Simulation(policy=_read(policy), against=_read(against) if against else None)
     for path in filter(None, (changes, chart)):
-        if path.exists():
-            raise OperatorError(f"{path} is there already: name a new file")
-        if not path.absolute().parent.is_dir():
-            raise OperatorError(f"{path.absolute().parent} is no directory")
+        require_new(path)
     with interruptible("there is no report"), log_database(settings) as url:
         report = asyncio.run(_run(url, simulation, changes))
     if chart:

@@ -121,8 +121,8 @@ def outbound(state: Annotated[str, Parameter()]) -> None:
 
     async def run(url: str) -> None:
         async with open_ledger(settings, url) as ledger:
-            wish, at = SwitchOutbound(enabled=state == "on"), SystemEnvironment().now()
-            await ledger.submit(wish.work, Stamp(at=at, actor=SYSTEM))
+            command, at = SwitchOutbound(enabled=state == "on"), SystemEnvironment().now()
+            await ledger.submit(command.work, Stamp(at=at, actor=SYSTEM))
 
     with fitting_database(settings) as url:
         asyncio.run(run(url))

@@ -121,7 +121,8 @@ class Check(Struct):
             pace = Pace(self.share)
 
             async def rest() -> None:
-                await self._remind(beside)
+                while beside.lost:
+                    await self.ledger.run(remind_again(beside.lost.pop()))
                 self._keep(state)
                 await pace()
 
@@ -143,10 +144,6 @@ class Check(Struct):
         checked = Verification(connection, origins, kept, mac, Pace(self.share))
         async for fault in checked.faults():
             yield fault
-
-    async def _remind(self, beside: DerivedRows) -> None:
-        while beside.lost:
-            await self.ledger.run(remind_again(beside.lost.pop()))
 
     async def _report(self, state: CheckProgress, fault: str) -> None:
         if fault in state.found or len(state.found) > REPORTED_MAX:

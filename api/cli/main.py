@@ -162,9 +162,9 @@ def init() -> None:
     settings = Settings.load(first_login=True)
     with database(settings, owner=True) as url:
         lacking = update_ledger(url)
-        sealing.require_consistent(settings, url)
+        asyncio.run(sealing.require_consistent(settings, url))
         lacking += prepare(settings, url, first_login)
-        sealing.make_key(settings, url)
+        asyncio.run(sealing.make_key(settings, url))
     if lacking:
         print(f"added: {', '.join(lacking)}")
     print("the database is up to date")

@@ -7,7 +7,6 @@ and are reported at its end by an exit code of their own.
 import errno
 import os
 import sys
-from collections.abc import Iterable
 from typing import Any, Final, TextIO, cast
 
 from api.config.database import OperatorError
@@ -75,17 +74,14 @@ def _stream(stream: TextIO | None) -> TextIO:
 def print_once(line: str) -> None:
     """Write what cannot be shown again to standard output, else to standard error. Raises
     OperatorError if both fail."""
-    for stream in sorted(_streams(), key=_leads_nowhere):
+    streams = [each for each in (sys.__stdout__, sys.__stderr__) if each is not None]
+    for stream in sorted(streams, key=_leads_nowhere):
         try:
             print(line, file=stream, flush=True)
         except OSError:
             continue
         return
     raise OperatorError("neither standard output nor standard error takes what is shown only once")
-
-
-def _streams() -> Iterable[TextIO]:
-    return [each for each in (sys.__stdout__, sys.__stderr__) if each is not None]
 
 
 def _leads_nowhere(stream: TextIO) -> bool:

@@ -3,10 +3,13 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.progress import Progress
+
+from api.config.database import OperatorError
 
 STEPS = 10
 """Progress lines where there is no terminal."""
@@ -47,3 +50,11 @@ def _lines(console: Console, what: str) -> Callable[[int, int], None]:
             console.print(f"{what}: {done} of {total}", highlight=False)
 
     return report
+
+
+def require_new(path: Path) -> None:
+    """Raise OperatorError unless a file can be made at this path."""
+    if path.exists():
+        raise OperatorError(f"{path} is there already: name a new file")
+    if not path.absolute().parent.is_dir():
+        raise OperatorError(f"{path.absolute().parent} is no directory")

@@ -116,15 +116,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_complete()
         if self._size or self._chunk > HEAD_MAX:  # Otherwise the head came in one small chunk.
-            self._require_bounded()
+            headers = sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if len(self.url) + headers > HEAD_MAX:
+                self._refusal = TOO_LARGE
+                raise _Refused
         self._require_unambiguous()
         super().on_headers_complete()
-
-    def _require_bounded(self) -> None:
-        headers = sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if len(self.url) + headers > HEAD_MAX:
-            self._refusal = TOO_LARGE
-            raise _Refused
 
     def _require_unambiguous(self) -> None:
         """Reject requests that another server could parse otherwise (request smuggling; RFC 9112,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
-from api.cli.progress import interruptible, progress
+from api.cli.progress import interruptible, progress, require_new
 from api.config.database import OperatorError, log_database
 from api.config.settings import Settings
 from api.pipeline.as_of import NUMBER
@@ -49,10 +49,7 @@ def replay(*, into: Path, until: str | None = None, business_time: bool = False)
     """
     by = _business_time(until) if business_time else None
     settings = Settings.load(keyless=True)
-    if into.exists():
-        raise OperatorError(f"{into} is there already: name a new file")
-    if not into.absolute().parent.is_dir():
-        raise OperatorError(f"{into.absolute().parent} is no directory")
+    require_new(into)
 
     async def run(url: str) -> str:
         async with await AsyncConnection.connect(url, autocommit=True) as connection:
@@ -98,6 +95,4 @@ async def _position(connection: AsyncConnection[Any], until: str | None) -> int:
         raise OperatorError(
             f"--until is a position up to {head}, or a time such as 2026-01-31T23:00:00Z"
         )
-    row = await (await connection.execute(BY, [time])).fetchone()
-    assert row, "an aggregate answers"
-    return int(row[0])
+    return await log.number(connection, BY, time)

@@ -1,6 +1,5 @@
 """Checkpoints in the store and in files outside it: signing, and comparison at the start."""
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -62,24 +61,16 @@ async def seal(settings: Settings, url: str) -> None:
         await sealer.seal(url, vault, environment, keep, log.warning, signed=signed)
 
 
-def make_key(settings: Settings, url: str) -> None:
+async def make_key(settings: Settings, url: str) -> None:
     """Make the log's signing key if it has none, before requests are served."""
-
-    async def make() -> None:
-        async with await _connect(url) as connection:
-            await checkpoints.signer(connection, open_vault(settings, url), SystemEnvironment())
-
-    asyncio.run(make())
+    async with await _connect(url) as connection:
+        await checkpoints.signer(connection, open_vault(settings, url), SystemEnvironment())
 
 
-def require_consistent(settings: Settings, url: str) -> None:
+async def require_consistent(settings: Settings, url: str) -> None:
     """Raise OperatorError if the store contradicts the last checkpoints in the files."""
-
-    async def look() -> None:
-        async with await _connect(url) as connection:
-            await _require_true(connection, CheckpointFiles(settings.home), settings, url)
-
-    asyncio.run(look())
+    async with await _connect(url) as connection:
+        await _require_true(connection, CheckpointFiles(settings.home), settings, url)
 
 
 async def _require_true(

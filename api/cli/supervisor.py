@@ -1,5 +1,6 @@
 """`up`: the whole service in the foreground, without processes that outlive it."""
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -129,9 +130,9 @@ def up(settings: Settings) -> None:
         record_address(settings.home, address(listener))
         with database(settings, owner=True) as url:
             update_ledger(url)
-            require_consistent(settings, url)
+            asyncio.run(require_consistent(settings, url))
             prepare(settings, url, first_login)
-            make_key(settings, url)
+            asyncio.run(make_key(settings, url))
             _keep_running(settings, url, listener)
         _report("stopped")
 

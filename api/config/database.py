@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -196,7 +195,11 @@ async def _begin(
         for what, username, setting, take_on in people:
             given: SecretStr | None = getattr(settings, setting)
             passwords = list[str]()
-            report = partial(_report, first_login, username, passwords)
+
+            def report(password: str, username: str = username, to: list[str] = passwords) -> None:
+                first_login(username, password)
+                to.append(password)
+
             try:
                 password = given.get_secret_value() if given else None
                 made_up = await take_on(ledger, password, SystemEnvironment(), report)
@@ -209,13 +212,6 @@ async def _begin(
                 raise OperatorError(f"{words}, and start this again")
             made += [what] if made_up else []
     return made
-
-
-def _report(
-    first_login: Callable[[str, str], None], username: str, passwords: list[str], password: str
-) -> None:
-    first_login(username, password)
-    passwords.append(password)
 
 
 def accepts_connections(url: str) -> bool:

@@ -20,18 +20,6 @@ from rim_ledger.system.backup_settings import StorageLocation
 from rim_ledger.values import Email, Phone
 
 PREFIX = "RIM_"
-SECRETS = (
-    "admin_password",
-    "attachments",
-    "backups",
-    "database_owner_url",
-    "database_url",
-    "officer_password",
-    "secret_key",
-    "secret_key_previous",
-    "test_recipients",
-)
-"""Settings whose values are never shown or logged."""
 
 
 def _default_home() -> Path:
@@ -72,7 +60,8 @@ Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeVali
 class Settings(BaseSettings):
     """All settings, each optional: RIM_ and the field's name, but DATABASE_URL.
 
-    A field's description is the text of the error and of the reference.
+    A field's description is the text of the error and of the reference. The value of one without
+    `repr` is never shown or logged.
     """
 
     model_config = SettingsConfigDict(
@@ -121,11 +110,13 @@ class Settings(BaseSettings):
     )
     admin_password: FirstPassword | None = Field(
         default=None,
+        repr=False,
         description="the password of the first super-admin `admin`, 12 to 128 characters, "
         "none that is tried first; default: one is made and printed once",
     )
     officer_password: FirstPassword | None = Field(
         default=None,
+        repr=False,
         description="the password of the loan officer `officer`, whom the first start of an empty "
         "ledger makes in development, and there only: 12 to 128 characters, none that is tried "
         "first; default: one is made and printed once",
@@ -286,10 +277,10 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
 
 def _complaints(error: ValidationError) -> Iterator[str]:
     bad = {str(each["loc"][0]): each for each in error.errors(include_url=False)}
-    for field in Settings.model_fields:
+    for field, declared in Settings.model_fields.items():
         name = variable(field)
         if field in bad or name in bad:
-            shown = "" if field in SECRETS else f" ({os.environ.get(name, '')[:60]!r})"
+            shown = "" if not declared.repr else f" ({os.environ.get(name, '')[:60]!r})"
             yield f"{name} is not right{shown}: {_right(field)}"
 
 

@@ -7,7 +7,7 @@ from types import GenericAlias
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, create_model
+from pydantic import BaseModel, NonNegativeInt, create_model
 from pydantic.alias_generators import to_camel
 
 from api.http.call import NDJSON
@@ -19,6 +19,15 @@ from rim_ledger.engine.command import Form
 Schema = dict[str, Any]
 
 TEXT: Final[Schema] = {"type": "string"}
+ID: Final[Schema] = {"type": "string", "format": "uuid"}
+TIME: Final[Schema] = {"type": "string", "format": "date-time"}
+NULL: Final[Schema] = {"type": "null"}
+FLAG: Final[Schema] = {"type": "boolean"}
+NUMBER: Final[Schema] = {"type": "integer"}
+COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+TEXTS: Final[Schema] = {"type": "array", "items": TEXT}
+RECEIPT: Final[Schema] = {"id": ID, "version": NUMBER, "position": NUMBER}
+"""Properties of a receipt without a business id."""
 FILE: Final[Schema] = {"type": "string", "format": "binary"}
 """Bytes. OpenAPI 3.1 needs no format for them, but client generators read it."""
 PROBLEM: Final[Schema] = {
@@ -75,6 +84,16 @@ def shape(name: str, properties: Mapping[str, Any], optional: Collection[str] = 
     return ref(name)
 
 
+def either(*schemas: Schema) -> Schema:
+    """One of several."""
+    return {"anyOf": [*schemas]}
+
+
+def several(items: Schema) -> Schema:
+    """A list of these."""
+    return {"type": "array", "items": items}
+
+
 def enumeration(kind: type[StrEnum]) -> Schema:
     """Define an enumeration, named as in the code; gives the reference to it."""
     SHAPES[kind.__name__] = {"type": "string", "enum": [*kind]}
@@ -125,20 +144,3 @@ def body_without(command: type[Form], names: frozenset[str]) -> type[BaseModel]:
     }
     words, config = command.__doc__, command.model_config
     return create_model(f"{command.__name__}Body", __config__=config, __doc__=words, **given)
-
-
-_ANSWERS: Final[dict[str, type[BaseModel]]] = {}
-
-
-def answer_of(name: str, properties: Mapping[str, Any]) -> type[BaseModel]:
-    """A named object type with these properties (JSON Schema), all required; cached by name."""
-    if name in _ANSWERS:
-        return _ANSWERS[name]
-    schema = {"type": "object", "required": [*properties], "properties": dict(properties)}
-
-    def declare(generated: Schema) -> None:
-        generated.clear()
-        generated.update(schema)
-
-    _ANSWERS[name] = create_model(name, __config__=ConfigDict(json_schema_extra=declare))
-    return _ANSWERS[name]

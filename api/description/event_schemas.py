@@ -1,22 +1,20 @@
 """JSON Schemas of the log's events, and the AsyncAPI document of all."""
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
+from api.context import Context
 from api.http.call import Call, Reply
 from api.http.problem import encoded
 from api.http.query import unfit
-from api.pipeline.routes import Parameters
+from api.pipeline.rights import Rights
 from projections.cloud_events import SOURCE, schema_path
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.refusals import NotFound
 from rim_ledger.vault.personal_keys import kept_back, personal_fields
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 Schema = dict[str, Any]
 
@@ -59,7 +57,7 @@ CLOUD_EVENT: Final[Schema] = {
 }
 
 
-async def list_event_schemas(_: "Context", __: Call, ___: Parameters) -> Reply:
+async def list_event_schemas(_: Context, __: Call, ___: Rights) -> Reply:
     """Every event there is: its entity, its version, and where its schema is found."""
     items = [
         {
@@ -75,17 +73,17 @@ async def list_event_schemas(_: "Context", __: Call, ___: Parameters) -> Reply:
     return Reply(200, encoded({"items": items}))
 
 
-async def get_event_schema(_: "Context", call: Call, parameters: Parameters) -> Reply:
+async def get_event_schema(_: Context, call: Call, __: Rights) -> Reply:
     """The JSON Schema of an event's `data`. Events of older versions are shown in today's shape,
     so there is one version of each."""
-    if (event := EVENTS.get(parameters["type"])) is None:
+    if (event := EVENTS.get(call.path_params["type"])) is None:
         raise NotFound(Event.__name__.lower(), "of that name")
-    if call.given.get("version", [str(event.SCHEMA)]) != [str(event.SCHEMA)]:
+    if call.query_params.get("version", [str(event.SCHEMA)]) != [str(event.SCHEMA)]:
         raise unfit("version", f"events of this type are shown in version {event.SCHEMA}")
     return Reply(200, encoded(schema_of(event)), media_type=b"application/schema+json")
 
 
-async def get_async_api(_: "Context", __: Call, ___: Parameters) -> Reply:
+async def get_async_api(_: Context, __: Call, ___: Rights) -> Reply:
     """The log as a channel of messages, one kind for each event."""
     return Reply(200, encoded(async_api()))
 

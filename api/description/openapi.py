@@ -14,17 +14,17 @@ from api.description.components import (
     FILE,
     TEXT,
     Schema,
-    answer_of,
     body_without,
     lines_of,
     page_of,
     receipt_of,
     ref,
+    shape,
 )
 from api.description.examples import EITHER_ID
 from api.http.call import JSON, NDJSON
 from api.http.csv_text import CSV
-from api.pipeline import parameters
+from api.pipeline.filters import of_list
 from api.pipeline.reads import parameters_of
 from api.pipeline.routes import AnyRoute, List, One, Other, Route
 from projections.catalogue import ROW_OF
@@ -67,12 +67,11 @@ def route_arguments(route: AnyRoute) -> dict[str, Any]:
     match route:
         case Route():
             found["status_code"] = 201 if issubclass(route.command, Creation) else 200
-            row = ROW_OF.get(route.kind)
-            receipt = receipt_of(route.kind)
-            found["response_model"] = receipt | row if row else receipt
             if route.gives is not None:
-                name = to_pascal(operation_id(route))
-                found["response_model"] = answer_of(f"{name}Answer", route.gives)
+                extra["responses"] = {str(found["status_code"]): _given(route, route.gives)}
+            else:
+                row, receipt = ROW_OF.get(route.kind), receipt_of(route.kind)
+                found["response_model"] = receipt | row if row else receipt
             found["responses"][found["status_code"]] = {"headers": _OF_COMMANDS}
         case List():
             found["response_model"] = page_of(route.row)
@@ -112,17 +111,13 @@ def operation_id(route: AnyRoute) -> str:
         case Other() if name := route.name or getattr(route.answer, "__name__", ""):
             return str(name)
         case _:
-            return "list_" + _plural(route.path)
+            # The plural of a path, such as user_loans for /v1/users/{id}/loans.
+            words = re.sub(r"s?((?:/\{\w+\})+)/", "/", route.path.removeprefix("/v1/"))
+            return "list_" + re.sub(r"\W", "_", words)
 
 
 def _name(row: type[Row]) -> str:
     return to_snake(row.__name__.removesuffix("Row"))
-
-
-def _plural(path: str) -> str:
-    """The plural of a path, such as user_loans for /v1/users/{id}/loans."""
-    words = re.sub(r"s?((?:/\{\w+\})+)/", "/", path.removeprefix("/v1/"))
-    return re.sub(r"\W", "_", words)
 
 
 def _tag(route: AnyRoute) -> str:
@@ -162,7 +157,7 @@ def _parameters(route: AnyRoute) -> Iterator[Schema]:
             yield from (_KEY, _IF_MATCH, _PREFER) if route.answer is None else (_KEY,)
             return
         case List():
-            queries: Mapping[str, Schema] = parameters.of_list(route.row)
+            queries: Mapping[str, Schema] = of_list(route.row)
         case One():
             queries = parameters_of(route.row)
         case Other():
@@ -207,23 +202,26 @@ def _describe_other(route: Other, found: dict[str, Any], extra: Schema) -> None:
     if route.form is None and (body := BODIES.get(route.media_type)):
         content = {route.media_type: {"schema": body}}
         extra["requestBody"] = {"required": True, "content": content}
-    name = to_pascal(operation_id(route))
-    if route.gives is not None:
-        found["response_model"] = answer_of(route.gives_name or f"{name}Answer", route.gives)
-    if route.or_gives is not None:
-        alternative = answer_of(route.or_gives_name, route.or_gives)
-        if route.or_status is None:
-            found["response_model"] |= alternative
-        else:
-            words = {"model": alternative, "description": SENTENCES[str(route.or_status)]}
-            found["responses"][route.or_status] = words
+    if route.otherwise:
+        status, schema = route.otherwise
+        words = {"description": SENTENCES[str(status)]}
+        found["responses"][status] = words | _given(route, schema)
     if route.answers != "application/json":
         found["response_class"] = type("Answer", (Response,), {"media_type": route.answers})
     content = {each.decode(): {"schema": TEXT} for each in route.offers if each != JSON}
-    if schema := ANSWERS.get(route.answers):
-        content[route.answers] = {"schema": schema}
+    if of_bytes := ANSWERS.get(route.answers):
+        content[route.answers] = {"schema": of_bytes}
+    if route.gives is not None:
+        content |= _given(route, route.gives)["content"]
     if content:
         extra["responses"] = {str(route.status): {"content": content}}
+
+
+def _given(route: Route | Other, schema: Mapping[str, Any]) -> Schema:
+    """An answer in JSON; properties get a name as a shape."""
+    if not schema.keys() & {"$ref", "anyOf"}:
+        schema = shape(f"{to_pascal(operation_id(route))}Answer", schema)
+    return {"content": {"application/json": {"schema": schema}}}
 
 
 def _lines(route: List) -> Schema:

@@ -161,8 +161,9 @@ def read_json(body: bytes) -> Any:
     except (ValueError, InvalidOperation, RecursionError) as error:
         words = str(error) if isinstance(error, _Odd) else "The body is not valid JSON in UTF-8."
         raise Malformed("malformed-json", words) from None
-    if SUSPECT.search(text) or "\0" in text:
-        _require_plain(value)
+    suspect = SUSPECT.search(text) or "\0" in text
+    if suspect and any(SURROGATE.search(each) for each in _texts(value)):
+        raise Malformed("malformed-json", "A text has a NUL or half of a surrogate pair.")
     return value
 
 
@@ -219,11 +220,6 @@ def _require_shallow(text: str) -> None:
                 raise _Odd(f"The body is nested deeper than {DEPTH_MAX} levels.")
         elif character in "]}":
             depth -= 1
-
-
-def _require_plain(value: Any) -> None:
-    if any(SURROGATE.search(text) for text in _texts(value)):
-        raise Malformed("malformed-json", "A text has a NUL or half of a surrogate pair.")
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Scope, Send
 
 from api.http.body import Receive
-from api.http.query import Given
+from api.http.query import QueryParams
 from rim_ledger.admin.session import token_hash
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
@@ -32,6 +32,11 @@ Headers = list[tuple[bytes, bytes]]
 NONE: Final[Headers] = []
 
 
+def at_position(position: int) -> tuple[bytes, bytes]:
+    """The header that tells the position of the log that an answer reflects."""
+    return b"ledger-position", b"%d" % position
+
+
 class Reply(Response):
     """Status, body and this answer's own headers; the call adds the common ones."""
 
@@ -49,27 +54,6 @@ class Reply(Response):
 class Call:
     """A request: credentials, origin and body."""
 
-    __slots__ = (
-        "before_start",
-        "given",
-        "headers",
-        "id",
-        "ip",
-        "limits",
-        "media_type",
-        "method",
-        "parameters",
-        "path",
-        "position",
-        "progress",
-        "query",
-        "receive",
-        "send",
-        "started",
-        "status",
-        "token_hash",
-    )  # fmt: skip
-
     def __init__(
         self,
         scope: Mapping[str, Any],
@@ -86,15 +70,21 @@ class Call:
             known = self.headers.get(name)
             self.headers[name] = value if known is None else known + b"," + value
         self.receive, self.send = receive, send
-        self.id = _request_id(self.headers) or str(environment.new_id())
+        known_as = self.headers.get(b"x-request-id", b"").decode("latin-1")
+        is_fit = 1 <= len(known_as) <= 128 and known_as == _printable(known_as)
+        self.id = known_as if is_fit else str(environment.new_id())
         peer = scope.get("client")
         self.ip = _client_ip(
             peer[0] if peer else "", self.headers.get(b"x-forwarded-for", b""), proxies
         )
-        self.token_hash = _token_hash(self.headers)
-        self.given: Given = {}
+        authorization = self.headers.get(b"authorization", b"").decode("latin-1")
+        scheme, _, token = authorization.partition(" ")
+        bearer = scheme.lower() == "bearer" and token.strip()
+        self.token_hash = token_hash(bearer) if bearer else ""
+        """The ledger's hash of the bearer token; empty without one."""
+        self.query_params: QueryParams = {}
         """The query parameters, once validated against the route."""
-        self.parameters: Mapping[str, str] = {}
+        self.path_params: Mapping[str, str] = {}
         """The path parameters."""
         self.media_type = JSON
         """The negotiated media type."""
@@ -173,18 +163,6 @@ def path_of(scope: Mapping[str, Any]) -> str:
     however a proxy has decoded it."""
     raw: bytes | None = scope.get("raw_path")
     return raw.decode("latin-1") if raw else str(scope["path"])
-
-
-def _token_hash(headers: Mapping[bytes, bytes]) -> str:
-    """The ledger's hash of the bearer token; empty without one."""
-    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-    known = scheme.lower() == "bearer" and token.strip()
-    return token_hash(known) if known else ""
-
-
-def _request_id(headers: Mapping[bytes, bytes]) -> str | None:
-    given = headers.get(b"x-request-id", b"").decode("latin-1")
-    return given if 1 <= len(given) <= 128 and given == _printable(given) else None
 
 
 def _printable(text: str) -> str:

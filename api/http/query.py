@@ -7,11 +7,11 @@ from urllib.parse import parse_qsl
 from api.http.problem import InvalidFields, Malformed
 from rim_ledger.near import NAMES_MAX, did_you_mean
 
-Given = Mapping[str, list[str]]
+QueryParams = Mapping[str, list[str]]
 """The values of each parameter, in order."""
 
 
-def parameters_in(query: bytes) -> Given:
+def parameters_in(query: bytes) -> QueryParams:
     """Parse a query string into values by parameter. Raises Malformed."""
     try:
         pairs = parse_qsl(
@@ -28,7 +28,7 @@ def parameters_in(query: bytes) -> Given:
     return given
 
 
-def read_parameters(query: bytes, declared: Mapping[str, Any]) -> Given:
+def read_parameters(query: bytes, declared: Mapping[str, Any]) -> QueryParams:
     """Check parameters against their declarations (JSON Schema): only arrays are repeated.
 
     Raises Malformed, or InvalidFields for an undeclared or repeated parameter.

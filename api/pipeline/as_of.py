@@ -1,21 +1,19 @@
-"""What `asOf` and `effectiveAt` mean: which events an answer counts."""
+"""Which events an answer counts: from a Ledger-Position on, and as of a moment."""
 
 import re
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
+from api.context import Context
+from api.http.call import Call
 from api.http.query import unfit
 from api.pipeline.conditions import Test
 from api.pipeline.filters import Asked, all_of, has_business_time
-from api.pipeline.freshness import last_position
 from projections.follow.as_of import Moment
 from projections.tables.table import Row
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.lending.loan import Loan
 from rim_ledger.values import moment
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from api.context import Context
 
 NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 RECORDED: Final = "SELECT recorded_at FROM ledger.events WHERE position = %s"
@@ -25,12 +23,12 @@ APPROXIMATE: Final = (b"ledger-approximate", b"true")
 """Stands beside an answer in business time for which an event does not say when it happened."""
 HINT: Final = b"ledger-hint"
 UNRECORDED: Final = "Nothing of it was recorded by then, but it had happened: ask with effectiveAt."
-"""What an answer by time of recording says that is empty for that reason only."""
+"""The hint beside an answer by time of recording that is empty for that reason only."""
 
 
-async def moment_of(context: "Context", asked: Asked) -> Moment:
-    """Which events count: those up to a position, and in business time, if that is asked for, once
-    the read tables have come to it. Raises InvalidFields."""
+async def moment_of(context: Context, asked: Asked) -> Moment:
+    """The events that count: those up to a position and, if requested, effective by a business
+    time; once the read tables have reached the position. Raises InvalidFields."""
     happened_by = None
     if asked.effective_at is not None and (happened_by := moment(asked.effective_at)) is None:
         words = "this is a time with an offset, such as 2026-01-31T08:00:00Z (a + is written %2B)"
@@ -41,7 +39,7 @@ async def moment_of(context: "Context", asked: Asked) -> Moment:
     return Moment(position, happened_by)
 
 
-async def position_of(context: "Context", text: str) -> int:
+async def position_of(context: Context, text: str) -> int:
     """The position that an `asOf` means, itself or the last one recorded by a time, when the read
     tables have come to it."""
     head = await last_position(context)
@@ -57,7 +55,7 @@ async def position_of(context: "Context", text: str) -> int:
 
 
 async def position_at(
-    context: "Context", time: "datetime", upto: int, *, inclusive: bool = True
+    context: Context, time: datetime, upto: int, *, inclusive: bool = True
 ) -> int:
     """The last position recorded by a time, or before it."""
     first, last = 0, upto
@@ -69,11 +67,9 @@ async def position_at(
     return first
 
 
-async def is_approximate(
-    context: "Context", row: type[Row], at: Moment, tests: "list[Test]"
-) -> bool:
-    """Whether an event of some of these rows does not say when it happened. Those of payments do;
-    those of loans that do not have moved money, and left a line in the journal."""
+async def is_approximate(context: Context, row: type[Row], at: Moment, tests: list[Test]) -> bool:
+    """True if an event of some of these rows has no business time. Those of payments have one;
+    those of loans without one have moved money, and left a line in the journal."""
     if at.happened_by is None or row.OF is not Loan:
         return False
     where, values = all_of([*tests, ("l.position <= %s", [at.position])])
@@ -86,12 +82,33 @@ async def is_approximate(
     return bool(found)
 
 
-async def hint(context: "Context", row: type[Row], asked: Asked, tests: "list[Test]") -> str | None:
-    """What to say beside an empty answer by a time of recording, if some of these rows had happened
-    by then."""
+async def hint(context: Context, row: type[Row], asked: Asked, tests: list[Test]) -> str | None:
+    """The hint beside an empty answer by a time of recording, if some of these rows had happened by
+    then."""
     if (time := asked.recorded_by) is None or not has_business_time(row):
         return None
     where, values = all_of([*tests, ("t.created_at <= %s", [time])])
     query = f"SELECT EXISTS (SELECT FROM read.{row.TABLE} t WHERE {where})"  # noqa: S608 - declared names
     ((happened,),) = await context.pool.rows(query, values)
     return UNRECORDED if happened else None
+
+
+async def wait_for(context: Context, call: Call) -> None:
+    """Wait until the read tables have reached the request's Ledger-Position. Raises Invalid for a
+    position that does not exist yet, Unavailable on timeout."""
+    if (text := call.header(b"ledger-position")) is None:
+        return
+    if not NUMBER.fullmatch(text):
+        raise Invalid("invalid-position", "A position is a whole number.", "Ledger-Position")
+    position = int(text)
+    if position > context.ledger.head and position > await last_position(context):
+        words = "The ledger has not come that far."
+        raise Invalid("invalid-position", words, "Ledger-Position")
+    await context.tables.require(position)
+    call.position = position
+
+
+async def last_position(context: Context) -> int:
+    """The last position in the store, of any process."""
+    ((position,),) = await context.pool.rows("SELECT coalesce(max(position), 0) FROM ledger.events")
+    return int(position)

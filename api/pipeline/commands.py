@@ -4,10 +4,11 @@ import json
 import re
 from contextlib import suppress
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from api.context import Context
 from api.http.body import BODY_MAX, read_body, read_json
 from api.http.call import Call, Reply
 from api.http.content_type import require_media_type
@@ -27,9 +28,6 @@ from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.near import NAMES_MAX, did_you_mean
 
-if TYPE_CHECKING:
-    from api.context import Context
-
 TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 TAGS: Final = re.compile(rf"[ \t,]*(?:{TAG}[ \t]*(?:,[ \t,]*|$))+")
 """A list of entity tags, some of them left out (RFC 9110, 5.6.1 and 8.8.3)."""
@@ -42,8 +40,8 @@ F = TypeVar("F", bound=Form)
 
 
 def fill(route: Route, parameters: Parameters, body: Any) -> Form:
-    """The command in a body; words of the path besides `id` belong to it. Those that cannot be
-    names lead to nothing; only a PUT is told why, as it makes what it names."""
+    """The command in a body, with the path's words other than `id` as fields. A word that is not
+    valid gives NotFound; for a PUT, which creates what it names, InvalidFields."""
     fields = route.command.model_fields
     own = {name: word for name, word in parameters.items() if name in fields and name != "id"}
     if isinstance(body, dict):
@@ -62,7 +60,7 @@ def fill(route: Route, parameters: Parameters, body: Any) -> Form:
 
 
 class _Nothing(Form):
-    """A body that says nothing."""
+    """A body without fields."""
 
 
 async def require_no_fields(call: Call) -> None:
@@ -89,8 +87,8 @@ def read_as(form: type[F], said: Any) -> F:
 
 
 def errors_in(error: ValidationError, form: type[BaseModel], body: Any) -> list[dict[str, str]]:
-    """Each wrong place of a body that was to be the form; what was written there is not repeated.
-    Of a field that there is not, the name that is nearest to it is said."""
+    """The errors of a body that does not fit the form, without the values. An unknown field gets
+    the nearest known name as a suggestion."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     unknown = [each for each in found if each["type"] == "extra_forbidden"]
     for each in unknown[:NAMES_MAX]:
@@ -132,7 +130,7 @@ def versions_in(if_match: str | None) -> frozenset[int] | None:
 
 
 async def answer_command(
-    context: "Context", call: Call, route: Route, parameters: Parameters
+    context: Context, call: Call, route: Route, parameters: Parameters
 ) -> Reply:
     """Read, decide, commit; the receipt, or the row when the client prefers that. Raises
     Unauthenticated before the body is read, where this process has not met the token yet."""
@@ -142,7 +140,7 @@ async def answer_command(
     try:
         request = await _read(context, call, route, parameters)
     except Refused:
-        # Whoever may not ask learns only that, and nothing of what they may not know of.
+        # A caller without the right learns only that.
         await refuse_others(context, call, route, parameters)
         raise
     done = await submit(context, request)
@@ -158,7 +156,7 @@ async def answer_command(
 
 
 async def _read(
-    context: "Context", call: Call, route: Route, parameters: Parameters
+    context: Context, call: Call, route: Route, parameters: Parameters
 ) -> CommandRequest:
     """The request for a command. Raises Refused for one that cannot be read."""
     read_parameters(call.query, route.QUERY)
@@ -179,7 +177,7 @@ async def _read(
 
 
 def command_request(
-    context: "Context",
+    context: Context,
     call: Call,
     route: Route,
     parameters: Parameters,
@@ -189,8 +187,8 @@ def command_request(
     key: str | None,
     versions: frozenset[int] | None,
 ) -> CommandRequest:
-    """A request for a command, by itself or as a line of many: `said` is the body, `op` its method
-    and path. Raises Refused for what can be no command or no key."""
+    """The request for a command, single or a line of many: `said` is the body, `op` its method and
+    path. Raises Refused for an invalid command or key."""
     command = fill(route, parameters, said)
     caller = context.callers.get(call.token)
     return CommandRequest(
@@ -207,10 +205,10 @@ def command_request(
     )
 
 
-async def _row_after(context: "Context", call: Call, done: Done) -> bytes | None:
-    """The row as a command left it; None when that takes long, or is not the caller's.
-    Whoever is shown persons in the clear leaves a line in the log, also at a replay, and
-    though the command has ended their session."""
+async def _row_after(context: Context, call: Call, done: Done) -> bytes | None:
+    """The row as a command left it; None on timeout, or if the caller may not read it. Disclosure
+    of personal data is logged, also at a replay, and after the command has ended the caller's
+    session."""
     route, receipt = done.request.route, done.receipt
     row = ROW_OF.get(route.kind)
     if row is None:

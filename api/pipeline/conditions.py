@@ -23,7 +23,7 @@ Test = tuple[str, list[Any]]
 
 
 class InvalidParameter(ValueError):
-    """Why a parameter cannot be meant."""
+    """Why a parameter is not valid."""
 
     def __init__(self, words: str, code: str = "invalid-parameter") -> None:
         super().__init__(words)
@@ -38,17 +38,14 @@ class Unknown(InvalidParameter):
 
 
 def condition(row: type[Row], name: str, texts: list[str], *, sees: bool, own: bool) -> Test:
-    """The condition that a filter stands for. Raises Wrong for what the field could never hold,
-    Forbidden for what the caller may not see."""
+    """The condition that a filter of `of_list` stands for. Raises InvalidParameter for what the
+    field could never hold, Forbidden for what the caller may not see."""
     columns = by_wire(row, own)
     if name.endswith(ENDS) and (ranged := _range(row, columns, name, texts)):
         return ranged
-    if name in row.ALSO and not own:
-        also = row.ALSO[name]
+    if also := row.RELATED.get(name):
         return also.where, [[_read(also.kind, text) for text in texts]]
-    column = columns.get(name)
-    if column is None or not is_filter(row, column):
-        raise Unknown
+    column = columns[name]
     if column.personal and not sees:
         raise Forbidden("forbidden", "This filter needs the permission users.pii:read.")
     return _one_of(row, column, texts)
@@ -81,14 +78,6 @@ def _range(
     if len(texts) > 1:
         raise InvalidParameter("it stands here too often")
     return f"t.{column.name} {sign} %s", [_moment(texts[0])]
-
-
-@cache
-def filter_names(row: type[Row], own: bool) -> tuple[str, ...]:
-    """The filters that a list has for staff, or for borrowers (`own`)."""
-    columns = [each for each in by_wire(row, own).values() if is_filter(row, each)]
-    ranges = [each.wire + end for each in columns if each.sql_type == "timestamptz" for end in ENDS]
-    return (*(each.wire for each in columns), *ranges, *(() if own else row.ALSO))
 
 
 def is_filter(row: type[Row], column: Column) -> bool:

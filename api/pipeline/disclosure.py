@@ -2,14 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct, defstruct
 from msgspec.structs import replace
 
+from api.context import Context
 from api.http.call import Call
+from api.pipeline.rights import Rights
 from api.pipeline.routes import List
 from projections.cloud_events import persons_in_text
 from projections.tables.table import Row
@@ -18,10 +20,8 @@ from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.postgres.outage import StoresNothing
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
-
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.rights import Rights
+from rim_ledger.vault.living_keys import LIVING_KEYS
+from rim_ledger.vault.personal_keys import Keys
 
 T = TypeVar("T")
 Filters = dict[str, list[str]]
@@ -33,7 +33,7 @@ UNSAID: Final = ("limit", "cursor")
 class Look(Struct):
     """What one answer shows to a reader: to be filled in before it is given."""
 
-    rights: "Rights"
+    rights: Rights
     activity: Activity
     persons: set[UUID] = set()
     details: dict[str, Any] = {}
@@ -54,10 +54,10 @@ class Look(Struct):
         route: List,
         texts: Sequence[str],
         filters: Callable[[], Filters],
-        owner: "UUID | str | None",
+        owner: UUID | str | None,
     ) -> None:
-        """Note a page of a list: its rows, how many they are, which were asked for, and whose list
-        it is: the owner's id, or their JSON where that is shown."""
+        """Note a page of a list: its rows, their number, the filters, and the owner of the list:
+        their id, or their JSON where that is shown."""
         if self.noted:
             return
         self.at_rows(route.row, texts)
@@ -89,14 +89,14 @@ def _reader_of_persons(row: type[Row], column: str) -> Callable[[bytes], list[_O
 
 
 async def note(
-    context: "Context",
+    context: Context,
     call: Call,
-    rights: "Rights",
+    rights: Rights,
     activity: Activity,
     refusal: Refused | None = None,
 ) -> None:
-    """Log an activity of somebody who was let in before, done or refused. Raises Unavailable when
-    it cannot be logged."""
+    """Log an activity of an admitted caller, done or refused. Raises Unavailable when it cannot be
+    logged."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.stamp = replace(uow.stamp, actor=rights.actor)
@@ -114,19 +114,19 @@ async def note(
 
 
 async def show(
-    context: "Context",
+    context: Context,
     call: Call,
-    rights: "Rights",
+    rights: Rights,
     activity: Activity,
     answer: Callable[[Look], Awaitable[T]],
     *,
     shows: bool = True,
 ) -> T:
-    """What `answer` gives to this reader, once the log says what they look at and how it came out:
-    where the answer `shows` persons and the reader is one of the staff who may see them.
+    """Give what `answer` gives to this reader, after logging the disclosure and its outcome, if the
+    answer `shows` personal data and the reader is an admin who may see it.
 
-    Where the database stores nothing it is asked again for a reader who may not, and says itself
-    what cannot be shown so. Raises Unavailable when it cannot be logged for another reason.
+    While the database takes no writes, `answer` is called again for a reader without that right,
+    and raises what cannot be shown then. Raises Unavailable when logging fails for another reason.
     """
     look = Look(rights, activity, noted=not shows or not rights.sees_persons or rights.own)
     if look.noted:
@@ -146,7 +146,7 @@ async def show(
 
 
 def filters_said(
-    context: "Context", given: Mapping[str, list[str]], declared: Mapping[str, Any]
+    context: Context, given: Mapping[str, list[str]], declared: Mapping[str, Any]
 ) -> Filters:
     """The filters of a query by name. Ids, times and the words that a filter is declared to take
     are in the clear; of any other text a keyed hash is kept, equal for equal text."""
@@ -163,4 +163,15 @@ def filters_said(
         name: [said(name, text) for text in texts]
         for name, texts in given.items()
         if name not in UNSAID
+    }
+
+
+async def keys_of(context: Context, persons: Iterable[UUID], *, sees: bool) -> Keys:
+    """The keys of these persons for a reader who may see them, and None for who was erased; for
+    others only the latter."""
+    if not (wanted := list(persons)):
+        return {}
+    wrapped = await context.pool.rows(LIVING_KEYS, [wanted])
+    return {
+        person: context.vault.unwrap(person, key) for person, key in wrapped if sees or key is None
     }

@@ -25,7 +25,7 @@ DOCS, ASSETS, OPENAPI = "/docs", "/docs/assets/", "/openapi.json"
 DOCUMENTS: Final = (DOCS, OPENAPI)
 
 
-class Front:
+class Dispatcher:
     """In the place of FastAPI's own matching: finds the route's application in the index, and
     counts and logs what it answers. What only describes the API is FastAPI's `inner`."""
 
@@ -53,7 +53,7 @@ class Front:
         try:
             if path not in PROBES:
                 context.rates.note(call, context.callers, started)
-            endpoint, call.parameters = context.table.find(call.method, call.path)
+            endpoint, call.path_params = context.table.find(call.method, call.path)
             template, app = endpoint.route.path, endpoint.app
         except Refused as refusal:
             app = refused(refusal, call)
@@ -77,7 +77,7 @@ class Front:
 
 
 def _log_access(method: str, path: str, status: int, started: float) -> None:
-    """A line for an answer: the path as routes spell it, so that no id and no query is told."""
+    """Log an answer, by the path's template: neither ids nor query appear."""
     if not accesses.isEnabledFor(logging.INFO):
         return
     milliseconds = round((perf_counter() - started) * 1000, 1)

@@ -21,16 +21,15 @@ from api.http.body import Disconnected
 from api.http.call import Call, Reply
 from api.http.query import read_parameters
 from api.http.stream import PIECE_MAX
+from api.pipeline.as_of import wait_for
 from api.pipeline.background import note_unexpected
 from api.pipeline.commands import answer_command
 from api.pipeline.disclosure import filters_said, note
-from api.pipeline.freshness import wait_for
 from api.pipeline.list_formats import answer_rows
 from api.pipeline.pipeline import admitted
 from api.pipeline.reads import answer_one
-from api.pipeline.rights import Rights
+from api.pipeline.rights import NOBODY, Rights
 from api.pipeline.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
-from rim_ledger.admin import authentication
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.postgres.outage import OUTAGE, unavailable
@@ -41,7 +40,7 @@ log = logging.getLogger("rim_ledger.api")
 
 
 class Unexpected(Exception):
-    """An error that is no refusal. It was noted, and its answer tells nothing about it."""
+    """An unexpected error, which was noted; its answer reveals nothing about it."""
 
 
 class Endpoint(APIRoute):
@@ -67,7 +66,7 @@ def router_of(routes: Iterable[AnyRoute]) -> APIRouter:
 
 
 class _Sent(Response):
-    """The response of an answer that was sent while it was made, or that nobody waits for."""
+    """The response of an answer that was already sent, or has no reader any more."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         pass
@@ -79,16 +78,16 @@ SENT: Final = _Sent()
 async def handle(route: AnyRoute, request: Request) -> Response:
     """Answer a request. Raises Refused, Unavailable or Unexpected, which become problems.
 
-    An answer that breaks off after it has begun is left without an end: so the server closes the
-    connection, and nobody takes the part for the whole.
+    An answer that breaks off is left unterminated, so that the server closes the connection and the
+    client notices.
     """
     context: Context = request.app.state.context
     call: Call = request.scope["call"]
     try:
-        reply = await ANSWERS[type(route)](context, call, route, call.parameters)
+        reply = await ANSWERS[type(route)](context, call, route, call.path_params)
         if reply is None or len(reply.body) <= PIECE_MAX or call.method != "GET":
             return reply or SENT
-        # Before a large answer that only tells something there must be room for it.
+        # A large answer to a read must find room.
         with context.rates.room(call, context.callers, len(reply.body)):
             await call.reply(reply)
             return SENT
@@ -125,34 +124,25 @@ def refused(refusal: Exception, call: Call) -> Reply:
 async def _answer_other(
     context: Context, call: Call, route: Other, parameters: Parameters
 ) -> Reply | None:
-    """Admit the caller, read the query and wait for the position that a read asks for; then the
-    route answers by itself.
-
-    A route without a right sees itself to who may ask, so what is wrong with the query is told
-    only to those whom any of these routes would let in.
-    """
+    """Admit the caller, read the query, wait for the requested position, and call the route's
+    handler."""
     if route.public:
-        call.given = read_parameters(call.query, route.query)
-        return await route.answer(context, call, parameters)
-    action = "Export" if route.exports else ACTIONS.get(route.method, "Send")
+        call.query_params = read_parameters(call.query, route.query)
+        return await route.answer(context, call, NOBODY)
+    action = route.action or ("Export" if route.exports else ACTIONS.get(route.method, "Send"))
     asked = activity_of(action, route.path, parameters)
-    if route.needs:
-        rights = await admitted(context, call, route.needs, activity=asked, enter=entry(route))
-        if route.exports:
-            return await _export(context, call, route, parameters, (rights, asked))
-    try:
-        await _read_query(context, call, route)
-    except (Refused, Unavailable):
-        if not route.needs:
-            await admitted(context, call, activity=asked, enter=authentication.enter_to_enrol)
-        raise
-    return await route.answer(context, call, parameters)
+    needs = filter(None, (route.needs, route.needs_also))
+    rights = await admitted(context, call, *needs, activity=asked, enter=entry(route))
+    if route.exports:
+        return await _export(context, call, route, rights, asked)
+    await _read_query(context, call, route)
+    return await route.answer(context, call, rights)
 
 
 async def _read_query(context: Context, call: Call, route: Other) -> None:
-    """What the answer is to be about and to be written as. Raises Refused, or Unavailable when the
-    read tables do not come as far as the caller asks."""
-    call.given = read_parameters(call.query, route.query)
+    """Read query parameters and media type, and wait for the position that a read requests. Raises
+    Refused, or Unavailable on timeout."""
+    call.query_params = read_parameters(call.query, route.query)
     if route.offers:
         call.media_type = preferred(call.headers.get(b"accept"), route.offers)
     if route.method == "GET":
@@ -160,25 +150,20 @@ async def _read_query(context: Context, call: Call, route: Other) -> None:
 
 
 async def _export(
-    context: Context,
-    call: Call,
-    route: Other,
-    parameters: Parameters,
-    reader: tuple[Rights, Activity],
+    context: Context, call: Call, route: Other, rights: Rights, asked: Activity
 ) -> Reply | None:
-    """What somebody takes along, once the log says so: when the answer begins, or is refused."""
-    rights, asked = reader
+    """Answer with data that is taken along, and log that when the answer starts or is refused."""
     if rights.unlogged:
         raise rights.unlogged
 
     async def note_begun() -> None:
-        said = filters_said(context, call.given, route.query)
+        said = filters_said(context, call.query_params, route.query)
         await note(context, call, rights, replace(asked, details={"filters": said}))
 
     call.before_start = note_begun
     try:
         await _read_query(context, call, route)
-        reply = await route.answer(context, call, parameters)
+        reply = await route.answer(context, call, rights)
         await call.about_to_start()
     except Refused as refusal:
         if call.before_start is not None:

@@ -5,7 +5,7 @@ import hmac
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cache, partial
 from typing import Any, Final, Self, TypeVar
@@ -13,15 +13,17 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from api.description.examples import AS_OF, EFFECTIVE_AT, EITHER_ID
 from api.http.problem import InvalidFields, Malformed
-from api.http.query import Given, parameters_in, unknown_parameter
+from api.http.query import QueryParams, parameters_in, unknown_parameter
 from api.pipeline.conditions import (
+    ENDS,
     InvalidParameter,
     Test,
     Unknown,
     by_wire,
     condition,
-    filter_names,
+    is_filter,
 )
 from projections.tables.columns import Column
 from projections.tables.table import Row
@@ -42,6 +44,8 @@ UNBOUND: Final = ("limit", "cursor")
 """Parameters that a cursor is not bound to."""
 
 T = TypeVar("T")
+Schema = dict[str, Any]
+_STRING: Final[Schema] = {"type": "string"}
 
 
 class Order(Struct, frozen=True):
@@ -59,7 +63,7 @@ class Asked(Struct, frozen=True):
     effective_at: str | None = None
 
     @classmethod
-    def of(cls, given: Given) -> Self:
+    def of(cls, given: QueryParams) -> Self:
         """What some parameters name, each of which is there once at most."""
         names = ("asOf", "effectiveAt")
         return cls(*(given[name][0] if name in given else None for name in names))
@@ -98,16 +102,17 @@ def read_query(
     """The question in a query string. Raises InvalidFields, Forbidden, or Malformed (cursor)."""
     given = parameters_in(query)
     once = {name: texts[0] for name, texts in given.items() if name in ONCE}
-    errors: list[dict[str, str]] = []
+    errors, known = list[dict[str, str]](), of_list(row, own)
 
     def read(name: str, reader: Callable[[], T]) -> T | None:
         try:
             if len(given.get(name, ())) > (1 if name in ONCE else REPEATED_MAX):
                 raise InvalidParameter("it stands here too often")  # noqa: TRY301 - told like the others
+            if name in given and name not in known:
+                raise Unknown  # noqa: TRY301 - the same
             return reader()
         except Unknown:
-            known = names_of(row, own) if len(errors) < NAMES_MAX else ()
-            errors.append(unknown_parameter(name, known))
+            errors.append(unknown_parameter(name, known if len(errors) < NAMES_MAX else ()))
             return None
         except InvalidParameter as wrong:
             errors.append({"pointer": name, "code": wrong.code, "detail": str(wrong)})
@@ -118,11 +123,8 @@ def read_query(
     sort = read("sort", lambda: _order(row, once.get("sort", usual), own))
     cursor = read("cursor", lambda: once.get("cursor"))
     hidden = read("deleted", lambda: _deleted(row, once.get("deleted")))
-    past, time = has_past(row) and not own, lists_business_time(row) and not own
-    as_of = read("asOf", lambda: _past(once.get("asOf"), sort, row, known=past))
-    effective_at = read(
-        "effectiveAt", lambda: _past(once.get("effectiveAt"), sort, row, known=time)
-    )
+    as_of = read("asOf", lambda: _past(once.get("asOf"), sort, row))
+    effective_at = read("effectiveAt", lambda: _past(once.get("effectiveAt"), sort, row))
     tests = [
         read(name, partial(condition, row, name, texts, sees=sees, own=own))
         for name, texts in given.items()
@@ -161,32 +163,67 @@ def _sorts(row: type[Row], column: Column) -> bool:
 
 
 @cache
-def names_of(row: type[Row], own: bool) -> tuple[str, ...]:
-    """The parameters of a list, for staff or for borrowers (`own`)."""
-    there = {
-        "deleted": "deleted_at" in row.COLUMNS,
-        "asOf": has_past(row) and not own,
-        "effectiveAt": lists_business_time(row) and not own,
+def of_list(row: type[Row], own: bool = False) -> Mapping[str, Schema]:
+    """The parameters of a list, for staff or for borrowers (`own`), as JSON Schema: where a page
+    begins and how long it is, the order, the filters, and the moment."""
+    columns = [column for column in by_wire(row, own).values() if is_filter(row, column)]
+    sorts = [sign + c.wire for c in columns if c.name != "id" for sign in ("", "-")]
+    parameters: dict[str, Schema] = {
+        "limit": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": LIMIT_MAX,
+            "default": LIMIT,
+            "description": "Rows of a page. Without one, NDJSON and CSV have all rows.",
+        },
+        "cursor": _STRING,
+        "sort": {"type": "string", "enum": sorts},
+        **filters_of(row, own),
     }
-    return (*(name for name in ONCE if there.get(name, True)), *filter_names(row, own))
+    if "deleted_at" in row.COLUMNS:
+        parameters["deleted"] = {"type": "boolean"}
+    if has_past(row) and not own:
+        parameters["asOf"] = AS_OF
+    if lists_business_time(row) and not own:
+        parameters["effectiveAt"] = EFFECTIVE_AT
+    return parameters
+
+
+def filters_of(row: type[Row], own: bool = False) -> dict[str, Schema]:
+    """The filters of a list: each may be repeated, but for the ends of a range."""
+    filters: dict[str, Schema] = {}
+    for column in by_wire(row, own).values():
+        if is_filter(row, column):
+            schema = _of(column)
+            filters[column.wire] = {"type": "array", "items": schema}
+            if column.sql_type == "timestamptz":
+                filters |= dict.fromkeys((column.wire + end for end in ENDS), schema)
+    return filters | {
+        name: {"type": "array", "items": _STRING} for name in (() if own else row.RELATED)
+    }
+
+
+def _of(column: Column) -> Schema:
+    if column.words:
+        return {"type": "string", "enum": list(column.words)}
+    if column.sql_type in ("uuid", "uuid[]"):
+        return EITHER_ID
+    if column.sql_type == "timestamptz":
+        return {"type": "string", "format": "date-time"}
+    return {"type": {"bigint": "integer", "boolean": "boolean"}.get(column.sql_type, "string")}
 
 
 def _deleted(row: type[Row], text: str | None) -> Test | None:
     """Deleted rows are listed apart."""
     if "deleted_at" not in row.COLUMNS:
-        if text is not None:
-            raise Unknown
         return None
     if text not in (None, "true", "false"):
         raise InvalidParameter("this is true or false")
     return ("t.deleted_at IS NOT NULL" if text == "true" else "t.deleted_at IS NULL"), []
 
 
-def _past(text: str | None, sort: Order | None, row: type[Row], *, known: bool) -> str | None:
-    """Lists of the past are in the order of creation, which is the same at all times. What was
-    known then is for staff."""
-    if text is not None and not known:
-        raise Unknown
+def _past(text: str | None, sort: Order | None, row: type[Row]) -> str | None:
+    """Lists of the past are in the order of creation, which is the same at all times."""
     if text is not None and sort and sort.column.name != row.NEWEST:
         raise InvalidParameter("a list of the past is sorted by createdAt or -createdAt")
     return text

@@ -1,32 +1,32 @@
-"""What operators ask: is it alive, is it ready, what does it count."""
+"""Probes of operators: liveness, readiness, metrics."""
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 from prometheus_client import generate_latest
 
-from api.description.components import TEXT, shape
+from api.context import Context
+from api.description.components import COUNT, TEXT, several, shape
 from api.http.call import Call, Reply
 from api.http.problem import encoded
-from api.pipeline.routes import AnyRoute, Other, Parameters
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, Other
 from projections.follow.lag import LATE, ProcessLag, found
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.postgres.outage import probe
 
-if TYPE_CHECKING:
-    from api.context import Context
-
 PROBES: Final = ("/healthz", "/readyz", "/metrics")
-"""What those who watch over the service ask for as often as they like."""
+"""The paths that are exempt from rate limits."""
 
 
-async def get_liveness(_context: "Context", _call: Call, _: Parameters) -> Reply:
+async def get_liveness(_context: Context, _call: Call, _: Rights) -> Reply:
     """The process answers."""
     return Reply(200, b'{"status":"alive"}')
 
 
-async def get_readiness(context: "Context", _call: Call, _: Parameters) -> Reply:
+async def get_readiness(context: Context, _call: Call, _: Rights) -> Reply:
     """The store can be reached and takes writes, and all that works behind the log is on time."""
     try:
         every = await _look(context)
@@ -44,7 +44,7 @@ async def get_readiness(context: "Context", _call: Call, _: Parameters) -> Reply
     return Reply(503 if reason else 200, encoded(body))
 
 
-async def _look(context: "Context") -> list[ProcessLag]:
+async def _look(context: Context) -> list[ProcessLag]:
     """How late each process is. Raises Unavailable, also when nothing can be written: once that
     was so, it is tried."""
     async with context.pool.reader() as connection:
@@ -56,7 +56,7 @@ async def _look(context: "Context") -> list[ProcessLag]:
     return every
 
 
-async def get_metrics(context: "Context", _call: Call, _: Parameters) -> Reply:
+async def get_metrics(context: Context, _call: Call, _: Rights) -> Reply:
     """Prometheus' text format."""
     context.metrics.head.set(context.ledger.head)
     context.metrics.read.set(context.tables.position)
@@ -66,36 +66,24 @@ async def get_metrics(context: "Context", _call: Call, _: Parameters) -> Reply:
     return Reply(200, text, media_type=b"text/plain; version=0.0.4; charset=utf-8")
 
 
-NUMBER: Final = {"type": "integer", "minimum": 0}
 PROCESS: Final = shape(
     "ProcessLag",
     {
         "name": TEXT,
         "position": {"type": ["integer", "null"]},
-        "lag": NUMBER,
+        "lag": COUNT,
         "behindSeconds": {"type": "number"},
         "silentSeconds": {"type": ["number", "null"]},
     },
 )
+READY: Final = shape(
+    "Readiness", {"status": TEXT, "position": COUNT, "lag": COUNT, "processes": several(PROCESS)}
+)
+NOT_READY: Final = shape("NotReady", dict.fromkeys(("status", "code", "reason"), TEXT))
+Probe = partial(Other, "GET", public=True)
 
 ROUTES: list[AnyRoute] = [
-    Other("GET", "/healthz", get_liveness, "Alive", public=True, gives={"status": TEXT}),
-    Other(
-        "GET",
-        "/readyz",
-        get_readiness,
-        "Ready",
-        public=True,
-        gives={
-            "status": TEXT,
-            "position": NUMBER,
-            "lag": NUMBER,
-            "processes": {"type": "array", "items": PROCESS},
-        },
-        gives_name="Readiness",
-        or_gives=dict.fromkeys(("status", "code", "reason"), TEXT),
-        or_gives_name="NotReady",
-        or_status=503,
-    ),
-    Other("GET", "/metrics", get_metrics, "Counters", public=True, answers="text/plain"),
+    Probe("/healthz", get_liveness, "Alive", gives={"status": TEXT}),
+    Probe("/readyz", get_readiness, "Ready", gives=READY, otherwise=(503, NOT_READY)),
+    Probe("/metrics", get_metrics, "Counters", answers="text/plain"),
 ]

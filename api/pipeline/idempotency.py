@@ -7,19 +7,17 @@ import re
 from datetime import UTC, datetime
 from decimal import Context as Precision
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 from pydantic import BaseModel, SecretStr
 
+from api.context import Context
 from rim_ledger.engine.idempotency import Idempotency
 from rim_ledger.engine.refusals import Invalid
 from rim_ledger.values import UUID_TEXT
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 KEY: Final = re.compile(r"[ -~]{1,255}")
 EXACT: Final = Precision(prec=100)
@@ -29,14 +27,14 @@ _encoder: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
 def key_for(
-    context: "Context", caller: UUID | None, key: str | None, op: str, *, meant: Any, said: Any
+    context: Context, caller: UUID | None, key: str | None, op: str, *, meant: Any, said: Any
 ) -> Idempotency | None:
-    """The scope of a key: this caller, or else whoever the decision admits, this method and path
-    (`op`), and what is `meant`: the command, or what else the body was read as. The spelling makes
-    no difference to it.
+    """The scope of a key: the caller, or else the one that the decision admits, the method and path
+    (`op`), and what is `meant`: the command, or another parsed body. Its spelling makes no
+    difference.
 
-    `said` is the body as it was spelled. Outcomes that were stored when the hash was over that are
-    still found by it; they are kept for 30 days.
+    `said` is the body as it was spelled: outcomes stored when the hash was over that are still
+    found by it; they are kept for 30 days.
     """
     if key is None:
         return None
@@ -51,13 +49,12 @@ def key_for(
     return Idempotency(str(caller or ""), key, _digest(context, understood), former)
 
 
-def _digest(context: "Context", text: bytes) -> str:
+def _digest(context: Context, text: bytes) -> str:
     return hmac.new(context.request_key, text, hashlib.sha256).hexdigest()
 
 
 def asked_by(op: str, meant: Any) -> Any:
-    """What a request asks for, in one spelling. What is left out means its default, but for a
-    PATCH, where that means something else than the same value given."""
+    """A request in one spelling. An omitted field means its default, except in a PATCH."""
     op = UUID_TEXT.sub(lambda found: found[0].lower(), op)
     if isinstance(meant, BaseModel) and op.startswith("PATCH "):
         return [op, {name: _plain(getattr(meant, name)) for name in meant.model_fields_set}]

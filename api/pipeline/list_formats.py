@@ -7,12 +7,13 @@ logged are those of the pages. Nothing is held while a reader takes one.
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Raw, Struct
 
+from api.context import Context
 from api.http.accept import NotAcceptable, preferred
 from api.http.call import JSON, NDJSON, Call, Headers, Reply
 from api.http.csv_text import CSV, CSV_UTF8, attached, csv_text
@@ -22,9 +23,6 @@ from api.pipeline.pipeline import admitted
 from api.pipeline.readmission import streaming
 from api.pipeline.reads import answer_list
 from api.pipeline.routes import List, Parameters, activity_of, entry
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 OFFERS: Final = (JSON, NDJSON, CSV)
 MEDIA_TYPES: Final = {NDJSON: NDJSON, CSV: CSV_UTF8}
@@ -38,16 +36,16 @@ class _Page(Struct, rename="camel"):
 
 
 async def answer_rows(
-    context: "Context", call: Call, route: List, parameters: Parameters
+    context: Context, call: Call, route: List, parameters: Parameters
 ) -> Reply | None:
-    """The list as its reader wants it; None when it was sent as lines. With a limit there is one
-    page of it, which says where the next one begins; without one, lines go on to its end."""
+    """The list in the requested media type; None when it was sent as lines. With a limit there is
+    one page, with a link to the next; without one, lines go on to the end."""
     asked = activity_of("List", route.path, parameters)
     admit = partial(admitted, context, call, route.needs, activity=asked, enter=entry(route))
     try:
         call.media_type = preferred(call.headers.get(b"accept"), OFFERS)
     except NotAcceptable:
-        await admit()  # Others are not told what there is.
+        await admit()  # Others get 401 or 403 first.
         raise
     if call.media_type == JSON:
         return await answer_list(context, call, route, parameters)
@@ -60,7 +58,8 @@ async def answer_rows(
         headers = [*headers, attached(name)]
     if "limit" in given:
         if page.next_cursor:
-            headers = [*headers, _link(call.path, _query(given, page.next_cursor, given["limit"]))]
+            following = call.path.encode(), _query(given, page.next_cursor, given["limit"])
+            headers = [*headers, (b"link", b'<%s?%s>; rel="next"' % following)]  # RFC 8288.
         body = _head(call, heads) + _lines(call, heads, page.items)
         return Reply(200, body, headers, MEDIA_TYPES[call.media_type])
     await _stream(context, call, route, parameters, (heads, page, headers))
@@ -68,7 +67,7 @@ async def answer_rows(
 
 
 async def _stream(
-    context: "Context",
+    context: Context,
     call: Call,
     route: List,
     parameters: Parameters,
@@ -94,11 +93,6 @@ def _query(given: Mapping[str, list[str]], cursor: str, limit: Sequence[str]) ->
     """The query of the page after a cursor."""
     same = {name: texts for name, texts in given.items() if name not in UNBOUND}
     return urlencode(same | {"limit": limit, "cursor": cursor}, doseq=True).encode()
-
-
-def _link(path: str, query: bytes) -> tuple[bytes, bytes]:
-    """The header that says where the next page is (RFC 8288)."""
-    return b"link", b'<%s?%s>; rel="next"' % (path.encode(), query)
 
 
 def _head(call: Call, heads: Sequence[str]) -> bytes:

@@ -16,41 +16,28 @@ class Metrics:
     """Counters of this process. Routes are named by their template, so that there are few."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "rim_http_requests_total",
-            "Answers given.",
-            ["method", "route", "status", "pid"],
-            registry=self.registry,
-        )
+        self.registry = registry = CollectorRegistry()
+        answered = ["method", "route", "status", "pid"]
+        words = "Answers given."
+        self._requests = Counter("rim_http_requests_total", words, answered, registry=registry)
         self._seconds = Histogram(
             "rim_http_request_seconds",
             "From the request's head to the answer's end.",
             ["method", "route", "pid"],
             buckets=SECONDS,
-            registry=self.registry,
+            registry=registry,
         )
-        self.errors = Counter(
-            "rim_unexpected_errors_total", "Answers with status 500.", registry=self.registry
-        )
-        self.head = Gauge(
-            "rim_ledger_head", "Last position this process knows.", registry=self.registry
-        )
-        self.read = Gauge(
-            "rim_read_position", "Position of the read tables.", registry=self.registry
-        )
-        self._behind = Gauge(
-            "rim_process_behind_seconds",
-            "How long the next event has waited for a process that works behind the log.",
-            ["process"],
-            registry=self.registry,
-        )
-        self._silent = Gauge(
-            "rim_process_silent_seconds",
-            "Seconds since a process gave a sign of life.",
-            ["process"],
-            registry=self.registry,
-        )
+        words = "Answers with status 500."
+        self.errors = Counter("rim_unexpected_errors_total", words, registry=registry)
+        words = "Last position this process knows."
+        self.head = Gauge("rim_ledger_head", words, registry=registry)
+        words = "Position of the read tables."
+        self.read = Gauge("rim_read_position", words, registry=registry)
+        words = "How long the next event has waited for a process that works behind the log."
+        process = ["process"]
+        self._behind = Gauge("rim_process_behind_seconds", words, process, registry=registry)
+        words = "Seconds since a process gave a sign of life."
+        self._silent = Gauge("rim_process_silent_seconds", words, process, registry=registry)
         self._pid = str(os.getpid())
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._timers: dict[tuple[str, str], Histogram] = {}

@@ -7,22 +7,19 @@ so many events at most and then answers what it has found, with a cursor to go o
 quick however long the log is.
 """
 
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
 
+from api.context import Context
 from api.pipeline.conditions import Test
+from api.pipeline.disclosure import keys_of
 from api.pipeline.filters import Order, Query, all_of, beyond
-from api.pipeline.keys import keys_of
-from projections.follow.as_of import Moment, Page, PastRow, past_rows
+from projections.follow.as_of import Moment, PastRow, past_rows
 from projections.tables.table import Row
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from api.context import Context
 
 READ_MAX: Final = 20_000
 """Events that a list reads at most; one object is always read to its end."""
@@ -50,7 +47,7 @@ class Found(Struct, frozen=True):
 class HistoricTable(Struct, frozen=True):
     """A table as it was at a moment, for a reader who sees persons or not."""
 
-    context: "Context"
+    context: Context
     row: type[Row]
     moment: Moment
     sees: bool
@@ -100,20 +97,21 @@ class HistoricTable(Struct, frozen=True):
         found = await self.context.pool.rows(query, [*values, count])
         return [Candidate(*each) for each in found]
 
-    async def _folded(self, ids: "Sequence[UUID]", tests: "Sequence[Test]" = ()) -> list[PastRow]:
+    async def _folded(self, ids: Sequence[UUID], tests: Sequence[Test] = ()) -> list[PastRow]:
         keys = partial(keys_of, self.context, sees=True)  # A mask shows a little of them.
         async with self.context.pool.reader() as connection:
-            page = Page(
-                row=self.row,
-                ids=ids,
-                moment=self.moment,
+            return await past_rows(
+                connection,
+                self.row,
+                ids,
+                self.moment,
                 masked=not self.sees,
                 tests=tests,
+                keys_of=keys,
             )
-            return await past_rows(connection, page, keys)
 
     def _lasts(self, test: Test) -> bool:
-        """Whether a test is about what never changes, so that the row of today can be asked."""
+        """True if a test is about what never changes, so that it can be applied to today's row."""
         row = self.row
         names = ("id", row.BUSINESS_ID, row.PERSON, row.NEWEST)
         return test[0].split(" ", 1)[0] in {f"t.{name}" for name in names}

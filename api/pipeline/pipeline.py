@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 from uuid import UUID
 
 from msgspec.structs import replace
 
+from api.context import Context
 from api.http.call import Call
 from api.http.ids import missing, resolve
 from api.pipeline.idempotency import key_for
@@ -31,24 +32,21 @@ from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.refusals import Invalid, Stale, Unauthenticated
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 
-if TYPE_CHECKING:
-    from api.context import Context
-
 T = TypeVar("T")
 TOKENS_MAX: Final = 10_000
 AHEAD, BACK = timedelta(minutes=5), timedelta(days=7)
 
 
 def request_of(
-    context: "Context",
+    context: Context,
     call: Call,
     asked: Activity | None,
     *needs: Right,
     enter: Enter = authentication.enter,
     meant: Any = None,
 ) -> Request:
-    """A request that decides by itself; with its key, where it says what is `meant`. Raises
-    Unauthenticated without a token, Invalid for what can be no key."""
+    """A request without a command; with its idempotency key, if `meant` is given. Raises
+    Unauthenticated without a token, Invalid for an invalid key."""
     token, op = call.token, f"{call.method} {call.path}"
     key = None if meant is None else call.header(b"idempotency-key")
     said = meant.model_dump(mode="json") if isinstance(meant, Form) else meant
@@ -57,13 +55,13 @@ def request_of(
     return Request(token, enter, needs, asked, stamp, idempotency)
 
 
-def admit(context: "Context", request: Request, uow: UnitOfWork) -> None:
+def admit(context: Context, request: Request, uow: UnitOfWork) -> None:
     """Let the caller in, as part of a decision. Raises Unauthenticated or Forbidden."""
     if request.asked:
         uow.activities.append(request.asked)
     request.enter(uow, request.token)
     # Whose a token is never changes, whatever becomes of this decision.
-    assert uow.stamp.actor.id is not None, "whoever is let in is somebody"
+    assert uow.stamp.actor.id is not None, "whoever is admitted is somebody"
     context.callers[request.token] = uow.stamp.actor.id
     while len(context.callers) > TOKENS_MAX:
         del context.callers[next(iter(context.callers))]
@@ -73,7 +71,7 @@ def admit(context: "Context", request: Request, uow: UnitOfWork) -> None:
 
 @overload
 async def decide(
-    context: "Context",
+    context: Context,
     request: Request,
     work: Callable[[UnitOfWork], tuple[UUID, T]],
     *,
@@ -83,12 +81,12 @@ async def decide(
 
 @overload
 async def decide(
-    context: "Context", request: Request, work: Callable[[UnitOfWork], tuple[None, T]]
+    context: Context, request: Request, work: Callable[[UnitOfWork], tuple[None, T]]
 ) -> tuple[Receipt | None, T]: ...
 
 
 async def decide(
-    context: "Context",
+    context: Context,
     request: Request,
     work: Callable[[UnitOfWork], tuple[Any, T]],
     *,
@@ -105,15 +103,15 @@ async def decide(
 
 
 async def look(
-    context: "Context",
+    context: Context,
     request: Request,
     see: Callable[[UnitOfWork], T],
     *,
     in_outage: bool = False,
     writes: bool = True,
 ) -> T:
-    """What a caller who may ask for it finds; see `Ledger.read`. A denial is logged, if the store
-    takes writes; what comes of it is logged when it is done."""
+    """What an admitted caller finds; see `Ledger.read`. A denial is logged, if the store takes
+    writes; success is logged when the answer is made."""
 
     def seen(uow: UnitOfWork) -> T:
         found = see(uow)
@@ -124,13 +122,13 @@ async def look(
     return await context.ledger.read(seen, request.stamp, enter, in_outage=in_outage, writes=writes)
 
 
-def rights_in(context: "Context", uow: UnitOfWork) -> Rights:
-    """Who was let in, and what they may do."""
+def rights_in(context: Context, uow: UnitOfWork) -> Rights:
+    """The admitted caller's rights."""
     return Rights(uow.stamp.actor, uow.rights or (), context.table.entities, uow.outage)
 
 
 async def admitted(
-    context: "Context",
+    context: Context,
     call: Call,
     *needs: Right,
     activity: Activity,
@@ -141,11 +139,9 @@ async def admitted(
     return await look(context, request, partial(rights_in, context), in_outage=True)
 
 
-async def refuse_others(
-    context: "Context", call: Call, route: Route, parameters: Parameters
-) -> None:
-    """Raise what a caller hears first who may not ask for a command that cannot be read, or not
-    know of what its path names."""
+async def refuse_others(context: Context, call: Call, route: Route, parameters: Parameters) -> None:
+    """Raise what a caller gets first who may not send a command that cannot be read, or not see
+    what its path names."""
 
     def see(uow: UnitOfWork) -> None:
         uow.activities.clear()
@@ -158,7 +154,7 @@ async def refuse_others(
     await look(context, request, see, in_outage=True)
 
 
-async def submit(context: "Context", request: CommandRequest) -> Done:
+async def submit(context: Context, request: CommandRequest) -> Done:
     """Do what comes before a command, decide and commit it, and do what follows. Raises Refused,
     or Unavailable when the store cannot be reached."""
     request, before = await prepare(context, request)
@@ -167,7 +163,7 @@ async def submit(context: "Context", request: CommandRequest) -> Done:
     except Unauthenticated as ended:
         if before:
             await context.ledger.submit(
-                partial(_hear, context, request, before, ended), request.stamp
+                partial(_answer_ended, context, request, before, ended), request.stamp
             )
         raise
     if request.route.after:
@@ -176,10 +172,9 @@ async def submit(context: "Context", request: CommandRequest) -> Done:
 
 
 async def prepare(
-    context: "Context", request: CommandRequest
+    context: Context, request: CommandRequest
 ) -> tuple[CommandRequest, Rights | None]:
-    """The request after what its route does before the decision; and who was let in, where that is
-    asked by then."""
+    """The request after its route's `prepare`; and the caller's rights, if they were looked up."""
     route, before = request.route, None
     if route.admits_first:
         # Their session is noted to be used by the decision: here it would make If-Match stale.
@@ -189,16 +184,15 @@ async def prepare(
     return request, before
 
 
-def _hear(
-    context: "Context",
+def _answer_ended(
+    context: Context,
     request: CommandRequest,
     before: Rights,
     ended: Unauthenticated,
     uow: UnitOfWork,
 ) -> UUID:
-    """What the rule says to whoever was let in when they asked, and was shut out while they
-    waited: of two super-admins who demote each other, the second hears that one must stay.
-    Nothing is ever done."""
+    """Raise what the rule answers to a caller whose session ended while the request waited: of two
+    super-admins who demote each other, the second learns that one must stay. Nothing is written."""
     uow.activities.append(request.asked)
     uow.stamp = replace(uow.stamp, actor=before.actor)
     uow.rights = before.given
@@ -207,11 +201,11 @@ def _hear(
 
 
 def perform(
-    context: "Context", request: CommandRequest, uow: UnitOfWork, noted: int | None = None
+    context: Context, request: CommandRequest, uow: UnitOfWork, noted: int | None = None
 ) -> tuple[UUID, Rights]:
-    """Decide on a command of a caller who was let in: the id of the stream it is about, and who
-    they are. `noted` is how many events the admission appended, all of them when left out:
-    they are in nobody's If-Match."""
+    """Decide on a command of an admitted caller; gives the id of its stream, and their rights.
+    `noted` is the number of events that the admission appended, all of them when omitted: they do
+    not count for If-Match."""
     command, route = request.command, request.route
     entered = uow.events[:noted]
     _set_time(uow, command)
@@ -225,7 +219,7 @@ def perform(
         if aggregate is None or not command.reaches(aggregate, uow):
             raise missing(route.kind)
     if request.versions is not None:
-        # That somebody is let in may be noted in the very stream that the command is about.
+        # The admission may have appended to the very stream of the command.
         own = sum(each.originator_id == stream for each in entered)
         if (version := uow.version(stream) - own) not in request.versions:
             raise Stale("stale-version", f"This is at version {version} now; read it again.")
@@ -244,20 +238,21 @@ def named(uow: UnitOfWork, route: Route, parameters: Parameters) -> UUID:
 
 
 def target(uow: UnitOfWork, request: CommandRequest) -> Aggregate:
-    """What a command is about; NotFound where the caller may not know of it."""
+    """The target of a command; NotFound where the caller may not see it."""
     stream = named(uow, request.route, request.parameters)
     return require_known(uow, request.route.kind, stream)
 
 
 def require_known(uow: UnitOfWork, kind: type[A], stream: UUID) -> A:
-    """What a path names; NotFound when there is none, or none that the caller may know of."""
+    """The aggregate that a path names; NotFound where there is none, or the caller may not see
+    it."""
     if (aggregate := uow.find(kind, stream)) is None or not aggregate.known_to(uow):
         raise missing(kind)
     return aggregate
 
 
 def _set_time(uow: UnitOfWork, command: Form) -> None:
-    """Staff may say when it happened: a little ahead of now, and not long ago."""
+    """Set the business time that staff give: at most a little ahead of now, and not long ago."""
     at = getattr(command, "occurred_at", None)
     if at is None:
         return

@@ -69,7 +69,7 @@ class Position:
 
 
 class LogPosition(Position):
-    """The last position of the log, whoever wrote it."""
+    """The last position of the log, of any process."""
 
     CHANNEL, QUERY = CHANNEL, HEAD
 

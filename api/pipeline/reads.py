@@ -3,20 +3,20 @@
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
 from msgspec import Struct
 
+from api.context import Context
 from api.description.examples import AS_OF, EFFECTIVE_AT
 from api.http.call import Call, Reply
 from api.http.ids import missing
 from api.http.problem import encoded
 from api.http.query import parameters_in, read_parameters
-from api.pipeline.as_of import APPROXIMATE, HINT, hint, is_approximate, moment_of
+from api.pipeline.as_of import APPROXIMATE, HINT, hint, is_approximate, moment_of, wait_for
 from api.pipeline.conditions import Test
-from api.pipeline.disclosure import Filters, Look, filters_said, show
+from api.pipeline.disclosure import Filters, Look, filters_said, keys_of, show
 from api.pipeline.filters import (
     NOW,
     Asked,
@@ -26,24 +26,18 @@ from api.pipeline.filters import (
     has_business_time,
     lists_business_time,
     make_cursor,
+    of_list,
     read_query,
 )
-from api.pipeline.freshness import wait_for
-from api.pipeline.keys import keys_of
-from api.pipeline.parameters import of_list
 from api.pipeline.past import HistoricTable
 from api.pipeline.pipeline import admitted
-from api.pipeline.rights import SEES_PERSONS
+from api.pipeline.rights import SEES_PERSONS, Rights
 from api.pipeline.routes import List, One, Parameters, activity_of, entry
 from api.pipeline.visible_rows import belonging, named, seen
+from projections.cloud_events import opened_or_null
 from projections.tables.table import Row
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.engine.refusals import Forbidden
-from rim_ledger.vault.personal_keys import opened
-
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.rights import Rights
 
 SEALED: Final = re.compile(r'"(~1\.[\w=-]+\.([0-9a-f]{32})\.[^"\\]*)"')
 """Sealed words inside a JSON text, and whose they are."""
@@ -64,7 +58,7 @@ class Found(Struct, frozen=True):
     hint: str | None = None
 
 
-async def answer_one(context: "Context", call: Call, route: One, parameters: Parameters) -> Reply:
+async def answer_one(context: Context, call: Call, route: One, parameters: Parameters) -> Reply:
     """One row with its version as ETag."""
     asked = activity_of("Read", route.path, parameters)
     rights = await admitted(context, call, route.needs, activity=asked, enter=entry(route))
@@ -73,7 +67,7 @@ async def answer_one(context: "Context", call: Call, route: One, parameters: Par
 
 
 async def _one(
-    context: "Context", call: Call, row: type[Row], parameters: Parameters, look: Look
+    context: Context, call: Call, row: type[Row], parameters: Parameters, look: Look
 ) -> Reply:
     """The row for the reader of a look, and in that whose words it shows."""
     rights = look.rights
@@ -95,7 +89,7 @@ async def _one(
     return Reply(200, text.encode(), headers)
 
 
-async def shown(context: "Context", row: type[Row], names: Parameters, look: Look) -> str | None:
+async def shown(context: Context, row: type[Row], names: Parameters, look: Look) -> str | None:
     """The JSON of the row whose columns have these values, if the reader of the look sees it, and
     in that whose words it shows."""
     rights = look.rights
@@ -106,7 +100,7 @@ async def shown(context: "Context", row: type[Row], names: Parameters, look: Loo
     return await unsealed(context, found.text, sees=rights.sees_persons)
 
 
-async def _find(context: "Context", row: type[Row], names: Parameters, rights: "Rights") -> Found:
+async def _find(context: Context, row: type[Row], names: Parameters, rights: Rights) -> Found:
     """The row whose columns have these values, its sealed words still sealed, if the caller sees
     it; an `id` may be a business id."""
     sees = rights.sees_persons
@@ -127,7 +121,7 @@ def parameters_of(row: type[Row]) -> Mapping[str, Any]:
 
 
 async def _find_then(
-    context: "Context", row: type[Row], names: Parameters, asked: Asked, rights: "Rights"
+    context: Context, row: type[Row], names: Parameters, asked: Asked, rights: Rights
 ) -> Found:
     at = await moment_of(context, asked)
     if (stream := await find_id(context, row, names, rights)) is None:
@@ -138,7 +132,7 @@ async def _find_then(
 
 
 async def find_id(
-    context: "Context", row: type[Row], names: Parameters, rights: "Rights"
+    context: Context, row: type[Row], names: Parameters, rights: Rights
 ) -> UUID | None:
     """The id of the row whose columns have these values, if the caller sees it."""
     tests = [named(row, column, text) for column, text in names.items()]
@@ -147,7 +141,7 @@ async def find_id(
     return found[0][0] if found else None
 
 
-async def answer_list(context: "Context", call: Call, route: List, parameters: Parameters) -> Reply:
+async def answer_list(context: Context, call: Call, route: List, parameters: Parameters) -> Reply:
     """`{"items": [...], "nextCursor": ...}`."""
     asked = activity_of("List", route.path, parameters)
     rights = await admitted(context, call, route.needs, activity=asked, enter=entry(route))
@@ -156,7 +150,7 @@ async def answer_list(context: "Context", call: Call, route: List, parameters: P
 
 
 async def _list(
-    context: "Context", call: Call, route: List, parameters: Parameters, look: Look
+    context: Context, call: Call, route: List, parameters: Parameters, look: Look
 ) -> Reply:
     """The list for the reader of a look, and in that what it shows of persons."""
     rights, sees = look.rights, look.rights.sees_persons
@@ -193,13 +187,13 @@ async def _list(
 
 
 async def _list_then(
-    context: "Context",
+    context: Context,
     route: List,
     query: Query,
     parameters: Parameters,
     reader: tuple[Look, Callable[[], Filters]],
 ) -> Reply:
-    """The same list as it was; whether the caller sees a row is said by how it is now."""
+    """The same list as of a moment; the caller's visibility of a row is that of today."""
     (look, said), owner = reader, None
     rights = look.rights
     at, tests = await moment_of(context, query.asked), seen(route.row, rights)
@@ -226,7 +220,7 @@ async def _list_then(
     return Reply(200, body.encode(), headers)
 
 
-def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -> Test:
+def _page(route: List, query: Query, parameters: Parameters, rights: Rights) -> Test:
     """The statement of a list. Each row: position, the owner (its JSON where the list shows that),
     id, place, JSON."""
     row, order = route.row, query.order
@@ -256,7 +250,7 @@ def _page(route: List, query: Query, parameters: Parameters, rights: "Rights") -
     return statement, [*owners, *values]
 
 
-async def unsealed(context: "Context", text: str, *, sees: bool) -> str:
+async def unsealed(context: Context, text: str, *, sees: bool) -> str:
     """JSON with its sealed words opened for those who may see them, and hidden from others."""
     if '"~1.' not in text:
         return text
@@ -264,11 +258,8 @@ async def unsealed(context: "Context", text: str, *, sees: bool) -> str:
     if not sees:
         return SEALED.sub(HIDDEN, text)
     keys = await keys_of(context, persons, sees=sees)
-    return SEALED.sub(lambda found: _opened(found[1], keys), text)
 
+    def opened(found: re.Match[str]) -> str:
+        return encoded(opened_or_null(found[1], keys)).decode()
 
-def _opened(token: str, keys: Mapping[UUID, Any]) -> str:
-    try:
-        return encoded(opened(token, keys)).decode()
-    except (InvalidTag, ValueError):
-        return "null"  # somebody wrote down what only looks sealed
+    return SEALED.sub(opened, text)

@@ -2,24 +2,31 @@
 
 from collections.abc import Container, Mapping
 from typing import Final
+from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.engine.aggregate import Actor
+from rim_ledger.engine.aggregate import SYSTEM, Actor
 from rim_ledger.engine.unit_of_work import Right
 
 SEES_PERSONS: Final[Right] = ("users.pii", "read")
 
 
 class Rights(Struct, frozen=True):
-    """Who asks, and everything they may do."""
+    """An admitted caller and their rights."""
 
     actor: Actor
     given: Container[Right]
     entities: Mapping[str, Right]
     """The right that each entity is read by, by its name."""
     unlogged: Exception | None = None
-    """Why nothing can be logged. Nobody is shown persons meanwhile, but themselves."""
+    """Why nothing can be logged; meanwhile nobody sees personal data but their own."""
+
+    @property
+    def id(self) -> UUID:
+        """The id of a caller who was admitted."""
+        assert self.actor.id is not None, "whoever is admitted is somebody"
+        return self.actor.id
 
     def may(self, resource: str, action: str) -> bool:
         if self.unlogged and (resource, action) == SEES_PERSONS:
@@ -40,3 +47,7 @@ class Rights(Struct, frozen=True):
     def reads(self) -> frozenset[str]:
         """The entities that they may read, and so the events and audit rows about them."""
         return frozenset(name for name, right in self.entities.items() if right in self.given)
+
+
+NOBODY: Final = Rights(SYSTEM, (), {})
+"""Those of a caller who was not admitted, as a route is public."""

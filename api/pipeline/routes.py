@@ -1,14 +1,16 @@
-"""What can be asked: every route is a line of data, found by its words."""
+"""The table of routes: every route is data."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct
 from pydantic import BaseModel
 
+from api.context import Context
 from api.http.body import BODY_MAX
+from api.http.call import Call, Reply
 from api.pipeline.rights import Rights
 from projections.tables.table import Row
 from rim_ledger.admin import authentication
@@ -19,25 +21,21 @@ from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.http.call import Call, Reply
-
 Parameters = Mapping[str, str]
 Enter: TypeAlias = Callable[[UnitOfWork, str], None]
-"""Lets in whose token has this hash; raises Unauthenticated or Forbidden."""
+"""Admits the holder of the token with this hash; raises Unauthenticated or Forbidden."""
 Prepare: TypeAlias = "Callable[[Context, CommandRequest], Awaitable[Form]]"
 After: TypeAlias = "Callable[[Context, CommandRequest, Receipt], Awaitable[Receipt]]"
-Answer: TypeAlias = "Callable[[Context, Call, Parameters], Awaitable[Reply | None]]"
+Answer: TypeAlias = Callable[[Context, Call, Rights], Awaitable[Reply | None]]
 NAMED: Final = re.compile(f"{UUID_TEXT.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
 """A thing's id, or a setting's name."""
 
 
 class Route(Struct, frozen=True):
-    """A command: where it is asked for, what it is about, and which right it needs.
+    """A command: its path, its aggregate, and the right it needs.
 
-    A path's words other than `id` belong to the command. `stream` finds the stream where the path
-    has no id.
+    Words of the path other than `id` are fields of the command. `stream` finds the stream where the
+    path has no id.
     """
 
     method: str
@@ -48,16 +46,16 @@ class Route(Struct, frozen=True):
     summary: str
     stream: Callable[[Parameters], UUID] | None = None
     prepare: "Prepare | None" = None
-    """What goes before the decision, such as a call to a provider; the command that knows of it.
-    It sees to it that the caller may ask, unless the route admits them first."""
+    """Runs before the decision, such as a call to a provider; gives the command to decide on. It
+    authorizes the caller, unless the route admits first."""
     after: "After | None" = None
-    """What follows the commit, such as a top-up; the last receipt. It is told of a repeated request
-    as well."""
+    """Runs after the commit, such as a top-up, also for a repeated request; gives the last
+    receipt."""
     alone: bool = False
     """Whether it goes with no others in one decision, as what follows cannot be taken back."""
     admits_first: bool = False
-    """Whether the caller is let in before they wait their turn: who is shut out meanwhile is told
-    what the rule says."""
+    """Whether the caller is admitted before the request waits its turn: one whose session ends
+    meanwhile gets what the rule answers."""
     answer: "Callable[[Done], Reply] | None" = None
     """What is answered in place of the receipt. Such a command is no op of bulk."""
     gives: Mapping[str, Any] | None = None
@@ -65,21 +63,21 @@ class Route(Struct, frozen=True):
     body_max: int = BODY_MAX
     """Bytes of its body."""
     own: bool = False
-    """Whether borrowers may ask for it as well, as far as it is theirs."""
+    """Whether borrowers may send it too, for what is theirs."""
 
     QUERY: ClassVar[Mapping[str, Any]] = {}
     """A command takes no parameters in its query string."""
 
 
 class Request(Struct):
-    """What a decision needs to know of the request that it is asked for by."""
+    """What a decision needs to know of its request."""
 
     token: str
     """The hash of the caller's token."""
     enter: Enter
     needs: tuple[Right, ...]
     asked: Activity | None
-    """What the log of activities says of it, if anything."""
+    """Its entry in the log of activities, if any."""
     stamp: Stamp
     idempotency: Idempotency | None = None
 
@@ -102,7 +100,7 @@ class Done(Struct):
     """As it was decided on."""
     receipt: Receipt
     rights: Rights | None
-    """Who was let in; None with the receipt of an earlier request."""
+    """The caller's; None with the receipt of an earlier request."""
 
 
 class List(Struct, frozen=True):
@@ -116,12 +114,12 @@ class List(Struct, frozen=True):
     of: tuple[str, type[Row]] | None = None
     with_owner: bool = False
     order: str | None = None
-    """How it is sorted when nobody asks otherwise, where that is not the newest first."""
+    """The default order, if not the newest first."""
     through: tuple[tuple[type[Row], str, Right], ...] = ()
     """Where `of` names no owner, but something of theirs: the tables it may be in, their column
     for the owner, and the right to see it there."""
     own: bool = False
-    """Whether borrowers may ask for it as well, as far as it is theirs."""
+    """Whether borrowers may read it too, as far as it is theirs."""
     method: str = "GET"
 
 
@@ -133,45 +131,44 @@ class One(Struct, frozen=True):
     needs: Right
     summary: str
     own: bool = False
-    """Whether borrowers may ask for it as well, as far as it is theirs."""
+    """Whether borrowers may read it too, if it is theirs."""
     method: str = "GET"
 
 
 class Other(Struct, frozen=True):
-    """Anything else: answers by itself, or streams and answers None. Without a right that it
-    needs, it sees itself to who may ask."""
+    """Anything else: answers by itself, or streams and answers None."""
 
     method: str
     path: str
-    answer: "Answer"
+    answer: Answer
     summary: str
     needs: Right | None = None
+    needs_also: Right | None = None
+    """A second right that it needs."""
     name: str = ""
     """Of the operation, where it is not the function's."""
+    action: str = ""
+    """What the log of activities calls it, where that does not follow from the method."""
+    enter: Enter | None = None
+    """How the caller is admitted, if not as `entry` gives."""
     exports: bool = False
-    """Whether it takes so much along that the log of activities says who did."""
+    """Whether it exports data, which the log of activities records."""
     form: type[BaseModel] | None = None
     public: bool = False
+    """Whether it is answered without admission."""
     own: bool = False
-    """Whether borrowers may ask for it as well, as far as it is theirs."""
+    """Whether borrowers may send it too, for what is theirs."""
     status: int = 200
     gives: Mapping[str, Any] | None = None
-    """JSON Schema of the answer's properties."""
-    gives_name: str = ""
-    """What the description calls this answer, where several routes give it."""
-    or_gives: Mapping[str, Any] | None = None
-    """The same of another answer that it may give."""
-    or_gives_name: str = ""
-    """What the description calls that."""
-    or_status: int | None = None
-    """The status of that, where it has its own."""
+    """The answer: JSON Schema of its properties, or what `shape` or `either` give."""
+    otherwise: tuple[int, Mapping[str, Any]] | None = None
+    """Another status, and what is answered with it."""
     media_type: str = "application/json"
     """The media type of the request's body, if it has one."""
     answers: str = "application/json"
     """The media type of its answer, if that has a body."""
     offers: tuple[bytes, ...] = ()
-    """The media types that it answers in, where `Accept` chooses among them; the first when
-    nothing is said."""
+    """The media types that `Accept` may choose from; the first is the default."""
     query: Mapping[str, Any] = {}
     """JSON Schema of the parameters of its query string; any other is refused."""
     former: bool = False
@@ -190,14 +187,29 @@ def resource(path: str, row: type[Row], name: str, *, own: bool = False) -> list
     ]
 
 
+def commands(path: str, kind: type[Aggregate], needs: Right, **always: Any) -> Callable[..., Route]:
+    """What makes the routes of the commands on one kind of aggregate, below a path: it takes method
+    and place, such as "POST /{id}/approve", the command, and the summary. Other fields of Route are
+    given for all of them (`always`), or for one."""
+
+    def route(where: str, command: type[Form], summary: str, **own: Any) -> Route:
+        method, _, below = where.partition(" ")
+        fields = {"needs": needs} | always | own
+        return Route(method, path + below, kind, command, summary=summary, **fields)
+
+    return route
+
+
 def entry(route: AnyRoute) -> Enter:
-    """Who is let in to a route: admins, and borrowers where it says so."""
+    """How the callers of a route are admitted: admins, and borrowers where it is `own`."""
+    if isinstance(route, Other) and route.enter:
+        return route.enter
     return authentication.enter_own if route.own else authentication.enter
 
 
 def activity_of(action: str, path: str, parameters: Parameters) -> Activity:
-    """What the log of activities says of a request. A word that cannot be a name is left out: it
-    may be anything that somebody typed."""
+    """The entry of a request in the log of activities. A word of the path that cannot be a name is
+    omitted: it may be any text."""
     named = [word for word in parameters.values() if NAMED.fullmatch(word)]
     resource_id = "/".join(named) or None
     return Activity(action=action, resource=path.split("/")[2], resource_id=resource_id)
@@ -211,13 +223,6 @@ UNSHOWN: Final[Mapping[str, Right]] = {
 """The rights to read about what has events and no route."""
 
 
-def _kind_of(route: List) -> type[Any]:
-    """What a list shows: objects, or one object with what belongs to it."""
-    owner = route.of[1] if route.of and route.with_owner else route.row
-    kind: type[Any] = owner.OF
-    return kind
-
-
 def rights_to_read(routes: Iterable[AnyRoute]) -> tuple[dict[type[Row], Right], dict[str, Right]]:
     """The right to read one row of each table, and that to read each entity by its name."""
     rows, entities = dict[type[Row], Right](), dict(UNSHOWN)
@@ -225,5 +230,6 @@ def rights_to_read(routes: Iterable[AnyRoute]) -> tuple[dict[type[Row], Right], 
         if isinstance(route, One):
             rows[route.row] = entities[route.row.OF.__name__] = route.needs
         elif isinstance(route, List):
-            entities.setdefault(_kind_of(route).__name__, route.needs)
+            shown = route.of[1] if route.of and route.with_owner else route.row
+            entities.setdefault(shown.OF.__name__, route.needs)
     return rows, entities

@@ -1,4 +1,4 @@
-"""The outermost middleware: what answers tell browsers, whose pages may ask, and their pieces."""
+"""The outermost middleware: security headers, CORS, and bodies in pieces."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ from api.http.stream import PIECE_MAX
 from api.pipeline.dispatcher import DOCS
 
 CLOSED: Final = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-"""The Content-Security-Policy of what is no page: nothing is loaded, nobody frames it."""
+"""The Content-Security-Policy of answers that are no pages: nothing is loaded or framed."""
 ALWAYS: Final[Headers] = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -64,7 +64,7 @@ def origin_of(text: str) -> str:
 
 
 class Origins(CORSMiddleware):
-    """Which pages may ask: those of an origin that is named, however its port is written."""
+    """CORS for the configured origins, however their port is written."""
 
     def __init__(self, app: ASGIApp, origins: Iterable[str]) -> None:
         super().__init__(
@@ -79,9 +79,8 @@ class Origins(CORSMiddleware):
         return super().is_allowed_origin(origin_of(origin))
 
 
-class Edge:
-    """Adds the headers that belong to every answer, whoever gives it, and sends its body in pieces
-    that wait for their reader."""
+class SecurityHeaders:
+    """Adds the headers of every answer, and sends its body in pieces that wait for their reader."""
 
     def __init__(self, app: ASGIApp, *, production: bool, docs: str) -> None:
         self._inner = app

@@ -1,20 +1,18 @@
 """Which rows a caller sees, and which they name, as conditions in SQL."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from api.pipeline.conditions import Test
 from api.pipeline.filters import all_of
+from api.pipeline.rights import Rights
 from api.pipeline.routes import List
 from projections.audit import AuditLog
 from projections.catalogue import TABLES
 from projections.tables.table import Row
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
-if TYPE_CHECKING:
-    from api.pipeline.rights import Rights
 
-
-def belonging(route: List, column: str, owner: Test, rights: "Rights") -> Test:
+def belonging(route: List, column: str, owner: Test, rights: Rights) -> Test:
     """The test for rows of an owner, or of something of theirs that the caller sees."""
     known, owners = owner
     if not route.through:
@@ -28,25 +26,25 @@ def belonging(route: List, column: str, owner: Test, rights: "Rights") -> Test:
     return f"t.{column} IN ({' UNION ALL '.join(texts)})", values
 
 
-def seen(row: type[Row], rights: "Rights") -> list[Test]:
+def seen(row: type[Row], rights: Rights) -> list[Test]:
     """The test for the rows that the caller sees, where that is not all of them. What a borrower
     sees that has no owner by itself is reached through something that has."""
     if rights.own:
         return [(f"t.{row.PERSON} = %s", [rights.actor.id])] if row.PERSON else []
     if row.OF is AuditLog:
         return _audited(rights)
-    if row.SEEN is None or rights.may(*row.SEEN.all):
+    if row.VISIBILITY is None or rights.may(*row.VISIBILITY.all):
         return []
-    return [(row.SEEN.where, [rights.actor.id] * row.SEEN.where.count("%s"))]
+    return [(row.VISIBILITY.where, [rights.actor.id] * row.VISIBILITY.where.count("%s"))]
 
 
-def _audited(rights: "Rights") -> list[Test]:
+def _audited(rights: Rights) -> list[Test]:
     """The tests for audit rows: each is about something that the caller may read, and sees."""
     tests = list[Test]()
     if rights.reads != rights.entities.keys():
         tests.append(("t.entity = ANY (%s)", [sorted(rights.reads)]))
     for row in TABLES.values():
-        if row.SEEN and (more := seen(row, rights)):
+        if row.VISIBILITY and (more := seen(row, rights)):
             where, values = all_of(more)
             known = f"SELECT t.id FROM read.{row.TABLE} t WHERE {where}"  # noqa: S608
             name = row.OF.__name__

@@ -5,15 +5,16 @@ from datetime import date
 from decimal import Decimal
 from functools import partial
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
-from api.description.components import shape
+from api.context import Context
+from api.description.components import ID, NUMBER, TEXT, TIME, several, shape
 from api.description.examples import AS_OF
-from api.http.call import JSON, Call, Reply
+from api.http.call import JSON, Call, Headers, Reply, at_position
 from api.http.csv_text import CSV, CSV_UTF8, attached, csv_text
 from api.http.ids import missing
 from api.http.problem import InvalidFields
@@ -21,20 +22,15 @@ from api.http.query import unfit, unknown_parameter
 from api.pipeline.as_of import moment_of
 from api.pipeline.disclosure import Look, show
 from api.pipeline.filters import Asked
-from api.pipeline.pipeline import admitted
 from api.pipeline.reads import shown
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, Other, Parameters, activity_of
+from api.pipeline.routes import AnyRoute, Other, activity_of
 from projections.account_statement import AccountStatement, Movement, Period
 from projections.follow import log
 from projections.lending import UserRow
 from projections.tables.writer import encode
-from rim_ledger.admin.authentication import enter_own
 from rim_ledger.lending.user import User
 from rim_ledger.values import LAGOS
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 READ: Final = ("transactions", "read")
 PATH: Final = "/v1/users/{id}/account-statement"
@@ -65,33 +61,25 @@ class Printed(Struct, frozen=True):
     position: int
 
 
-async def get_account_statement(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def get_account_statement(context: Context, call: Call, rights: Rights) -> Reply:
     """What a borrower owed at the beginning of a period, each event that changed it, and what they
     owed at its end: on all loans, less their credit. Opening balance and movements add up to the
     closing balance. `from` and `to` are days in Lagos, both included."""
-    asked = activity_of("Read", PATH, parameters)
-    rights = await admitted(context, call, READ, activity=asked, enter=enter_own)
-    found = await show(
-        context,
-        call,
-        rights,
-        asked,
-        partial(_printed, context, call, parameters, _period(call, rights)),
-    )
+    asked = activity_of("Read", PATH, call.path_params)
+    answer = partial(_printed, context, call, _period(call, rights))
+    found = await show(context, call, rights, asked, answer)
     body, headers, media_type = await _written(context, call.media_type, found)
-    return Reply(200, body, [(b"ledger-position", b"%d" % found.position), *headers], media_type)
+    return Reply(200, body, [at_position(found.position), *headers], media_type)
 
 
-async def _printed(
-    context: "Context", call: Call, parameters: Parameters, period: Period, look: Look
-) -> Printed:
+async def _printed(context: Context, call: Call, period: Period, look: Look) -> Printed:
     """The statement for the reader of a look. Raises NotFound for a user they do not see."""
-    text = await shown(context, UserRow, parameters, look)
+    text = await shown(context, UserRow, call.path_params, look)
     if text is None:
         raise missing(User)
     owner = msgspec.json.decode(text)
-    at = await moment_of(context, Asked.of(call.given))
-    look.details = {"filters": call.given}
+    at = await moment_of(context, Asked.of(call.query_params))
+    look.details = {"filters": call.query_params}
     async with context.pool.reader() as connection:
         lines = await log.streams(connection, [UUID(owner["id"])], at.position)
     if not lines:
@@ -100,8 +88,8 @@ async def _printed(
 
 
 def _period(call: Call, rights: Rights) -> Period:
-    """The period asked for. Raises InvalidFields."""
-    if rights.own and "asOf" in call.given:
+    """The requested period. Raises InvalidFields."""
+    if rights.own and "asOf" in call.query_params:
         raise InvalidFields([unknown_parameter("asOf", ("from", "to"))], "unknown-parameter")
     first, last = _day(call, "from"), _day(call, "to")
     if first and last and first > last:
@@ -110,9 +98,9 @@ def _period(call: Call, rights: Rights) -> Period:
 
 
 def _day(call: Call, name: str) -> date | None:
-    if name not in call.given:
+    if name not in call.query_params:
         return None
-    text = call.given[name][0]
+    text = call.query_params[name][0]
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -123,8 +111,8 @@ def _day(call: Call, name: str) -> date | None:
 
 
 async def _written(
-    context: "Context", media_type: bytes, found: Printed
-) -> tuple[bytes, list[tuple[bytes, bytes]], bytes]:
+    context: Context, media_type: bytes, found: Printed
+) -> tuple[bytes, Headers, bytes]:
     """Body, headers and media type."""
     if media_type == CSV:
         return csv_text(_lines(found)), [attached("account-statement")], CSV_UTF8
@@ -155,9 +143,7 @@ def _lines(found: Printed) -> Iterator[Iterable[Any]]:
     yield found.period.last, "ClosingBalance", *nothing, found.statement.closing
 
 
-async def _references(
-    context: "Context", movements: Iterable[Movement]
-) -> Mapping[UUID | None, str]:
+async def _references(context: Context, movements: Iterable[Movement]) -> Mapping[UUID | None, str]:
     """The business ids of what movements are about."""
     ids = list({of for each in movements for of in (each.loan_id, each.transaction_id) if of})
     return dict(await context.pool.rows(REFERENCES, [ids, ids])) if ids else {}
@@ -205,30 +191,33 @@ DAY: Final = {
     "examples": ["2026-01-31"],
 }
 QUERY: Final = {"from": DAY, "to": DAY, "asOf": AS_OF}
-TEXT: Final = {"type": "string"}
-ID: Final = {"type": "string", "format": "uuid"}
 NAIRA: Final = {"type": "number", "description": "Unit: naira."}
+ID_OR_NULL: Final = {"type": ["string", "null"], "format": "uuid"}
+DAY_OR_NULL: Final = {"type": ["string", "null"], "format": "date"}
 MOVEMENT: Final = {
-    "at": {"type": "string", "format": "date-time"},
+    "at": TIME,
     "event": TEXT,
     "eventId": ID,
-    "position": {"type": "integer"},
-    "loanId": {"type": ["string", "null"], "format": "uuid"},
-    "transactionId": {"type": ["string", "null"], "format": "uuid"},
+    "position": NUMBER,
+    "loanId": ID_OR_NULL,
+    "transactionId": ID_OR_NULL,
     "amount": NAIRA,
     "balance": NAIRA,
 }
-GIVES: Final = {
-    "id": ID,
-    "userId": TEXT,
-    "name": {"type": ["string", "null"]},
-    "from": {"type": ["string", "null"], "format": "date"},
-    "to": {"type": ["string", "null"], "format": "date"},
-    "position": {"type": "integer"},
-    "openingBalance": NAIRA,
-    "movements": {"type": "array", "items": shape("AccountMovement", MOVEMENT)},
-    "closingBalance": NAIRA,
-}
+GIVES: Final = shape(
+    "AccountStatement",
+    {
+        "id": ID,
+        "userId": TEXT,
+        "name": {"type": ["string", "null"]},
+        "from": DAY_OR_NULL,
+        "to": DAY_OR_NULL,
+        "position": NUMBER,
+        "openingBalance": NAIRA,
+        "movements": several(shape("AccountMovement", MOVEMENT)),
+        "closingBalance": NAIRA,
+    },
+)
 
 ROUTES: list[AnyRoute] = [
     Other(
@@ -239,7 +228,6 @@ ROUTES: list[AnyRoute] = [
         READ,
         own=True,
         gives=GIVES,
-        gives_name="AccountStatement",
         offers=(JSON, CSV, HTML),
         query=QUERY,
     ),

@@ -1,62 +1,39 @@
 """The routes of administration: sessions, admins, roles, security settings, the audit log."""
 
-from datetime import datetime
-from functools import partial
-from typing import TYPE_CHECKING
 from uuid import UUID
 
-from api.description.components import ref, shape
-from api.http.call import Call, Reply
+from api.context import Context
+from api.description.components import FLAG, ID, TEXT, TIME, either, ref, several, shape
+from api.http.call import Call, Reply, at_position
+from api.http.csv_text import rfc3339
 from api.http.problem import encoded
 from api.pipeline.commands import read_form
-from api.pipeline.pipeline import admitted, decide, request_of
-from api.pipeline.routes import AnyRoute, One, Other, Parameters, Route, resource
+from api.pipeline.pipeline import decide, request_of
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, CommandRequest, Enter, One, Other, commands, resource
 from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
+from rim_ledger.admin import admin_commands as admins
 from rim_ledger.admin import authentication
-from rim_ledger.admin.admin_commands import (
-    ActivateAdmin,
-    AssignRole,
-    ChangePassword,
-    CreateAdmin,
-    DeactivateAdmin,
-    EditAdmin,
-    LogOut,
-    ReinstateAdmin,
-    ResetPassword,
-    RevokeSessions,
-    SuspendAdmin,
-)
 from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.audit_actor import access_activity
 from rim_ledger.admin.one_time import AcceptInvitation, FinishReset, choose_password, send_token
 from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.admin.permissions import ALL, permissions
-from rim_ledger.admin.security_settings import (
-    SETTINGS,
-    EditSecuritySettings,
-    SecuritySettings,
-)
+from rim_ledger.admin.security_settings import SETTINGS, EditSecuritySettings, SecuritySettings
 from rim_ledger.admin.session import new_token
 from rim_ledger.engine.command import Form, perform
+from rim_ledger.engine.deciding import Admit
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.routes import CommandRequest
-
 AUTH = "/v1/auth"
-ADMINS, ONE_ADMIN = "/v1/admin-users", "/v1/admin-users/{id}"
-ROLES, ONE_ROLE = "/v1/admin-roles", "/v1/admin-roles/{id}"
-SECURITY = "/v1/security-settings"
-WRITE, WRITE_ROLES = ("admins", "write"), ("roles", "write")
-READ_SECURITY, WRITE_SECURITY = ("security_settings", "read"), ("security_settings", "write")
+ADMINS, ROLES, SECURITY = "/v1/admin-users", "/v1/admin-roles", "/v1/security-settings"
 
 
-async def log_in(context: "Context", call: Call, _: Parameters) -> Reply:
+async def log_in(context: Context, call: Call, _: Rights) -> Reply:
     """A password for a token."""
     form = await read_form(call, authentication.LogIn)
     stamp = call.stamp(context.environment)
@@ -66,16 +43,12 @@ async def log_in(context: "Context", call: Call, _: Parameters) -> Reply:
     if isinstance(session, authentication.LoggedIn):
         return session_reply(context, session)
     asked = await context.second_factor.challenge(stamp, session)
-    body = {
-        "challenge": asked.challenge,
-        "methods": [asked.method],
-        "expiresAt": rfc3339(asked.expires_at),
-    }
-    return Reply(200, encoded(body), [position(context)])
+    body = {"challenge": asked.challenge, "methods": [asked.method]}
+    return Reply(200, encoded(body | {"expiresAt": rfc3339(asked.expires_at)}), [position(context)])
 
 
-def session_reply(context: "Context", session: authentication.LoggedIn) -> Reply:
-    """A session that was opened; its token is told once."""
+def session_reply(context: Context, session: authentication.LoggedIn) -> Reply:
+    """A new session; its token is shown once."""
     admin = {"id": session.admin_id, "username": session.username, "role": session.role}
     body = {
         "token": session.token,
@@ -86,65 +59,58 @@ def session_reply(context: "Context", session: authentication.LoggedIn) -> Reply
     return Reply(200, encoded(body), [position(context)])
 
 
-async def log_out(context: "Context", call: Call, _: Parameters) -> Reply:
+async def log_out(context: Context, call: Call, _: Rights) -> Reply:
     """End this session; the others stay."""
-    enter, token = authentication.enter_in_person_to_enrol, call.token
+    enter, command = authentication.enter_in_person_to_enrol, admins.LogOut(session=call.token)
 
     def work(uow: UnitOfWork) -> tuple[UUID, None]:
-        return perform(uow, AdminUser, uow.stamp.admin, LogOut(session=token)), None
+        return perform(uow, AdminUser, uow.stamp.admin, command), None
 
     request = request_of(context, call, access_activity("LogOut"), enter=enter)
-    receipt = (await decide(context, request, work))[0]
-    context.callers.pop(token, None)
-    return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
+    receipt, _value = await decide(context, request, work)
+    context.callers.pop(call.token, None)
+    return Reply(204, b"", [at_position(receipt.position)])
 
 
-async def get_myself(context: "Context", call: Call, _: Parameters) -> Reply:
+async def get_myself(context: Context, _: Call, rights: Rights) -> Reply:
     """Who asks, and what they may do."""
-    asked = access_activity("Read")
-    rights = await admitted(context, call, activity=asked, enter=authentication.enter_to_enrol)
     actor = rights.actor
     body = {"id": actor.id, "username": actor.name, "role": actor.role}
     given = [right for right in sorted(ALL) if rights.may(*right)]
     return Reply(200, encoded(body | {"permissions": permissions(given)}), [position(context)])
 
 
-async def change_password(context: "Context", call: Call, _: Parameters) -> Reply:
+async def change_password(context: Context, call: Call, rights: Rights) -> Reply:
     """Another password for oneself; every session ends."""
-    token = call.token
-    asked, enter = access_activity("ChangePassword"), authentication.enter_in_person
-    admin = (await admitted(context, call, activity=asked, enter=enter)).actor.id
-    assert admin is not None, "whoever holds a session is an admin"
-    form = await read_form(call, ChangePassword)
+    form, admit = await read_form(call, admins.ChangePassword), admission(call)
+    stamp = call.stamp(context.environment)
     receipt = await authentication.change_password(
-        context.ledger,
-        context.attempts,
-        call.stamp(context.environment),
-        admin,
-        form,
-        admit=lambda uow: enter(uow, token),
+        context.ledger, context.attempts, stamp, rights.id, form, admit=admit
     )
-    return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
+    return Reply(204, b"", [at_position(receipt.position)])
 
 
-async def accept_invitation(context: "Context", call: Call, _: Parameters) -> Reply:
+def admission(call: Call, enter: Enter = authentication.enter_in_person) -> Admit:
+    """What admits the caller in each of several decisions."""
+    token = call.token
+    return lambda uow: enter(uow, token)
+
+
+async def accept_invitation(context: Context, call: Call, _: Rights) -> Reply:
     """A first password."""
-    return await _choose_password(context, call, await read_form(call, AcceptInvitation))
-
-
-async def finish_reset(context: "Context", call: Call, _: Parameters) -> Reply:
-    """Another password, for one that was reset."""
-    return await _choose_password(context, call, await read_form(call, FinishReset))
-
-
-async def _choose_password(
-    context: "Context", call: Call, form: AcceptInvitation | FinishReset
-) -> Reply:
+    form = await read_form(call, AcceptInvitation)
     receipt = await choose_password(context.ledger, call.stamp(context.environment), form)
-    return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
+    return Reply(204, b"", [at_position(receipt.position)])
 
 
-async def hash_or_promise(context: "Context", request: "CommandRequest") -> Form:
+async def finish_reset(context: Context, call: Call, _: Rights) -> Reply:
+    """Another password, for one that was reset."""
+    form = await read_form(call, FinishReset)
+    receipt = await choose_password(context.ledger, call.stamp(context.environment), form)
+    return Reply(204, b"", [at_position(receipt.position)])
+
+
+async def hash_or_promise(context: Context, request: CommandRequest) -> Form:
     """Have a new password hashed, or make up the token that will be sent in its place."""
     form = request.command
     assert isinstance(form, WithPassword)
@@ -153,7 +119,7 @@ async def hash_or_promise(context: "Context", request: "CommandRequest") -> Form
     return form.promised(new_token(context.environment), context.sender)
 
 
-async def send_promise(context: "Context", request: "CommandRequest", receipt: Receipt) -> Receipt:
+async def send_promise(context: Context, request: CommandRequest, receipt: Receipt) -> Receipt:
     """Send the token that was promised, now that it is one."""
     form = request.command
     assert isinstance(form, WithPassword)
@@ -164,33 +130,26 @@ async def send_promise(context: "Context", request: "CommandRequest", receipt: R
     return receipt
 
 
-def position(context: "Context") -> tuple[bytes, bytes]:
+def position(context: Context) -> tuple[bytes, bytes]:
     """How far the log is known to go."""
-    return b"ledger-position", b"%d" % context.ledger.head
+    return at_position(context.ledger.head)
 
 
-def rfc3339(moment: datetime) -> str:
-    """A time as the wire writes it."""
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+ADMIN = {"id": ID, "username": TEXT, "role": TEXT}
+SESSION = shape(
+    "Session",
+    {"token": TEXT, "enrolOnly": FLAG, "expiresAt": TIME, "admin": shape("SignedInAdmin", ADMIN)},
+)
+CHALLENGE = shape(
+    "Challenge",
+    {"challenge": TEXT, "methods": several(ref("TwoFactorMethod")), "expiresAt": TIME},
+)
+MYSELF = shape("Myself", ADMIN | {"permissions": several(ref("Permission"))})
 
-
-TEXT = {"type": "string"}
-ADMIN = {"id": {"type": "string", "format": "uuid"}, "username": TEXT, "role": TEXT}
-SESSION = {
-    "token": TEXT,
-    "enrolOnly": {"type": "boolean"},
-    "expiresAt": {"type": "string", "format": "date-time"},
-    "admin": shape("SignedInAdmin", ADMIN),
-}
-CHALLENGE = {
-    "challenge": TEXT,
-    "methods": {"type": "array", "items": ref("TwoFactorMethod")},
-    "expiresAt": {"type": "string", "format": "date-time"},
-}
-MYSELF = ADMIN | {"permissions": {"type": "array", "items": ref("Permission")}}
-
-Change = partial(Route, admits_first=True)
-"""A change of an admin, for whom it may be the end of a session in which others wait their turn."""
+of_admins = commands(ADMINS, AdminUser, ("admins", "write"), admits_first=True)
+"""Each may end the session of an admin whose own request waits its turn."""
+of_roles = commands(ROLES, AdminRole, ("roles", "write"))
+of_settings = commands(SECURITY, SecuritySettings, ("security_settings", "write"))
 
 ROUTES: list[AnyRoute] = [
     Other(
@@ -200,15 +159,35 @@ ROUTES: list[AnyRoute] = [
         "Log in",
         form=authentication.LogIn,
         public=True,
-        gives=SESSION,
-        gives_name="Session",
-        or_gives=CHALLENGE,
-        or_gives_name="Challenge",
+        gives=either(SESSION, CHALLENGE),
     ),
-    Other("POST", AUTH + "/logout", log_out, "Log out", status=204),
-    Other("GET", AUTH + "/me", get_myself, "Who asks", gives=MYSELF, gives_name="Myself"),
     Other(
-        "POST", AUTH + "/password", change_password, "New password", form=ChangePassword, status=204
+        "POST",
+        AUTH + "/logout",
+        log_out,
+        "Log out",
+        action="LogOut",
+        enter=authentication.enter_in_person_to_enrol,
+        status=204,
+    ),
+    Other(
+        "GET",
+        AUTH + "/me",
+        get_myself,
+        "Who asks",
+        action="Read",
+        enter=authentication.enter_to_enrol,
+        gives=MYSELF,
+    ),
+    Other(
+        "POST",
+        AUTH + "/password",
+        change_password,
+        "New password",
+        action="ChangePassword",
+        enter=authentication.enter_in_person,
+        form=admins.ChangePassword,
+        status=204,
     ),
     Other(
         "POST",
@@ -229,46 +208,34 @@ ROUTES: list[AnyRoute] = [
         status=204,
     ),
     *resource(ADMINS, AdminUserRow, "admins"),
-    Change(
+    of_admins(
         "POST",
-        ADMINS,
-        AdminUser,
-        CreateAdmin,
-        WRITE,
+        admins.CreateAdmin,
         "Take an admin on",
         prepare=hash_or_promise,
         after=send_promise,
     ),
-    Change("PATCH", ONE_ADMIN, AdminUser, EditAdmin, WRITE, "Change e-mail, name or phone"),
-    Change("POST", ONE_ADMIN + "/role", AdminUser, AssignRole, WRITE, "Give another role"),
-    Change("POST", ONE_ADMIN + "/suspend", AdminUser, SuspendAdmin, WRITE, "Suspend"),
-    Change("POST", ONE_ADMIN + "/reinstate", AdminUser, ReinstateAdmin, WRITE, "Reinstate"),
-    Change("POST", ONE_ADMIN + "/deactivate", AdminUser, DeactivateAdmin, WRITE, "Deactivate"),
-    Change("POST", ONE_ADMIN + "/activate", AdminUser, ActivateAdmin, WRITE, "Activate"),
-    Change(
-        "POST",
-        ONE_ADMIN + "/reset-password",
-        AdminUser,
-        ResetPassword,
-        WRITE,
+    of_admins("PATCH /{id}", admins.EditAdmin, "Change e-mail, name or phone"),
+    of_admins("POST /{id}/role", admins.AssignRole, "Give another role"),
+    of_admins("POST /{id}/suspend", admins.SuspendAdmin, "Suspend"),
+    of_admins("POST /{id}/reinstate", admins.ReinstateAdmin, "Reinstate"),
+    of_admins("POST /{id}/deactivate", admins.DeactivateAdmin, "Deactivate"),
+    of_admins("POST /{id}/activate", admins.ActivateAdmin, "Activate"),
+    of_admins(
+        "POST /{id}/reset-password",
+        admins.ResetPassword,
         "New password",
         prepare=hash_or_promise,
         after=send_promise,
     ),
-    Change("POST", ONE_ADMIN + "/revoke-sessions", AdminUser, RevokeSessions, WRITE, "Log out"),
+    of_admins("POST /{id}/revoke-sessions", admins.RevokeSessions, "Log out"),
     *resource(ROLES, AdminRoleRow, "roles"),
-    Route("POST", ROLES, AdminRole, CreateRole, WRITE_ROLES, "Make a role"),
-    Route("PATCH", ONE_ROLE, AdminRole, EditRole, WRITE_ROLES, "Change a role"),
-    Route("DELETE", ONE_ROLE, AdminRole, DeleteRole, ("roles", "delete"), "Put a role away"),
-    One(SECURITY, SecuritySettingsRow, READ_SECURITY, "How people get in"),
-    Route(
-        "PATCH",
-        SECURITY,
-        SecuritySettings,
-        EditSecuritySettings,
-        WRITE_SECURITY,
-        "Change how people get in",
-        lambda _: SETTINGS,
+    of_roles("POST", CreateRole, "Make a role"),
+    of_roles("PATCH /{id}", EditRole, "Change a role"),
+    of_roles("DELETE /{id}", DeleteRole, "Put a role away", needs=("roles", "delete")),
+    One(SECURITY, SecuritySettingsRow, ("security_settings", "read"), "How people get in"),
+    of_settings(
+        "PATCH", EditSecuritySettings, "Change how people get in", stream=lambda _: SETTINGS
     ),
     *resource("/v1/admin-activity-logs", AdminActivityLogRow, "activity_logs"),
     *resource("/v1/audit-logs", AuditLogRow, "audit_logs"),

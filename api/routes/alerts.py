@@ -1,26 +1,20 @@
 """The routes of alerts."""
 
-from api.pipeline.routes import AnyRoute, Route, resource
+from api.pipeline.routes import AnyRoute, commands, resource
 from projections.alerts import SystemAlertRow
+from rim_ledger.notifications import alert_commands as alerts
 from rim_ledger.notifications.alert import SystemAlert
-from rim_ledger.notifications.alert_commands import (
-    AcknowledgeAlert,
-    ArchiveAlert,
-    CreateAlert,
-    DisableAlert,
-    EnableAlert,
-    UpdateAlert,
-)
 
-ALL, ONE = "/v1/system-alerts", "/v1/system-alerts/{id}"
-WRITE, DELETE = ("alerts", "write"), ("alerts", "delete")
+ALL = "/v1/system-alerts"
+
+of_alerts = commands(ALL, SystemAlert, ("alerts", "write"))
 
 ROUTES: list[AnyRoute] = [
     *resource(ALL, SystemAlertRow, "alerts"),
-    Route("POST", ALL, SystemAlert, CreateAlert, WRITE, "Watch a value"),
-    Route("PATCH", ONE, SystemAlert, UpdateAlert, WRITE, "Change an alert"),
-    Route("POST", ONE + "/enable", SystemAlert, EnableAlert, WRITE, "Watch again"),
-    Route("POST", ONE + "/disable", SystemAlert, DisableAlert, WRITE, "Watch no more"),
-    Route("POST", ONE + "/acknowledge", SystemAlert, AcknowledgeAlert, WRITE, "Look after it"),
-    Route("DELETE", ONE, SystemAlert, ArchiveAlert, DELETE, "Archive"),
+    of_alerts("POST", alerts.CreateAlert, "Watch a value"),
+    of_alerts("PATCH /{id}", alerts.UpdateAlert, "Change an alert"),
+    of_alerts("POST /{id}/enable", alerts.EnableAlert, "Watch again"),
+    of_alerts("POST /{id}/disable", alerts.DisableAlert, "Watch no more"),
+    of_alerts("POST /{id}/acknowledge", alerts.AcknowledgeAlert, "Look after it"),
+    of_alerts("DELETE /{id}", alerts.ArchiveAlert, "Archive", needs=("alerts", "delete")),
 ]

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
+from api.context import Context
 from api.http import problem
 from api.http.body import gather
 from api.http.call import Reply
@@ -25,18 +26,15 @@ from rim_ledger.engine.refusals import Invalid, Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.engine.view import Missing
 
-if TYPE_CHECKING:
-    from api.context import Context
-
 LINES_MAX: Final = 1000
 BODY_MAX: Final = 16 * 1024 * 1024
 SECONDS_MAX: Final = 5.0
-"""Seconds of deciding above which a file is refused: nobody else's command goes on meanwhile."""
+"""Seconds of deciding above which a file is refused, as other commands wait meanwhile."""
 MEDIA_TYPE: Final = b"application/x-ndjson"
 
 
 ASKED: Final = Activity(action="Bulk", resource="bulk")
-"""What the log of activities says of whoever is not let in with a file."""
+"""The activity of a caller who is not admitted with a file."""
 
 
 class Aborted(Refused):
@@ -57,7 +55,7 @@ class _Failed(Exception):
 class _Batch(Struct):
     """The lines of a file, which are decided together."""
 
-    context: "Context"
+    context: Context
     requests: dict[int, CommandRequest]
     seconds_max: float
     seconds: float = 0.0
@@ -93,7 +91,7 @@ class _Batch(Struct):
         return receipts[-1].id, receipts
 
 
-def _decided(context: "Context", uow: UnitOfWork, request: CommandRequest, noted: int) -> Receipt:
+def _decided(context: Context, uow: UnitOfWork, request: CommandRequest, noted: int) -> Receipt:
     """What becomes of one line; its position is not known yet."""
     uow.activities.append(request.asked)
     uow.need(*request.route.needs)
@@ -109,8 +107,8 @@ def _too_slow(seconds: float) -> TooLarge:
 
 
 def _ended(asked: list[Activity], refusal: Refused) -> list[Activity]:
-    """What was asked for, and how it ended: the last line was refused, so those before it came to
-    nothing, and made nothing."""
+    """The activities with their outcomes: the last line was refused, so those before it were
+    aborted."""
     codes = [*[Aborted().code for _ in asked[1:]], refusal.code]
     return [
         msgspec.structs.replace(each, details={"outcome": code})

@@ -1,11 +1,15 @@
 """The files of a ticket: looked at, sealed and stored as they come, opened as they go."""
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
-from api.http.call import Call, Reply
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from api.context import Context
+from api.description.components import COUNT, ID, TEXT
+from api.http.call import Call, Reply, at_position
 from api.http.download import Download, cut
 from api.http.file_types import media_type, safe_name
 from api.http.ids import missing, resolve
@@ -28,27 +32,23 @@ from rim_ledger.support.ticket import Attachment, Ticket
 from rim_ledger.values import UUID_TEXT, derived_id
 from rim_ledger.vault.sealed_file import open_file, seal_file
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    from api.context import Context
-
 FILES: Final = ONE + "/attachments"
 
 
-def _find(uow: UnitOfWork, parameters: Parameters) -> "tuple[Ticket, AESGCM | None]":
+def _find(uow: UnitOfWork, parameters: Parameters) -> tuple[Ticket, AESGCM | None]:
     """The ticket that a path names, and the key of its customer's files; None once they were
-    erased. NotFound when there is none that the caller may know of."""
+    erased. NotFound where there is none, or the caller may not see it."""
     ticket = require_known(uow, Ticket, resolve(uow, Ticket, parameters["id"]))
     return ticket, uow.key(ticket.person)
 
 
-async def add_attachment(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def add_attachment(context: Context, call: Call, _: Rights) -> Reply:
     """Take one file in: a form with the file in it, at most 10 MiB. A later message shows it."""
-    asked, enter = activity_of("AddAttachment", FILES, parameters), authentication.enter_own
+    parameters, enter = call.path_params, authentication.enter_own
+    asked = activity_of("AddAttachment", FILES, parameters)
     key = call.header(b"idempotency-key")
 
-    def see(uow: UnitOfWork) -> "tuple[Ticket, AESGCM | None]":
+    def see(uow: UnitOfWork) -> tuple[Ticket, AESGCM | None]:
         ticket, secret = _find(uow, parameters)
         if key is None:  # A file with a key may have been taken before, and is answered the same.
             require_room(ticket, uow)
@@ -86,7 +86,7 @@ async def add_attachment(context: "Context", call: Call, parameters: Parameters)
         return file in uow.read(Ticket, ticket.id).attachments
 
     try:
-        receipt, _ = await decide(context, request, add)
+        receipt, _value = await decide(context, request, add)
     except Refused:  # After any other error the event may be there all the same.
         # The same file under the same key has the same name, and may have been taken before.
         if not await context.ledger.read(kept, request.stamp):
@@ -116,13 +116,14 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
     return Reply(201, encoded(body), headers)
 
 
-async def download_attachment(context: "Context", call: Call, parameters: Parameters) -> None:
+async def download_attachment(context: Context, call: Call, _: Rights) -> None:
     """One file of a ticket, or a Range of it, to be saved and never to be shown in place. It may
     show anything about a person, so among staff it is for those who may see persons."""
-    asked, text = activity_of("Export", FILES, parameters), parameters["aid"]
+    parameters, text = call.path_params, call.path_params["aid"]
+    asked = activity_of("Export", FILES, parameters)
     id_ = UUID(text) if UUID_TEXT.fullmatch(text) else UUID(int=0)
 
-    def see(uow: UnitOfWork) -> "tuple[UUID, tuple[Ticket, AESGCM | None, str | None, Rights]]":
+    def see(uow: UnitOfWork) -> tuple[UUID, tuple[Ticket, AESGCM | None, str | None, Rights]]:
         ticket, secret = _find(uow, parameters)
         if uow.stamp.admin:
             uow.need(*SEES_PERSONS)
@@ -134,7 +135,7 @@ async def download_attachment(context: "Context", call: Call, parameters: Parame
     request = request_of(context, call, asked, READ, enter=authentication.enter_own)
     receipt, (ticket, secret, name, rights) = await decide(context, request, see)
 
-    async def find(look: Look) -> tuple[Attachment, "AESGCM"]:
+    async def find(look: Look) -> tuple[Attachment, AESGCM]:
         if look.rights.unlogged:
             raise look.rights.unlogged
         file = ticket.attachments.get(id_)
@@ -158,7 +159,7 @@ async def download_attachment(context: "Context", call: Call, parameters: Parame
         headers=[
             (b"content-type", file.media_type.encode()),
             (b"content-disposition", _disposition(name or "file")),
-            (b"ledger-position", b"%d" % receipt.position),
+            at_position(receipt.position),
         ],
         read=read,
         admit=admit,
@@ -173,19 +174,16 @@ def _disposition(name: str) -> bytes:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}".encode()
 
 
-_text: Final = {"type": "string"}
-_uuid: Final = {"type": "string", "format": "uuid"}
-_number: Final = {"type": "integer", "minimum": 0}
-GIVES: Final = {
-    "id": _uuid,
-    "ticketId": _uuid,
-    "name": _text,
-    "url": _text,
-    "size": _number,
-    "type": _text,
-    "sha256": _text,
-    "version": _number,
-    "position": _number,
+ATTACHMENT: Final = {
+    "id": ID,
+    "ticketId": ID,
+    "name": TEXT,
+    "url": TEXT,
+    "size": COUNT,
+    "type": TEXT,
+    "sha256": TEXT,
+    "version": COUNT,
+    "position": COUNT,
 }
 
 ROUTES: list[AnyRoute] = [
@@ -197,7 +195,7 @@ ROUTES: list[AnyRoute] = [
         WRITE,
         own=True,
         status=201,
-        gives=GIVES,
+        gives=ATTACHMENT,
         media_type="multipart/form-data",
     ),
     Other(

@@ -1,17 +1,20 @@
 """The routes of backups, of their settings, and of the switch of all outbound traffic."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 from uuid import UUID
 
-from api.http.call import Call, Reply
+from api.context import Context
+from api.description.components import TEXT, TIME
+from api.http.call import Call, Reply, at_position
+from api.http.csv_text import rfc3339
 from api.http.download import Download
 from api.http.ids import missing, resolve
 from api.http.problem import encoded
 from api.pipeline.pipeline import decide, request_of
 from api.pipeline.readmission import streaming
-from api.pipeline.routes import AnyRoute, One, Other, Parameters, Route, activity_of, resource
-from api.routes.admin import rfc3339
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, One, Other, activity_of, commands, resource
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from rim_ledger.admin.session import new_token, token_hash
 from rim_ledger.delivery.kill_switch import OUTBOUND, Outbound, SwitchOutbound
@@ -27,25 +30,20 @@ from rim_ledger.system.backup_commands import (
 )
 from rim_ledger.system.backup_settings import SETTINGS, BackupSettings, EditBackupSettings
 
-if TYPE_CHECKING:
-    from api.context import Context
-
-BACKUPS, ONE = "/v1/backups", "/v1/backups/{id}"
-DOWNLOAD = ONE + "/download"
-EDIT = "/v1/backup-settings"
-SWITCH = "/v1/outbound"
-READ, WRITE, DELETE = ("backups", "read"), ("backups", "write"), ("backups", "delete")
+BACKUPS, DOWNLOAD = "/v1/backups", "/v1/backups/{id}/download"
+EDIT, SWITCH = "/v1/backup-settings", "/v1/outbound"
+READ, WRITE = ("backups", "read"), ("backups", "write")
 RESTORE: Final = ("backups.restore", "write")
 
 
-async def offer_backup(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def offer_backup(context: Context, call: Call, _: Rights) -> Reply:
     """A link to the file of a backup. It lives five minutes, and is used up when the last byte of
     the file has gone. With RIM_SECRET_KEY the file holds everything."""
     token = new_token(context.environment)
-    asked = activity_of("OfferDownload", DOWNLOAD, parameters)
+    asked = activity_of("OfferDownload", DOWNLOAD, call.path_params)
 
     def work(uow: UnitOfWork) -> tuple[UUID, BackupDownloadOffered]:
-        id_ = resolve(uow, Backup, parameters["id"])
+        id_ = resolve(uow, Backup, call.path_params["id"])
         if uow.find(Backup, id_) is None:
             raise missing(Backup)
         return id_, offer_download(id_, token_hash(token), uow)
@@ -55,19 +53,19 @@ async def offer_backup(context: "Context", call: Call, parameters: Parameters) -
         "downloadUrl": f"{BACKUPS}/{receipt.id}/download?token={token}",
         "expiresAt": rfc3339(offered.expires_at),
     }
-    return Reply(200, encoded(body), [(b"ledger-position", b"%d" % receipt.position)])
+    return Reply(200, encoded(body), [at_position(receipt.position)])
 
 
-async def download_backup(context: "Context", call: Call, parameters: Parameters) -> None:
+async def download_backup(context: Context, call: Call, _: Rights) -> None:
     """The file of a backup, as it lies in the store: sealed. What broke off goes on with Range,
     while the link lives: for five minutes, or until the last byte went out."""
-    (given,) = call.given.get("token", [""])
+    (given,) = call.query_params.get("token", [""])
     token = token_hash(given)
 
     def look(uow: UnitOfWork) -> Backup:
-        found = find_download(resolve(uow, Backup, parameters["id"]), token, uow)
+        found = find_download(resolve(uow, Backup, call.path_params["id"]), token, uow)
         if call.method == "GET":
-            uow.activities.append(activity_of("Download", DOWNLOAD, parameters))
+            uow.activities.append(activity_of("Download", DOWNLOAD, call.path_params))
         return found
 
     backup = await context.ledger.read(look, call.stamp(context.environment))
@@ -90,23 +88,22 @@ async def download_backup(context: "Context", call: Call, parameters: Parameters
         await file.answer(call, stream)
 
 
-_GIVES: Final[dict[str, Any]] = {
-    "downloadUrl": {"type": "string"},
-    "expiresAt": {"type": "string", "format": "date-time"},
-}
+of_backups = commands(BACKUPS, Backup, WRITE)
+of_settings = commands(EDIT, BackupSettings, WRITE, stream=lambda _: SETTINGS)
+of_outbound = commands(SWITCH, Outbound, RESTORE, stream=lambda _: OUTBOUND)
 
 ROUTES: list[AnyRoute] = [
     *resource(BACKUPS, BackupRow, "backups"),
-    Route("POST", BACKUPS, Backup, StartBackup, WRITE, "Begin a backup"),
-    Route("POST", ONE + "/verify", Backup, VerifyBackup, WRITE, "Read it again"),
-    Route("DELETE", ONE, Backup, DeleteBackup, DELETE, "Put a backup away"),
+    of_backups("POST", StartBackup, "Begin a backup"),
+    of_backups("POST /{id}/verify", VerifyBackup, "Read it again"),
+    of_backups("DELETE /{id}", DeleteBackup, "Put a backup away", needs=("backups", "delete")),
     Other(
         "POST",
         DOWNLOAD,
         offer_backup,
         "Ask for a link to the file of a backup",
         RESTORE,
-        gives=_GIVES,
+        gives={"downloadUrl": TEXT, "expiresAt": TIME},
     ),
     Other(
         "GET",
@@ -115,26 +112,10 @@ ROUTES: list[AnyRoute] = [
         "The file of a backup, for whoever has a link to it",
         public=True,
         answers="application/octet-stream",
-        query={"token": {"type": "string"}},
+        query={"token": TEXT},
     ),
     One(EDIT, BackupSettingsRow, READ, "When and where backups are made"),
-    Route(
-        "PATCH",
-        EDIT,
-        BackupSettings,
-        EditBackupSettings,
-        WRITE,
-        "Change when and where backups are made",
-        lambda _: SETTINGS,
-    ),
+    of_settings("PATCH", EditBackupSettings, "Change when and where backups are made"),
     One(SWITCH, OutboundRow, READ, "Whether anything leaves the house"),
-    Route(
-        "POST",
-        SWITCH,
-        Outbound,
-        SwitchOutbound,
-        RESTORE,
-        "Stop all that leaves the house, or let it go again",
-        lambda _: OUTBOUND,
-    ),
+    of_outbound("POST", SwitchOutbound, "Stop all that leaves the house, or let it go again"),
 ]

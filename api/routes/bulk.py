@@ -5,22 +5,22 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from api.context import Context
+from api.description.components import FLAG
 from api.http.body import BODY_MAX, BODY_SECONDS, Disconnected
 from api.http.call import Call
 from api.http.query import unfit
 from api.http.stream import PIECE_MAX
 from api.http.text import TextFile
 from api.pipeline.commands import receipt_fields, status_of
-from api.pipeline.pipeline import admitted, submit
-from api.pipeline.routes import AnyRoute, CommandRequest, Done, Other, Parameters
+from api.pipeline.pipeline import submit
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, CommandRequest, Done, Other
 from api.routes.atomic import ASKED, perform_all
 from api.routes.bulk_lines import Line, Sender
 from rim_ledger.engine.refusals import Refused
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 MEDIA_TYPE: Final = b"application/x-ndjson"
 WINDOW: Final = 500
@@ -51,12 +51,11 @@ def _done(number: int, done: Done) -> bytes:
     return json.dumps(answer).encode() + b"\n"
 
 
-async def submit_bulk(context: "Context", call: Call, _: Parameters) -> None:
+async def submit_bulk(context: Context, call: Call, _: Rights) -> None:
     """Streams the answers as they are decided; `?atomic=true` decides all lines as one."""
-    await admitted(context, call, activity=ASKED)
     sender = Sender(context, call)
     with context.rates.room(call, context.callers):
-        match call.given.get("atomic", ["false"]):
+        match call.query_params.get("atomic", ["false"]):
             case ["false"]:
                 await _stream(sender, TextFile(call.receive, call.headers, MEDIA_TYPE))
             case ["true"]:
@@ -109,7 +108,7 @@ async def _stream(sender: Sender, file: TextFile) -> None:
     writing = asyncio.create_task(_write(call, answers))
     under_way: UnderWay = deque()
     try:
-        with suppress(Disconnected):  # What was read is carried out; nobody is there to hear of it.
+        with suppress(Disconnected):  # What was read is carried out; its reader has left.
             await _carry_out(sender, file, answers, under_way)
         answers.end()
         await writing
@@ -121,7 +120,7 @@ async def _stream(sender: Sender, file: TextFile) -> None:
 
 
 async def _carry_out(sender: Sender, file: TextFile, answers: Answers, under_way: UnderWay) -> None:
-    """Each line reaches the ledger in its turn; nobody waits for the answer of the one before,
+    """Pass each line to the ledger in turn, without waiting for the answer of the one before,
     unless that goes on after its decision."""
     number = weight = 0
     try:
@@ -142,7 +141,7 @@ async def _carry_out(sender: Sender, file: TextFile, answers: Answers, under_way
                 await answers.put(await asyncio.shield(first))
                 under_way.popleft()
                 weight -= size
-    except Refused as error:  # What was read is carried out; the line that is missing says why.
+    except Refused as error:  # What was read is carried out; a last line gives the reason.
         under_way.append((0, _told(sender.failed(number + 1, error))))
     while under_way:
         await answers.put(await asyncio.shield(under_way[0][1]))
@@ -177,7 +176,7 @@ async def _one(sender: Sender, number: int, request: CommandRequest) -> bytes:
 
 
 async def _write(call: Call, answers: Answers) -> None:
-    """Send the answers as they come, to a client that has left as well: it hears of none."""
+    """Send the answers as they come; to a client that has left as well, which gets none."""
     while body := await answers.take():
         await call.go_on(body)
     await call.go_on(b"", more=False)
@@ -200,9 +199,10 @@ ROUTES: list[AnyRoute] = [
         "/v1/bulk",
         submit_bulk,
         "Many commands, one a line",
+        action=ASKED.action,
         form=Line,
         media_type=MEDIA_TYPE.decode(),
         answers=MEDIA_TYPE.decode(),
-        query={"atomic": {"type": "boolean"}},
+        query={"atomic": FLAG},
     ),
 ]

@@ -12,11 +12,11 @@ from api.http.body import BODY_MAX, read_json
 from api.http.call import Call
 from api.http.problem import TooLarge
 from api.http.query import read_parameters
-from api.pipeline.background import note_unexpected
+from api.pipeline.background import problem_line
 from api.pipeline.commands import command_request, read_as
 from api.pipeline.routes import CommandRequest, Route
 from rim_ledger.engine.command import Form
-from rim_ledger.engine.refusals import Invalid, Refused, Unavailable
+from rim_ledger.engine.refusals import Invalid
 
 OP: Final = re.compile(r"(POST|PATCH|PUT|DELETE) (/[!-~]{1,500})")
 
@@ -72,9 +72,7 @@ class Sender(Struct, frozen=True):
 
     def failed(self, number: int, error: Exception) -> bytes:
         """The answer to a line that came to nothing."""
-        if not isinstance(error, Refused | Unavailable):
-            note_unexpected(self.context, error)
-        said = problem.problem(error, self.call.path, self.call.id)
+        said = problem_line(self.context, self.call, error)
         answer = {"line": number, "status": said["status"], "problem": said}
         if getattr(error, "replayed", False):
             answer["replayed"] = True

@@ -1,38 +1,36 @@
 """The route that providers call: no session, but a signature over every message."""
 
 from collections.abc import Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import Field, RootModel, ValidationError
+from pydantic import Field, RootModel
 
+from api.context import Context
+from api.description.components import FLAG, RECEIPT, either, shape
 from api.http.body import BODY_SECONDS, Chunks, gather, read_json, unpacked
 from api.http.call import Call, Reply
 from api.http.content_type import require_media_type
 from api.http.ids import missing
-from api.http.problem import InvalidFields
-from api.pipeline.commands import errors_in, receipt_headers, receipt_json
+from api.pipeline.commands import read_as, receipt_headers, receipt_json
 from api.pipeline.idempotency import key_for
-from api.pipeline.routes import AnyRoute, Other, Parameters
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, Other
 from rim_ledger.delivery.callbacks import (
     Callback,
     NotOurs,
     UnknownReference,
     enter,
+    speaker,
     unauthenticated,
 )
 from rim_ledger.delivery.signature import SignedMessage
-from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.top_up_callback import TopUpCallback
 from rim_ledger.notifications.message_callback import MessageCallback
 from rim_ledger.payments.payment_callback import PaymentCallback
 from rim_ledger.system.integration import IntegrationType
 from rim_ledger.values import UUID_TEXT
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 BODY_MAX: Final = 64 * 1024
 NOT_KNOWN: Final = b'{"known": false}'
@@ -57,70 +55,36 @@ class ProviderCallback(
     providers of SMS. The id of the message is its idempotency key."""
 
 
-class _Caller:
-    """Whoever calls. What it may speak of is known once it is admitted."""
-
-    form: type[Callback]
-
-    def __init__(self, integration: UUID, message: SignedMessage) -> None:
-        self.integration, self.message = integration, message
-
-    def admit(self, uow: UnitOfWork) -> None:
-        self.form = FORMS[enter(uow, self.integration, self.message, FORMS).type]
-
-
-async def receive_callback(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def receive_callback(context: Context, call: Call, _: Rights) -> Reply:
     """Take a provider's word, once: the message's id is its idempotency key."""
-    text = parameters["integration"]
+    text = call.path_params["integration"]
     if not UUID_TEXT.fullmatch(text):
         raise unauthenticated()
-    integration, message = UUID(text), await _message(call)
-    caller, stamp = _Caller(integration, message), call.stamp(context.environment, message.id)
-    try:
-        require_media_type(call.headers, b"application/json")
-        said = read_json(unpacked(message.body, call.headers, BODY_MAX))
-        key = key_for(
-            context, integration, message.id, f"POST {call.path}", meant=_meant(said), said=said
-        )
-    except Refused:  # a stranger learns only that it is one
-        await context.ledger.read(lambda _: None, stamp, caller.admit)
-        raise
+    names = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
+    body = await gather(Chunks(call.receive, AS_IT_CAME, BODY_SECONDS), BODY_MAX)
+    id_, timestamp, signatures = (call.header(name) or "" for name in names)
+    message = SignedMessage(id_, timestamp, signatures, body)
+    integration = UUID(text)
+    stamp = call.stamp(context.environment, message.id)
 
-    def work(uow: UnitOfWork) -> UUID:
-        return caller.form.filled_in(said).take(uow)
+    def admit(uow: UnitOfWork) -> None:
+        enter(uow, integration, message, FORMS)
 
+    form = FORMS[await context.ledger.read(lambda uow: speaker(uow).type, stamp, admit)]
+    require_media_type(call.headers, b"application/json")
+    said = read_json(unpacked(message.body, call.headers, BODY_MAX))
+    word = read_as(form, said)
+    # A repetition of the message may have another time.
+    meant, op = word.model_copy(update={"timestamp": None}), f"POST {call.path}"
+    key = key_for(context, integration, message.id, op, meant=meant, said=said)
     try:
-        receipt = await context.ledger.submit(work, stamp, key, caller.admit)
-    except ValidationError as error:
-        raise InvalidFields(errors_in(error, caller.form, said)) from None
+        receipt = await context.ledger.submit(word.take, stamp, key, admit)
     except UnknownReference:
-        raise missing(caller.form.ABOUT, "reference") from None
+        raise missing(form.ABOUT, "reference") from None
     except NotOurs:
         return Reply(200, NOT_KNOWN)
-    return Reply(200, receipt_json(caller.form.ABOUT, receipt), receipt_headers(receipt))
+    return Reply(200, receipt_json(form.ABOUT, receipt), receipt_headers(receipt))
 
-
-def _meant(said: Any) -> Any:
-    """What a message says to us, whenever it says that it happened. One that says nothing is
-    refused by whoever admits its sender."""
-    for form in FORMS.values():
-        with suppress(ValidationError):
-            return form.filled_in(said).model_copy(update={"timestamp": None})
-    return said
-
-
-async def _message(call: Call) -> SignedMessage:
-    names = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
-    id_, timestamp, signatures = (call.header(name) or "" for name in names)
-    body = await gather(Chunks(call.receive, AS_IT_CAME, BODY_SECONDS), BODY_MAX)
-    return SignedMessage(id_, timestamp, signatures, body)
-
-
-RECEIPT: Final = {
-    "id": {"type": "string", "format": "uuid"},
-    "version": {"type": "integer"},
-    "position": {"type": "integer"},
-}
 
 ROUTES: list[AnyRoute] = [
     Other(
@@ -130,8 +94,8 @@ ROUTES: list[AnyRoute] = [
         "A provider's word, known by its signature alone",
         form=ProviderCallback,
         public=True,
-        gives=RECEIPT,
-        or_gives={"known": {"type": "boolean"}},
-        or_gives_name="UnknownReference",
+        gives=either(
+            shape("ReceiveCallbackAnswer", RECEIPT), shape("UnknownReference", {"known": FLAG})
+        ),
     ),
 ]

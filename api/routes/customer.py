@@ -1,15 +1,18 @@
 """The routes of a borrower's own session; what it may do is marked on the other routes."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 
-from api.description.components import shape
-from api.http.call import Call, Reply
+from api.context import Context
+from api.description.components import ID, TEXT, TIME, shape
+from api.http.call import Call, Reply, at_position
+from api.http.csv_text import rfc3339
 from api.http.problem import encoded
 from api.pipeline.commands import read_form
 from api.pipeline.pipeline import decide, look, request_of
-from api.pipeline.routes import AnyRoute, Other, Parameters, Request
-from api.routes.admin import position, rfc3339
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, Other, Request
+from api.routes.admin import position
 from rim_ledger.admin import authentication
 from rim_ledger.customers.access import OWN_SESSION
 from rim_ledger.customers.access import log_out as end_session
@@ -17,20 +20,17 @@ from rim_ledger.customers.phone_code import AskForCode, LogInWithCode
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 
-if TYPE_CHECKING:
-    from api.context import Context
-
 AUTH: Final = "/v1/auth/customer"
 
 
-async def send_log_in_code(context: "Context", call: Call, _: Parameters) -> Reply:
+async def send_log_in_code(context: Context, call: Call, _: Rights) -> Reply:
     """A code goes to the phone, if it is that of a borrower who may log in."""
     form = await read_form(call, AskForCode)
     ends = await context.phone_codes.send(call.stamp(context.environment), form)
     return Reply(202, encoded({"expiresAt": rfc3339(ends)}))
 
 
-async def log_in_borrower(context: "Context", call: Call, _: Parameters) -> Reply:
+async def log_in_borrower(context: Context, call: Call, _: Rights) -> Reply:
     """A code for a token."""
     form = await read_form(call, LogInWithCode)
     session = await context.phone_codes.log_in(call.stamp(context.environment), form)
@@ -42,19 +42,19 @@ async def log_in_borrower(context: "Context", call: Call, _: Parameters) -> Repl
     return Reply(200, encoded(body), [position(context)])
 
 
-async def log_out_borrower(context: "Context", call: Call, _: Parameters) -> Reply:
+async def log_out_borrower(context: Context, call: Call, _: Rights) -> Reply:
     """End this session; the others stay."""
     token = call.token
 
     def work(uow: UnitOfWork) -> tuple[UUID, None]:
         return end_session(uow, token), None
 
-    receipt = (await decide(context, _request(context, call), work))[0]
+    receipt, _value = await decide(context, _request(context, call), work)
     context.callers.pop(token, None)
-    return Reply(204, b"", [(b"ledger-position", b"%d" % receipt.position)])
+    return Reply(204, b"", [at_position(receipt.position)])
 
 
-async def get_borrower(context: "Context", call: Call, _: Parameters) -> Reply:
+async def get_borrower(context: Context, call: Call, _: Rights) -> Reply:
     """Whose session it is."""
 
     def see(uow: UnitOfWork) -> dict[str, object]:
@@ -67,19 +67,13 @@ async def get_borrower(context: "Context", call: Call, _: Parameters) -> Reply:
     return Reply(200, encoded(own), [position(context)])
 
 
-def _request(context: "Context", call: Call) -> Request:
+def _request(context: Context, call: Call) -> Request:
     return request_of(context, call, None, OWN_SESSION, enter=authentication.enter_own)
 
 
 PERSONAL: Final = ("name", "phone", "email")
-TEXT: Final = {"type": "string"}
-TIME: Final = {"type": "string", "format": "date-time"}
-USER: Final = {"id": {"type": "string", "format": "uuid"}, "userId": TEXT}
-SESSION: Final = {
-    "token": TEXT,
-    "expiresAt": TIME,
-    "user": shape("SignedInBorrower", USER),
-}
+USER: Final = {"id": ID, "userId": TEXT}
+SESSION: Final = {"token": TEXT, "expiresAt": TIME, "user": shape("SignedInBorrower", USER)}
 
 ROUTES: list[AnyRoute] = [
     Other(

@@ -1,41 +1,37 @@
-"""Which events are asked for, and those events, page by page, as their reader may see them."""
+"""The events of a request, page by page, as their reader may see them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from api.context import Context
 from api.http.call import Call
 from api.http.ids import missing
 from api.http.query import unfit
-from api.pipeline.as_of import NUMBER, position_at
-from api.pipeline.disclosure import Look, show
+from api.pipeline.as_of import NUMBER, last_position, position_at
+from api.pipeline.disclosure import Look, keys_of, show
 from api.pipeline.filters import LIMIT_MAX, all_of
-from api.pipeline.freshness import last_position
-from api.pipeline.keys import keys_of
-from api.pipeline.pipeline import admitted
+from api.pipeline.readmission import admit_again
 from api.pipeline.reads import find_id
+from api.pipeline.rights import Rights
 from api.pipeline.routes import Parameters
 from api.pipeline.visible_rows import seen as partly
 from projections.catalogue import TABLES
-from projections.cloud_events import Reader, persons_in, shown
+from projections.cloud_events import Reader, persons_in
+from projections.cloud_events import shown as as_json
 from projections.follow import log
 from projections.follow.log import EventFilter, Line
 from projections.tables.table import Row
-from rim_ledger.admin import authentication
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.aggregate import Aggregate
-from rim_ledger.engine.unit_of_work import Right, UnitOfWork
+from rim_ledger.engine.unit_of_work import Right
 from rim_ledger.near import did_you_mean
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
-
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.rights import Rights
 
 PAGE: Final = 2_000
 """Events that are read and sent at a time, at most: others are answered in between."""
@@ -45,7 +41,7 @@ NUMBER_MAX: Final = 10**18 - 1
 KINDS: Final[Mapping[str, type[Aggregate]]] = {kind.__name__: kind for kind in ENTITIES}
 KIND_OF: Final = {event.__name__: kind.__name__ for event, kind in ENTITY_OF.items()}
 """The entity that each event is about, by the names of both."""
-PARTLY_SEEN: Final = {row.OF.__name__: row for row in TABLES.values() if row.SEEN}
+PARTLY_SEEN: Final = {row.OF.__name__: row for row in TABLES.values() if row.VISIBILITY}
 """The tables of which some readers see some rows only, by entity."""
 OF_BUSINESS_ID: Final = (
     "SELECT stream_id FROM ledger.claims WHERE kind = 'business-id' AND name = %s"
@@ -54,7 +50,7 @@ FIRST: Final = "SELECT name FROM ledger.events WHERE stream_id = %s AND version 
 
 
 class Question(Struct, frozen=True):
-    """Which events are asked for: after a position, up to another, and how many at most."""
+    """The requested events: after a position, up to another, and how many at most."""
 
     wanted: EventFilter
     after: int
@@ -62,9 +58,9 @@ class Question(Struct, frozen=True):
     limit: int | None
 
 
-async def read_question(context: "Context", call: Call, *, live: bool, paged: bool) -> Question:
+async def read_question(context: Context, call: Call, *, live: bool, paged: bool) -> Question:
     """The question in a query string. Raises InvalidFields."""
-    given = call.given
+    given = call.query_params
     once = {name: texts[0] for name, texts in given.items() if name not in ("type", "entity")}
     for name in ("limit", "to"):
         if live and name in once:
@@ -86,29 +82,26 @@ async def read_question(context: "Context", call: Call, *, live: bool, paged: bo
     return Question(wanted, after, upto, limit)
 
 
-async def about(
-    context: "Context", question: Question, row: type[Row], parameters: Parameters, rights: "Rights"
-) -> Question:
-    """The same question about the one stream that the path names; NotFound if there is none, or
-    none that the caller sees."""
+async def stream_of(
+    context: Context, row: type[Row], parameters: Parameters, rights: Rights
+) -> UUID | None:
+    """The one stream that a path names; NotFound if there is none, or none that the caller sees."""
     text = parameters.get("id", "")
-    if BUSINESS_ID.fullmatch(text) and row.SEEN is None:
+    if BUSINESS_ID.fullmatch(text) and row.VISIBILITY is None:
         stream: UUID | None = await _stream(context, text)
     else:
-        known = UUID_TEXT.fullmatch(text) and row.SEEN is None
+        known = UUID_TEXT.fullmatch(text) and row.VISIBILITY is None
         named = UUID(text) if known else await find_id(context, row, parameters, rights)
         stream = row.OF.stream_of(named) if named else None
     first = await context.pool.rows(FIRST, [stream])
     if not first or ENTITY_OF[EVENTS[first[0][0]]] is not row.OF:
         raise missing(row.OF)
-    return replace(question, wanted=replace(question.wanted, stream=stream))
+    return stream
 
 
-async def pages(context: "Context", question: Question) -> AsyncIterator[tuple[list[Line], int]]:
-    """The events that are asked for, a page at a time, and the position that is done by then.
-
-    While a page is worked on, the database reads the next.
-    """
+async def pages(context: Context, question: Question) -> AsyncIterator[tuple[list[Line], int]]:
+    """The requested events, a page at a time, and the position up to which that is complete. While
+    a page is processed, the database reads the next."""
     after, left = question.after, question.limit
     coming = _begin_page(context, question, after, left)
     try:
@@ -123,8 +116,8 @@ async def pages(context: "Context", question: Question) -> AsyncIterator[tuple[l
 
 
 def _begin_page(
-    context: "Context", question: Question, after: int, left: int | None
-) -> "asyncio.Task[tuple[list[Line], int]] | None":
+    context: Context, question: Question, after: int, left: int | None
+) -> asyncio.Task[tuple[list[Line], int]] | None:
     """Begin to read the next page, if there is one."""
     if after >= question.upto or left == 0:
         return None
@@ -139,44 +132,37 @@ def _begin_page(
     return asyncio.create_task(read())
 
 
-class ReaderView(Struct, frozen=True):
-    """What a reader may see, as it was looked up last."""
+class EventReader(Struct):
+    """A reader of events: their request, and what they may do, as it was looked up last."""
 
-    rights: "Rights"
+    context: Context
+    call: Call
+    rights: Rights
+    activity: Activity
+    """What the log of activities calls the reading."""
+    needs: Right = ("events", "read")
+    row: type[Row] | None = None
+    """Of the one object whose events are read, if the path names one."""
 
-    @classmethod
-    async def of(
-        cls,
-        context: "Context",
-        call: Call,
-        needs: Right,
-        activity: Activity,
-        *,
-        enter: Callable[[UnitOfWork, str], None] = authentication.enter,
-    ) -> "ReaderView":
-        """Raises Unauthenticated or Forbidden when they may read no more, and logs the latter."""
-        return cls(await admitted(context, call, needs, enter=enter, activity=activity))
+    async def again(self) -> None:
+        """Admit the reader again; see `admit_again`. Raises Unauthenticated, Forbidden or NotFound
+        when they may read no more."""
+        self.rights = await admit_again(self.context, self.call, self.needs, activity=self.activity)
+        if self.row:
+            await stream_of(self.context, self.row, self.call.path_params, self.rights)
 
-    async def again(
-        self, context: "Context", call: Call, needs: Right, activity: Activity
-    ) -> "ReaderView":
-        """The same reader as they are now, who has taken what was sent by now: that keeps a session
-        alive as any request does. What was read before this may be told to them: they are let in
-        at its positions or later. Raises as `of` does."""
-        return await ReaderView.of(context, call, needs, activity, enter=authentication.enter_own)
+    async def noted(self, lines: list[Line]) -> Rights:
+        """The reader's rights to these events, after logging whose personal data they show; without
+        the right to it while that cannot be logged."""
 
-    async def noted(
-        self, context: "Context", call: Call, activity: Activity, lines: list[Line]
-    ) -> "ReaderView":
-        """The same reader, once the log says whose words these events show; one who sees no
-        persons while it cannot be written."""
-
-        async def note(look: Look) -> "ReaderView":
+        async def note(look: Look) -> Rights:
             ends = {"from": lines[0].position, "to": lines[-1].position}
             look.persons, look.details = persons_in(lines), {"count": len(lines)} | ends
-            return ReaderView(look.rights)
+            return look.rights
 
-        return await show(context, call, self.rights, activity, note) if lines else self
+        if not lines:
+            return self.rights
+        return await show(self.context, self.call, self.rights, self.activity, note)
 
     def narrowed(self, question: Question) -> Question:
         """The same question about the events that may be visible, so that pages are full."""
@@ -188,10 +174,10 @@ class ReaderView(Struct, frozen=True):
             names &= set(wanted.names)
         return replace(question, wanted=replace(wanted, names=tuple(sorted(names))))
 
-    async def visible(self, context: "Context", lines: list[Line]) -> list[Line]:
+    async def visible(self, lines: list[Line]) -> list[Line]:
         """Those of the events that are about an entity which the reader may read, and of which
         they see the row. Raises Unavailable when the tables do not come as far in time."""
-        reads = self.rights.reads
+        reads, context = self.rights.reads, self.context
         seen = [line for line in lines if KIND_OF[line.name] in reads]
         for kind, row in PARTLY_SEEN.items():
             streams = {line.stream for line in seen if KIND_OF[line.name] == kind}
@@ -203,16 +189,15 @@ class ReaderView(Struct, frozen=True):
                 seen = [line for line in seen if line.stream not in hidden]
         return seen
 
-    async def shown(self, context: "Context", lines: list[Line]) -> list[bytes]:
-        """The events as JSON."""
-        sees = self.rights.sees_persons
-        keys = await keys_of(context, persons_in(lines), sees=sees)
-        reader = Reader(sees, keys, context.public_url)
-        return [shown(line, reader) for line in lines]
+
+async def shown(context: Context, lines: list[Line], *, sees: bool) -> list[bytes]:
+    """Events as JSON for a reader who `sees` persons or not."""
+    reader = Reader(sees, await keys_of(context, persons_in(lines), sees=sees), context.public_url)
+    return [as_json(line, reader) for line in lines]
 
 
 def _names(given: Mapping[str, list[str]]) -> tuple[str, ...] | None:
-    """The events of these types and these entities; None when neither is said."""
+    """The events of these types and these entities; None without either."""
     names = set(EVENTS)
     for each in given.get("type", ()):
         if each not in EVENTS:
@@ -229,8 +214,8 @@ def _names(given: Mapping[str, list[str]]) -> tuple[str, ...] | None:
     return tuple(sorted(names)) if {"type", "entity"} & given.keys() else None
 
 
-async def _stream(context: "Context", text: str) -> UUID:
-    """The stream of either id; one that nobody has, if there is none of this business id."""
+async def _stream(context: Context, text: str) -> UUID:
+    """The stream of either id; one that does not exist for an unknown business id."""
     if not BUSINESS_ID.fullmatch(text):
         return _uuid("entityId", text)
     found = await context.pool.rows(OF_BUSINESS_ID, [text])

@@ -1,29 +1,27 @@
 """The routes of the log: in pages, as a stream to its end, and live; of all, or of one object."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-from api.description.components import ref, shape
+from msgspec.structs import replace
+
+from api.context import Context
+from api.description.components import COUNT, ID, NUMBER, TEXT, TEXTS, TIME, ref, several, shape
 from api.description.event_schemas import get_async_api, get_event_schema, list_event_schemas
-from api.http.call import JSON, NDJSON, Call, Headers, Reply
+from api.http.call import JSON, NDJSON, Call, Headers, Reply, at_position
 from api.pipeline.disclosure import Look, filters_said, show
 from api.pipeline.filters import LIMIT
 from api.pipeline.readmission import streaming
-from api.pipeline.routes import AnyRoute, List, One, Other, Parameters, activity_of
-from api.routes.event_log import SCAN, Question, ReaderView, about, pages, read_question
-from api.routes.live import SSE, Following, Live, resumed
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, List, One, Other, activity_of
+from api.routes.event_log import SCAN, EventReader, Question, pages, read_question, shown, stream_of
+from api.routes.live import SSE, Live, resumed
 from projections.cloud_events import persons_in
 from projections.follow import log
 from projections.tables.table import Row
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.engine.unit_of_work import Right
-
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.rights import Rights
-
-    Find = Callable[[Rights], Awaitable[Question]]
 
 READ: Final = ("events", "read")
 OFFERS: Final = (JSON, NDJSON, SSE)
@@ -32,9 +30,9 @@ ACTIONS: Final = {JSON: "List", NDJSON: "Export", SSE: "Follow"}
 
 
 async def list_events(
-    context: "Context",
+    context: Context,
     call: Call,
-    parameters: Parameters,
+    rights: Rights,
     *,
     needs: Right = READ,
     row: type[Row] | None = None,
@@ -47,96 +45,88 @@ async def list_events(
     """
     media_type = call.media_type
     live, paged = media_type == SSE, media_type == JSON
-    activity = activity_of(ACTIONS[media_type], call.path, parameters)
-    sight = await ReaderView.of(context, call, needs, activity)
+    activity = activity_of(ACTIONS[media_type], call.path, call.path_params)
+    reader = EventReader(context, call, rights, activity, needs, row)
 
-    async def answer(shown: Look) -> Reply | tuple[Question, "Find | None"]:
+    async def answer(look: Look) -> Reply | Question:
         question = await read_question(context, call, live=live, paged=paged)
-        find = partial(about, context, question, row, parameters) if row else None
-        if find:
-            question = await find(shown.rights)
-        question = resumed(call, question) if live else ReaderView(shown.rights).narrowed(question)
+        if row:
+            stream = await stream_of(context, row, call.path_params, look.rights)
+            question = replace(question, wanted=replace(question.wanted, stream=stream))
+        reader.rights = look.rights
+        question = resumed(call, question) if live else reader.narrowed(question)
         if paged:
-            return await _page(context, call, question, shown)
-        shown.noted = True  # By page, each before it is sent.
-        return question, find
+            return await _page(reader, question, look)
+        look.noted = True  # By page, each before it is sent.
+        return question
 
-    begun = await show(context, call, sight.rights, activity, answer)
+    begun = await show(context, call, rights, activity, answer)
     if isinstance(begun, Reply):
         return begun
-    question, find = begun
     if call.method == "HEAD":
         return Reply(200)
+    headers: Headers = [
+        (b"content-type", media_type),
+        at_position(begun.upto),
+        (b"x-accel-buffering", b"no"),  # or a proxy would gather events instead of passing them on
+    ]
     async with streaming(context, call) as stream:
-        await _begin(call, media_type, question.upto)
+        await call.start(200, headers)
         if live:
-            await Live(context, call, stream, Following(needs, activity, find), sight).run(question)
+            await Live(reader, stream).run(begun)
         else:
-            async for lines, _ in pages(context, question):
-                sight = await sight.again(context, call, needs, activity)
-                if find:
-                    await find(sight.rights)
-                seen = await sight.visible(context, lines)
-                sight = await sight.noted(context, call, activity, seen)
-                await stream.send(b"\n".join([*await sight.shown(context, seen), b""]))
+            async for lines, _ in pages(context, begun):
+                await reader.again()
+                seen = await reader.visible(lines)
+                sees = (await reader.noted(seen)).sees_persons
+                await stream.send(b"\n".join([*await shown(context, seen, sees=sees), b""]))
         await stream.end()
     return None
 
 
-async def _page(context: "Context", call: Call, question: Question, shown: Look) -> Reply:
-    sight, limit, until = ReaderView(shown.rights), question.limit or LIMIT, question.upto
+async def _page(reader: EventReader, question: Question, look: Look) -> Reply:
+    context, limit, until = reader.context, question.limit or LIMIT, question.upto
     if question.wanted.is_sparse:
         until = min(until, question.after + SCAN)
     async with context.pool.reader() as connection:
         lines = await log.matching(connection, question.wanted, question.after, until, limit)
     until = log.complete_up_to(lines, limit, until)
-    seen = await sight.visible(context, lines)
-    shown.persons = persons_in(seen)
-    shown.details = {"count": len(seen), "filters": filters_said(context, call.given, QUERY)}
-    items = b",".join(await sight.shown(context, seen))
+    seen = await reader.visible(lines)
+    look.persons = persons_in(seen)
+    filters = filters_said(context, reader.call.query_params, QUERY)
+    look.details = {"count": len(seen), "filters": filters}
+    items = b",".join(await shown(context, seen, sees=reader.rights.sees_persons))
     following = b"%d" % until if until < question.upto else b"null"
     body = b'{"items":[%b],"nextAfter":%b}' % (items, following)
-    return Reply(200, body, [(b"ledger-position", b"%d" % question.upto)])
+    return Reply(200, body, [at_position(question.upto)])
 
 
-async def _begin(call: Call, media_type: bytes, position: int) -> None:
-    headers: Headers = [
-        (b"content-type", media_type),
-        (b"ledger-position", b"%d" % position),
-        (b"x-accel-buffering", b"no"),  # or a proxy would gather events instead of passing them on
-    ]
-    await call.start(200, headers)
-
-
-STRING: Final = {"type": "string"}
-NUMBER: Final = {"type": "integer", "minimum": 0}
-TIME: Final = {"type": "string", "format": "date-time"}
-SEVERAL: Final = {"type": "array", "items": STRING}
-WITHIN: Final = {"after": NUMBER, "limit": {"type": "integer", "minimum": 1}, "type": SEVERAL}
-QUERY: Final = WITHIN | {
-    "entity": SEVERAL,
-    "entityId": STRING,
-    "actorId": {"type": "string", "format": "uuid"},
+QUERY: Final = {
+    "after": COUNT,
+    "limit": NUMBER | {"minimum": 1},
+    "type": TEXTS,
+    "entity": TEXTS,
+    "entityId": TEXT,
+    "actorId": ID,
     "from": TIME,
     "to": TIME,
 }
-VERSION: Final = {"version": {"type": "integer", "minimum": 1}}
-GIVES: Final[dict[str, Any]] = {
-    "items": {"type": "array", "items": ref("CloudEvent")},
-    "nextAfter": {"type": ["integer", "null"]},
-}
-
+PAGE: Final = shape(
+    "EventPage",
+    {"items": several(ref("CloudEvent")), "nextAfter": {"type": ["integer", "null"]}},
+)
 EVENT_SCHEMA: Final = shape(
     "EventSchema",
     {
-        "type": {"type": "string"},
-        "version": {"type": "integer"},
-        "entity": {"type": "string"},
-        "description": {"type": "string"},
-        "dataschema": {"type": "string"},
+        "type": TEXT,
+        "version": NUMBER,
+        "entity": TEXT,
+        "description": TEXT,
+        "dataschema": TEXT,
         "schema": {"type": "object"},
     },
 )
+Events = partial(Other, gives=PAGE, query=QUERY, offers=OFFERS)
 
 
 def _schemas(path: str, *, former: bool = False) -> list[AnyRoute]:
@@ -149,7 +139,7 @@ def _schemas(path: str, *, former: bool = False) -> list[AnyRoute]:
             list_event_schemas,
             "Every event's schema",
             READ,
-            gives={"items": {"type": "array", "items": EVENT_SCHEMA}},
+            gives={"items": several(EVENT_SCHEMA)},
             former=former,
         ),
         Other(
@@ -159,24 +149,14 @@ def _schemas(path: str, *, former: bool = False) -> list[AnyRoute]:
             "One event's schema",
             READ,
             answers="application/schema+json",
-            query=VERSION,
+            query={"version": NUMBER | {"minimum": 1}},
             former=former,
         ),
     ]
 
 
 ROUTES: list[AnyRoute] = [
-    Other(
-        "GET",
-        "/v1/events",
-        list_events,
-        "The log",
-        READ,
-        gives=GIVES,
-        gives_name="EventPage",
-        query=QUERY,
-        offers=OFFERS,
-    ),
+    Events("GET", "/v1/events", list_events, "The log", READ),
     *_schemas("/v1/event-schemas"),
     *_schemas("/v1/events/schemas", former=True),
     Other(
@@ -185,7 +165,7 @@ ROUTES: list[AnyRoute] = [
         get_async_api,
         "The log as AsyncAPI tells it",
         public=True,
-        gives={"asyncapi": {"type": "string"}},
+        gives={"asyncapi": TEXT},
     ),
 ]
 
@@ -195,21 +175,7 @@ def of_each(routes: Iterable[AnyRoute]) -> Iterator[AnyRoute]:
     for route in routes:
         match route:
             case One(row=row) | List(of=(_, row), with_owner=True) if row.OF in ENTITIES:
-                pass
-            case _:
-                continue
-        answer = partial(list_events, needs=route.needs, row=row)
-        answer.__doc__ = list_events.__doc__
-        words = f"Its events: {route.summary.lower()}"
-        path = f"{route.path}/events"
-        yield Other(
-            "GET",
-            path,
-            answer,
-            words,
-            route.needs,
-            gives=GIVES,
-            gives_name="EventPage",
-            query=QUERY,
-            offers=OFFERS,
-        )
+                answer = partial(list_events, needs=route.needs, row=row)
+                answer.__doc__ = list_events.__doc__
+                words = f"Its events: {route.summary.lower()}"
+                yield Events("GET", f"{route.path}/events", answer, words, route.needs)

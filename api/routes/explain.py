@@ -1,17 +1,19 @@
 """Where each figure of a loan comes from: the events that moved it, and the rule behind it."""
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
+from uuid import UUID
 
-from api.description.components import ref, shape
+from pydantic.alias_generators import to_snake
+
+from api.context import Context
+from api.description.components import ID, NULL, NUMBER, TEXT, TIME, either, ref, several, shape
 from api.description.examples import AS_OF
-from api.http.call import Call, Reply
+from api.http.call import Call, Reply, at_position
 from api.http.ids import missing, resolve
-from api.pipeline.as_of import position_of
-from api.pipeline.disclosure import Look, show
-from api.pipeline.freshness import last_position
-from api.pipeline.keys import keys_of
-from api.pipeline.pipeline import admitted
-from api.pipeline.routes import AnyRoute, Other, Parameters, activity_of
+from api.pipeline.as_of import last_position, position_of
+from api.pipeline.disclosure import Look, keys_of, show
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, Other, activity_of
 from projections.cloud_events import Actor, Reader, Stored, persons_in, read
 from projections.follow import log
 from projections.follow.fold import evolved
@@ -20,11 +22,6 @@ from projections.tables.writer import encode
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.charges import POLICY_VERSION as FEE_POLICY
 from rim_ledger.lending.loan import POLICY_VERSION, Loan
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from api.context import Context
 
 RULES: Final = {
     "amountDue": (
@@ -88,21 +85,7 @@ RULES: Final = {
         "the first due date; a loan whose money came in after that day is repaid late",
     ),
 }
-"""For each figure, the version of its rule and what the rule says."""
-
-ATTRIBUTES: Final = {
-    "amountDue": "amount_due",
-    "upfrontFee": "upfront_fee",
-    "vat": "vat",
-    "amountPaid": "amount_paid",
-    "feesCharged": "fees_charged",
-    "feesWaived": "fees_waived",
-    "writtenOffAmount": "written_off_amount",
-    "outstandingAmount": "outstanding_amount",
-    "status": "status",
-    "dueDate": "due_date",
-    "originalDueDate": "original_due_date",
-}
+"""For each figure, the version of its rule and the rule in words."""
 
 READ: Final = ("loans", "read")
 EXPLAIN: Final = "/v1/loans/{id}/explain"
@@ -117,32 +100,32 @@ class LoanStep(NamedTuple):
     after: Loan
 
 
-async def explain_loan(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def explain_loan(context: Context, call: Call, rights: Rights) -> Reply:
     """Each figure of a loan, as it is or was known, with the events that moved it, and its rule.
 
     `because` is what the event says; its personal words are hidden from readers without users.pii,
     and null once erased.
     """
-    asked = activity_of("Read", EXPLAIN, parameters)
-    rights = await admitted(context, call, READ, activity=asked)
+    asked = activity_of("Read", EXPLAIN, call.path_params)
 
     async def answer(look: Look) -> dict[str, Any]:
-        loan, body = await _explained(context, call, parameters, sees=look.rights.sees_persons)
+        loan, body = await _explained(context, call, sees=look.rights.sees_persons)
         look.persons = {loan.person}
         return body
 
     body = await show(context, call, rights, asked, answer)
-    headers = [(b"ledger-position", b"%d" % body["position"])]
-    return Reply(200, encode(body), headers)
+    return Reply(200, encode(body), [at_position(body["position"])])
 
 
-async def _explained(
-    context: "Context", call: Call, parameters: Parameters, *, sees: bool
-) -> tuple[Loan, dict[str, Any]]:
+async def _explained(context: Context, call: Call, *, sees: bool) -> tuple[Loan, dict[str, Any]]:
     """The loan and what explains it. Raises NotFound when there was no such loan by then."""
-    stream = await _stream(context, call, parameters["id"])
-    if "asOf" in call.given:
-        position = await position_of(context, call.given["asOf"][0])
+
+    def find(uow: UnitOfWork) -> UUID:
+        return uow.read(Loan, resolve(uow, Loan, call.path_params["id"])).id
+
+    stream = await context.ledger.read(find, call.stamp(context.environment), in_outage=True)
+    if "asOf" in call.query_params:
+        position = await position_of(context, call.query_params["asOf"][0])
     else:
         position = await last_position(context)
     steps = await _steps(context, stream, position, sees=sees)
@@ -151,9 +134,9 @@ async def _explained(
     loan = steps[-1].after
     figures = {
         figure: {
-            "value": getattr(loan, ATTRIBUTES[figure]),
+            "value": getattr(loan, to_snake(figure)),
             "rule": {"version": version, "says": says},
-            "events": [_moved(each, figure) for each in steps if _moves(each, figure)],
+            "events": [moved for each in steps if (moved := _moved(each, to_snake(figure)))],
         }
         for figure, (version, says) in RULES.items()
     }
@@ -161,16 +144,7 @@ async def _explained(
     return loan, said
 
 
-async def _stream(context: "Context", call: Call, text: str) -> "UUID":
-    def look(uow: UnitOfWork) -> "UUID":
-        return uow.read(Loan, resolve(uow, Loan, text)).id
-
-    return await context.ledger.read(look, call.stamp(context.environment), in_outage=True)
-
-
-async def _steps(
-    context: "Context", stream: "UUID", position: int, *, sees: bool
-) -> list[LoanStep]:
+async def _steps(context: Context, stream: UUID, position: int, *, sees: bool) -> list[LoanStep]:
     """The events of a loan up to a position."""
     async with context.pool.reader() as connection:
         lines = await log.streams(connection, [stream], position)
@@ -184,21 +158,18 @@ async def _steps(
     return steps
 
 
-def _moves(step: LoanStep, figure: str) -> bool:
-    attribute = ATTRIBUTES[figure]
-    return bool(getattr(step.before, attribute, None) != getattr(step.after, attribute))
-
-
-def _moved(step: LoanStep, figure: str) -> dict[str, Any]:
-    """From what to what, by whom, and which event says so."""
-    attribute, stamp = ATTRIBUTES[figure], step.said.stamp
+def _moved(step: LoanStep, attribute: str) -> dict[str, Any] | None:
+    """The step's old and new value, actor and event; None if the value is the same."""
+    before, after = getattr(step.before, attribute, None), getattr(step.after, attribute)
+    if before == after:
+        return None
     return {
         "position": step.line.position,
         "event": step.line.name,
-        "at": stamp.at,
-        "from": getattr(step.before, attribute, None),
-        "to": getattr(step.after, attribute),
-        "by": _by(stamp.actor),
+        "at": step.said.stamp.at,
+        "from": before,
+        "to": after,
+        "by": _by(step.said.stamp.actor),
         "because": step.said.data,
     }
 
@@ -209,10 +180,7 @@ def _by(actor: Actor) -> dict[str, Any]:
     return {"type": actor.type, "id": actor.id, "name": actor.name} | key
 
 
-TEXT: Final = {"type": "string"}
-TIME: Final = {"type": "string", "format": "date-time"}
 NAIRA: Final = {"type": "number", "description": "Unit: naira."}
-NULL: Final = {"type": "null"}
 RULE: Final = shape("FigureRule", {"version": TEXT, "says": TEXT})
 ACTOR: Final = shape(
     "Actor",
@@ -220,7 +188,7 @@ ACTOR: Final = shape(
         "type": TEXT,
         "id": {"type": ["string", "null"], "format": "uuid"},
         "name": TEXT,
-        "apiKeyId": {"type": "string", "format": "uuid"},
+        "apiKeyId": ID,
         "apiKeyName": TEXT,
     },
     optional=("apiKeyId", "apiKeyName"),
@@ -230,7 +198,7 @@ ACTOR: Final = shape(
 def _figure(kind: str, value: dict[str, Any], former: dict[str, Any]) -> dict[str, Any]:
     """The JSON Schema of a figure with a value of this one, and what may have been before."""
     moved = {
-        "position": {"type": "integer"},
+        "position": NUMBER,
         "event": TEXT,
         "at": TIME,
         "from": former,
@@ -238,45 +206,27 @@ def _figure(kind: str, value: dict[str, Any], former: dict[str, Any]) -> dict[st
         "by": ACTOR,
         "because": {"type": "object"},
     }
-    events = {"type": "array", "items": shape(f"{kind}Step", moved)}
+    events = several(shape(f"{kind}Step", moved))
     return shape(kind, {"value": value, "rule": RULE, "events": events})
 
 
-MONEY: Final = _figure("MoneyFigure", NAIRA, {"anyOf": [NAIRA, NULL]})
 STATUS: Final = ref("LoanStatus")
 DUE: Final = {"type": ["string", "null"], "format": "date-time"}
 DUE_DATE: Final = _figure("DueDateFigure", DUE, DUE)
-FIGURES: Final[dict[str, dict[str, Any]]] = {
-    "amountDue": MONEY,
-    "upfrontFee": MONEY,
-    "vat": MONEY,
-    "amountPaid": MONEY,
-    "feesCharged": MONEY,
-    "feesWaived": MONEY,
-    "writtenOffAmount": _figure(
-        "WrittenOffFigure", {"anyOf": [NAIRA, NULL]}, {"anyOf": [NAIRA, NULL]}
-    ),
-    "outstandingAmount": MONEY,
-    "status": _figure("StatusFigure", STATUS, {"anyOf": [STATUS, NULL]}),
+SOME: Final = either(NAIRA, NULL)
+FIGURES: Final = dict.fromkeys(RULES, _figure("MoneyFigure", NAIRA, SOME)) | {
+    "writtenOffAmount": _figure("WrittenOffFigure", SOME, SOME),
+    "status": _figure("StatusFigure", STATUS, either(STATUS, NULL)),
     "dueDate": DUE_DATE,
     "originalDueDate": DUE_DATE,
 }
-GIVES: Final = {
-    "id": {"type": "string", "format": "uuid"},
-    "loanId": {"type": "string"},
-    "position": {"type": "integer"},
-    "figures": shape("LoanFigures", {name: FIGURES[name] for name in RULES}),
-}
+GIVES: Final = shape(
+    "LoanExplanation",
+    {"id": ID, "loanId": TEXT, "position": NUMBER, "figures": shape("LoanFigures", FIGURES)},
+)
 
 ROUTES: list[AnyRoute] = [
     Other(
-        "GET",
-        EXPLAIN,
-        explain_loan,
-        "Explain a figure",
-        READ,
-        gives=GIVES,
-        gives_name="LoanExplanation",
-        query={"asOf": AS_OF},
+        "GET", EXPLAIN, explain_loan, "Explain a figure", READ, gives=GIVES, query={"asOf": AS_OF}
     ),
 ]

@@ -4,26 +4,20 @@ import asyncio
 import hashlib
 import tempfile
 from io import BufferedRandom
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from api.http.call import Call
 from api.pipeline.background import note_unexpected
-from api.pipeline.keys import keys_of
-from api.routes.event_log import Question, ReaderView, pages
+from api.pipeline.disclosure import keys_of
+from api.routes.event_log import EventReader, Question, pages
 from api.routes.export_store import INTERRUPTED, Export, ExportStore
 from projections.analysis.export import GROUP
 from projections.analysis.export_rows import SCHEMA, rows_for
 from projections.analysis.export_types import WRITTEN
 from projections.cloud_events import Reader, persons_in
-from projections.follow.log import Line
-from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.refusals import Refused, Unavailable
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 BYTES_MAX: Final = 512 * 1024 * 1024
 """Bytes of one file."""
@@ -36,14 +30,12 @@ class Oversized(Exception):
         super().__init__(f"A file has {BYTES_MAX >> 20} MiB at most: ask for less of the log.")
 
 
-async def make(
-    context: "Context", call: Call, export: Export, question: Question, sight: ReaderView
-) -> None:
+async def make(export: Export, question: Question, reader: EventReader) -> None:
     """Write the file and keep it, or record why there is none."""
-    store = ExportStore(context)
+    context, store = reader.context, ExportStore(reader.context)
     try:
         with tempfile.TemporaryFile() as file:
-            if not await _Rows(context, call, export, sight).write(question, file):
+            if not await _write(export, question, reader, file):
                 return
             size, sha256 = file.tell(), await asyncio.to_thread(_digest, file)
             await store.put(export, file)
@@ -59,47 +51,38 @@ async def make(
         await store.fail(export.id, "It could not be made.")
 
 
-class _Rows:
-    """The rows of an export, on their way into a file."""
+async def _write(
+    export: Export, question: Question, reader: EventReader, file: BufferedRandom
+) -> bool:
+    """Write all requested events; gives False if the export is not wanted any more. Raises
+    Oversized, or Unavailable when disclosures cannot be logged."""
+    context, store = reader.context, ExportStore(reader.context)
+    waiting, rows = list[Any](), 0
 
-    def __init__(self, context: "Context", call: Call, export: Export, sight: ReaderView) -> None:
-        self._context, self._call, self._export, self._sight = context, call, export, sight
-        self._asked = Activity(action="Export", resource="exports", resource_id=str(export.id))
-        self._waiting: list[Any] = []
-
-    async def write(self, question: Question, file: BufferedRandom) -> bool:
-        """Write all that was asked for; whether it is still wanted. Raises Oversized."""
-        store, rows = ExportStore(self._context), 0
-        with pq.ParquetWriter(file, SCHEMA, **WRITTEN) as writer:
-            async for lines, after in pages(self._context, question):
-                seen = await self._sight.visible(self._context, lines)
-                await self._note(seen)
-                keys = await keys_of(self._context, persons_in(seen), sees=self._export.persons)
-                reader = Reader(self._export.persons, keys, self._context.public_url)
-                self._waiting.append(rows_for(seen, reader, bodies=self._export.persons))
-                rows += len(seen)
-                if sum(each.num_rows for each in self._waiting) >= GROUP:
-                    await self._write_group(writer)
-                    if file.tell() > BYTES_MAX:
-                        raise Oversized
-                if not await store.advance(self._export.id, after, rows):
-                    return False
-            await self._write_group(writer)
+    async def write_group() -> None:
+        table = pa.Table.from_batches(waiting, SCHEMA)
+        waiting.clear()
+        await asyncio.to_thread(writer.write_table, table)
         if file.tell() > BYTES_MAX:
             raise Oversized
-        return True
 
-    async def _note(self, lines: list[Line]) -> None:
-        """Log whose words are shown. Raises Unavailable when that cannot be."""
-        if self._export.persons:
-            noted = await self._sight.noted(self._context, self._call, self._asked, lines)
-            if noted.rights.unlogged:
-                raise noted.rights.unlogged
-
-    async def _write_group(self, writer: Any) -> None:
-        table = pa.Table.from_batches(self._waiting, SCHEMA)
-        self._waiting.clear()
-        await asyncio.to_thread(writer.write_table, table)
+    with pq.ParquetWriter(file, SCHEMA, **WRITTEN) as writer:
+        async for lines, after in pages(context, question):
+            seen = await reader.visible(lines)
+            if export.persons and (outage := (await reader.noted(seen)).unlogged):
+                raise outage
+            keys = await keys_of(context, persons_in(seen), sees=export.persons)
+            shown = Reader(export.persons, keys, context.public_url)
+            waiting.append(rows_for(seen, shown, bodies=export.persons))
+            rows += len(seen)
+            if sum(each.num_rows for each in waiting) >= GROUP:
+                await write_group()
+            if not await store.advance(export.id, after, rows):
+                return False
+        await write_group()
+    if file.tell() > BYTES_MAX:
+        raise Oversized
+    return True
 
 
 def _digest(file: BufferedRandom) -> str:

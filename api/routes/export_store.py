@@ -4,25 +4,23 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import BinaryIO, Final
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
+from api.context import Context
 from api.http.download import cut
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.vault.sealed_file import open_file, seal_file
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 KEPT: Final = timedelta(hours=24)
 """How long an export is kept."""
 KEPT_MAX: Final = 3
 """Exports of one admin."""
 SILENT: Final = timedelta(minutes=10)
-"""Without a sign of life for so long, whoever made an export has died."""
+"""Time without a heartbeat after which the maker of an export has died."""
 SWEEP_SECONDS: Final = 60.0
 INTERRUPTED: Final = "It was interrupted."
 
@@ -51,12 +49,12 @@ UPDATE ledger.exports SET failure = %s
 OVER: Final = """
 SELECT id FROM ledger.exports e WHERE created_at <= %s OR persons AND EXISTS (
     SELECT FROM ledger.personal_keys WHERE erased_at >= e.created_at)"""
-"""What is too old, or may hold the words of somebody who was erased since."""
+"""Exports that are too old, or may hold data of a person who was erased since."""
 
 
 class Export(Struct, frozen=True):
-    """A file of the log that an admin asked for, finished or not. `persons` says whether it shows
-    persons, `entities` whose events may be in it."""
+    """A file of the log that an admin requested, finished or not. `persons` is true if it shows
+    personal data; `entities` are those whose events may be in it."""
 
     id: UUID
     owner: UUID
@@ -92,7 +90,8 @@ class Export(Struct, frozen=True):
 class ExportStore:
     """The exports of a ledger, for all processes together."""
 
-    def __init__(self, context: "Context") -> None:
+    def __init__(self, context: Context) -> None:
+        self._pool, self._now = context.pool, context.environment.now
         self._context = context
 
     async def begin(self, export: Export) -> None:
@@ -100,32 +99,24 @@ class ExportStore:
         at = export.created_at
         values = [export.id, export.owner, export.persons, list(export.entities), export.secret]
         values += [export.upto, export.position, at, at, KEPT_MAX, export.owner]
-        if not await self._context.pool.rows(BEGIN, values):
+        if not await self._pool.rows(BEGIN, values):
             words = f"You have {KEPT_MAX} exports: delete one, or wait until it is made."
             raise Refused("too-many-exports", words)
 
     async def advance(self, id: UUID, position: int, rows: int) -> bool:
         """Note how far one is; whether it is still wanted."""
-        return bool(
-            await self._context.pool.rows(
-                ADVANCE, [position, rows, self._context.environment.now(), id]
-            )
-        )
+        return bool(await self._pool.rows(ADVANCE, [position, rows, self._now(), id]))
 
     async def complete(self, id: UUID, size: int, sha256: str) -> bool:
         """Note that the file is there; whether it is still wanted."""
-        return bool(
-            await self._context.pool.rows(
-                COMPLETE, [size, sha256, self._context.environment.now(), id]
-            )
-        )
+        return bool(await self._pool.rows(COMPLETE, [size, sha256, self._now(), id]))
 
     async def fail(self, id: UUID, reason: str) -> None:
-        await self._context.pool.rows(FAIL, [reason, id])
+        await self._pool.rows(FAIL, [reason, id])
 
     async def of(self, owner: UUID) -> list[Export]:
         """Those of an admin, the newest first."""
-        return [Export(*row) for row in await self._context.pool.rows(OF, [owner])]
+        return [Export(*row) for row in await self._pool.rows(OF, [owner])]
 
     async def find(self, owner: UUID, id: UUID) -> Export | None:
         """One of an admin, unless it is over."""
@@ -135,13 +126,13 @@ class ExportStore:
     async def drop(self, id: UUID) -> None:
         """Let go of one, its file first."""
         await self._context.storage.drop(f"export-{id}")
-        await self._context.pool.rows("DELETE FROM ledger.exports WHERE id = %s RETURNING id", [id])
+        await self._pool.rows("DELETE FROM ledger.exports WHERE id = %s RETURNING id", [id])
 
     async def sweep(self) -> None:
-        """Let go of what is over, and say of what was left that it failed."""
-        now = self._context.environment.now()
-        await self._context.pool.rows(STALE, [INTERRUPTED, now - SILENT])
-        for (id_,) in await self._context.pool.rows(OVER, [now - KEPT]):
+        """Delete expired exports, and mark abandoned ones as failed."""
+        now = self._now()
+        await self._pool.rows(STALE, [INTERRUPTED, now - SILENT])
+        for (id_,) in await self._pool.rows(OVER, [now - KEPT]):
             await self.drop(id_)
 
     async def sweep_for_ever(self) -> None:

@@ -1,10 +1,12 @@
 """The routes of exports: the log as a Parquet file, made in the background and fetched in parts."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
-from api.description.components import ref
+from api.context import Context
+from api.description.components import COUNT, FLAG, ID, TIME, several, shape
 from api.http.call import Call, Reply
+from api.http.csv_text import rfc3339
 from api.http.download import Download
 from api.http.ids import missing
 from api.http.problem import encoded
@@ -12,39 +14,35 @@ from api.pipeline.background import begin
 from api.pipeline.commands import require_no_fields
 from api.pipeline.pipeline import admitted
 from api.pipeline.readmission import admit_again, streaming
-from api.pipeline.rights import SEES_PERSONS
-from api.pipeline.routes import AnyRoute, Other, Parameters, activity_of
-from api.routes.event_log import ReaderView, read_question
-from api.routes.events import NUMBER, QUERY, READ
+from api.pipeline.rights import SEES_PERSONS, Rights
+from api.pipeline.routes import AnyRoute, Other, activity_of
+from api.routes.event_log import EventReader, read_question
+from api.routes.events import QUERY, READ
 from api.routes.export_making import make
 from api.routes.export_store import Export, ExportStore
 from rim_ledger.engine.refusals import Forbidden, Refused
-from rim_ledger.system.credentials import rfc3339
 from rim_ledger.values import UUID_TEXT
 from rim_ledger.vault.key_ring import KEY
-
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.rights import Rights
 
 EXPORTS, ONE = "/v1/exports", "/v1/exports/{id}"
 FILE: Final = ONE + "/file"
 PARQUET: Final = b"application/vnd.apache.parquet"
 
 
-async def begin_export(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def begin_export(context: Context, call: Call, rights: Rights) -> Reply:
     """Begin to make a Parquet file of the log, by the filters of `/v1/events`.
 
     What the caller may not read is left out. Without users.pii the words about persons are hidden
     and `body` is null. The caller fetches the file once it is made; it is kept for 24 hours.
     """
-    rights = await _rights(context, call, parameters)
     question = await read_question(context, call, live=False, paged=False)
     await require_no_fields(call)
-    sight, id_ = ReaderView(rights), context.environment.new_id()
+    id_ = context.environment.new_id()
+    asked = activity_of("Export", EXPORTS, {"id": str(id_)})
+    reader = EventReader(context, call, rights, asked)
     export = Export(
         id=id_,
-        owner=_owner(rights),
+        owner=rights.id,
         persons=rights.sees_persons,
         entities=sorted(rights.reads),
         secret=context.vault.wrap_secret(id_, "export", context.environment.random(KEY).hex()),
@@ -63,42 +61,40 @@ async def begin_export(context: "Context", call: Call, parameters: Parameters) -
         if each.failure:
             await store.drop(each.id)
     await store.begin(export)
-    begin(context, make(context, call, export, sight.narrowed(question), sight))
+    begin(context, make(export, reader.narrowed(question), reader))
     headers = [(b"location", f"{EXPORTS}/{id_}".encode())]
     return Reply(202, encoded(_shown(export)), headers)
 
 
-async def list_exports(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def list_exports(context: Context, _: Call, rights: Rights) -> Reply:
     """The caller's exports, the newest first: how far each is, and where its file is."""
-    rights = await _rights(context, call, parameters)
     store = ExportStore(context)
     await store.sweep()
-    items = [_shown(each) for each in await store.of(_owner(rights))]
+    items = [_shown(each) for each in await store.of(rights.id)]
     return Reply(200, encoded({"items": items}))
 
 
-async def get_export(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def get_export(context: Context, call: Call, rights: Rights) -> Reply:
     """How far an export of the caller is."""
-    export = await _look(context, call, parameters)
-    return Reply(200, encoded(_shown(export)))
+    return Reply(200, encoded(_shown(await _find(context, call, rights))))
 
 
-async def delete_export(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def delete_export(context: Context, call: Call, rights: Rights) -> Reply:
     """Let go of an export and its file, also while it is made."""
-    export = await _look(context, call, parameters)
+    export = await _find(context, call, rights)
     await ExportStore(context).drop(export.id)
     return Reply(200, encoded(_shown(export)))
 
 
-async def download_export(context: "Context", call: Call, parameters: Parameters) -> None:
+async def download_export(context: Context, call: Call, rights: Rights) -> None:
     """The file of an export, or a Range of it, for whoever asked for it and may still read all that
     is in it. What broke off goes on with Range, as long as the export is kept."""
-    export = await _look(context, call, parameters)
+    export = await _find(context, call, rights)
     if export.size is None:
         words = f"The export is not there: {export.failure or 'it is being made.'}"
         raise Refused("export-not-ready", words)
     needs = [READ, SEES_PERSONS] if export.persons else [READ]
-    asked = activity_of("Export", FILE, parameters)
+    asked = activity_of("Export", FILE, call.path_params)
     _require_reads(await admitted(context, call, *needs, activity=asked), export)
 
     async def admit() -> None:
@@ -120,27 +116,17 @@ async def download_export(context: "Context", call: Call, parameters: Parameters
         await file.answer(call, stream)
 
 
-async def _rights(context: "Context", call: Call, parameters: Parameters) -> "Rights":
-    asked = activity_of("Read", EXPORTS, parameters)
-    return await admitted(context, call, READ, activity=asked)
-
-
-async def _look(context: "Context", call: Call, parameters: Parameters) -> Export:
+async def _find(context: Context, call: Call, rights: Rights) -> Export:
     """An export of the caller. Raises NotFound for any other."""
-    rights, text = await _rights(context, call, parameters), parameters["id"]
+    text = call.path_params["id"]
     id_ = UUID(text) if UUID_TEXT.fullmatch(text) else None
-    found = await ExportStore(context).find(_owner(rights), id_) if id_ else None
+    found = await ExportStore(context).find(rights.id, id_) if id_ else None
     if found is None:
         raise missing(Export)
     return found
 
 
-def _owner(rights: "Rights") -> UUID:
-    assert rights.actor.id is not None, "whoever holds a session is somebody"
-    return rights.actor.id
-
-
-def _require_reads(rights: "Rights", export: Export) -> None:
+def _require_reads(rights: Rights, export: Export) -> None:
     if lacking := sorted(set(export.entities) - rights.reads):
         words = f"The file may hold events that you may not read any more: {', '.join(lacking)}."
         raise Forbidden("forbidden", words)
@@ -166,26 +152,29 @@ def _shown(export: Export) -> dict[str, Any]:
 
 
 _TEXT: Final = {"type": ["string", "null"]}
-_TIME: Final = {"type": "string", "format": "date-time"}
-GIVES: Final[dict[str, Any]] = {
-    "id": {"type": "string", "format": "uuid"},
-    "status": {"type": "string", "enum": ["in_progress", "success", "failed"]},
-    "masked": {"type": "boolean"},
-    "position": NUMBER,
-    "upto": NUMBER,
-    "rows": NUMBER,
-    "size": {"type": ["integer", "null"]},
-    "sha256": _TEXT,
-    "failureReason": _TEXT,
-    "createdAt": _TIME,
-    "completedAt": {"type": ["string", "null"], "format": "date-time"},
-    "expiresAt": _TIME,
-    "downloadUrl": _TEXT,
-}
-_LIST: Final = {"items": {"type": "array", "items": ref("Export")}}
+EXPORT: Final = shape(
+    "Export",
+    {
+        "id": ID,
+        "status": {"type": "string", "enum": ["in_progress", "success", "failed"]},
+        "masked": FLAG,
+        "position": COUNT,
+        "upto": COUNT,
+        "rows": COUNT,
+        "size": {"type": ["integer", "null"]},
+        "sha256": _TEXT,
+        "failureReason": _TEXT,
+        "createdAt": TIME,
+        "completedAt": _TEXT | {"format": "date-time"},
+        "expiresAt": TIME,
+        "downloadUrl": _TEXT,
+    },
+)
 
 ROUTES: list[AnyRoute] = [
-    Other("GET", EXPORTS, list_exports, "One's own exports", READ, gives=_LIST),
+    Other(
+        "GET", EXPORTS, list_exports, "One's own exports", READ, gives={"items": several(EXPORT)}
+    ),
     Other(
         "POST",
         EXPORTS,
@@ -193,15 +182,12 @@ ROUTES: list[AnyRoute] = [
         "Begin an export of the log",
         READ,
         exports=True,
-        gives=GIVES,
-        gives_name="Export",
+        gives=EXPORT,
         status=202,
         query=QUERY,
     ),
-    Other("GET", ONE, get_export, "How far an export is", READ, gives=GIVES, gives_name="Export"),
-    Other(
-        "DELETE", ONE, delete_export, "Let go of an export", READ, gives=GIVES, gives_name="Export"
-    ),
+    Other("GET", ONE, get_export, "How far an export is", READ, gives=EXPORT),
+    Other("DELETE", ONE, delete_export, "Let go of an export", READ, gives=EXPORT),
     Other(
         "GET",
         FILE,

@@ -1,26 +1,24 @@
 """The routes of the journal: entries, the trial balance at any moment, and both as CSV."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from msgspec import Struct
 
+from api.context import Context
 from api.description.components import shape
 from api.description.examples import AS_OF, EFFECTIVE_AT
 from api.http.call import Call, Reply
 from api.http.csv_text import CSV_UTF8, attached, csv_text, rfc3339
 from api.pipeline.as_of import APPROXIMATE, HINT, RECORDED, UNRECORDED, moment_of
-from api.pipeline.filters import Asked, all_of, read_query
-from api.pipeline.parameters import filters_of
+from api.pipeline.filters import Asked, all_of, filters_of, read_query
 from api.pipeline.readmission import admit_again, streaming
-from api.pipeline.routes import AnyRoute, List, One, Other, Parameters
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, List, One, Other
 from projections.journal import ACCOUNTS, JournalEntryRow
 from projections.tables.writer import encode
 from rim_ledger.engine.activity import Activity
 from rim_ledger.values import ZERO
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 READ: Final = ("journal", "read")
 
@@ -71,7 +69,7 @@ class Balance(Struct, frozen=True):
     headers: list[tuple[bytes, bytes]]
 
 
-async def get_trial_balance(context: "Context", call: Call, _: Parameters) -> Reply:
+async def get_trial_balance(context: Context, call: Call, _: Rights) -> Reply:
     """The balance of every account as of a position or a time, of recording or of business; debits
     equal credits."""
     found = await _balance(context, call)
@@ -91,7 +89,7 @@ async def get_trial_balance(context: "Context", call: Call, _: Parameters) -> Re
     return Reply(200, encode(body), found.headers)
 
 
-async def export_trial_balance(context: "Context", call: Call, _: Parameters) -> Reply:
+async def export_trial_balance(context: Context, call: Call, _: Rights) -> Reply:
     """The trial balance as a table."""
     found = await _balance(context, call)
     rows = [(account, _name(account), *sums) for account, *sums in found.accounts]
@@ -99,7 +97,7 @@ async def export_trial_balance(context: "Context", call: Call, _: Parameters) ->
     return Reply(200, text, [*found.headers, attached("trial-balance")], CSV_UTF8)
 
 
-async def export_journal(context: "Context", call: Call, _: Parameters) -> Reply | None:
+async def export_journal(context: Context, call: Call, _: Rights) -> Reply | None:
     """Every line of the journal, with the filters of the list, in the order of the log."""
     asked = Activity(action="Export", resource="journal.csv")
     query = read_query(JournalEntryRow, call.query, context.cursor_key, "", sees=False)
@@ -123,8 +121,8 @@ async def export_journal(context: "Context", call: Call, _: Parameters) -> Reply
     return None
 
 
-async def _balance(context: "Context", call: Call) -> Balance:
-    asked = Asked.of(call.given)
+async def _balance(context: Context, call: Call) -> Balance:
+    asked = Asked.of(call.query_params)
     moment = await moment_of(context, asked)
     at = await context.pool.rows(RECORDED, [moment.position])
     accounts = await context.pool.rows(BALANCE, [moment.position, moment.happened_by])
@@ -179,8 +177,7 @@ ROUTES: list[AnyRoute] = [
         get_trial_balance,
         "Trial balance",
         READ,
-        gives=GIVES,
-        gives_name="TrialBalance",
+        gives=shape("TrialBalance", GIVES),
         query={"asOf": AS_OF, "effectiveAt": EFFECTIVE_AT},
     ),
     Other(

@@ -1,32 +1,21 @@
 """The log as server-sent events: everything since a position, and then what happens."""
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from api.http.call import Call
 from api.http.stream import Stream
 from api.pipeline.as_of import NUMBER
-from api.routes.event_log import Question, ReaderView, pages
-from rim_ledger.engine.activity import Activity
+from api.routes.event_log import EventReader, Question, pages, shown
 from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
-from rim_ledger.engine.unit_of_work import Right
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from api.context import Context
-    from api.pipeline.rights import Rights
-
-    Look = Callable[[Rights], Awaitable[object]]
 
 SSE: Final = b"text/event-stream"
 CHECK: Final = 2.0
 """Seconds of silence after which the reader is looked at again. Before a page it always is."""
 HEARTBEAT: Final = 15.0
-"""Seconds of silence after which the stream says that it is alive."""
+"""Seconds of silence after which a heartbeat is sent."""
 
 
 def resumed(call: Call, question: Question) -> Question:
@@ -42,24 +31,12 @@ def resumed(call: Call, question: Question) -> Question:
     return replace(question, after=int(text))
 
 
-class Following(Struct, frozen=True):
-    """What a reader needs for a stream, what the log of activities calls it, and what raises
-    NotFound when they may know no more of what it is about."""
-
-    needs: Right
-    activity: Activity
-    look: "Look | None" = None
-
-
 class Live:
     """One reader's stream. It ends when the reader leaves or may read no more, or the process
-    stops; whoever comes back with Last-Event-ID misses nothing."""
+    stops; a reader who comes back with Last-Event-ID misses nothing."""
 
-    def __init__(
-        self, context: "Context", call: Call, stream: Stream, of: Following, sight: ReaderView
-    ) -> None:
-        self._context, self._call, self._stream = context, call, stream
-        self._of, self._sight = of, sight
+    def __init__(self, reader: EventReader, stream: Stream) -> None:
+        self._reader, self._context, self._stream = reader, reader.context, stream
         self._now = asyncio.get_running_loop().time
         self._checked = self._told = self._now()
 
@@ -73,11 +50,9 @@ class Live:
                 async for lines, after in pages(self._context, part):
                     if lines:
                         await self._look_again()
-                    seen = await self._sight.visible(self._context, lines)
-                    sight = await self._sight.noted(
-                        self._context, self._call, self._of.activity, seen
-                    )
-                    events = await sight.shown(self._context, seen)
+                    seen = await self._reader.visible(lines)
+                    sees = (await self._reader.noted(seen)).sees_persons
+                    events = await shown(self._context, seen, sees=sees)
                     for line, event in zip(seen, events, strict=True):
                         await self._send(b"id: %d\ndata: %b\n\n" % (line.position, event))
                     if len(seen) < len(lines):  # Where the reader goes on from, without an event.
@@ -87,11 +62,11 @@ class Live:
                         return
                 await self._wait(question.after, ended)
         except (Unauthenticated, Forbidden, NotFound, Unavailable):
-            pass  # Whoever comes back hears why.
+            pass  # A reader who comes back gets the reason.
         finally:
             ended.cancel()
 
-    async def _wait(self, after: int, ended: "asyncio.Task[None]") -> None:
+    async def _wait(self, after: int, ended: asyncio.Task[None]) -> None:
         """Until the log goes on; in silence, look after the reader."""
         waiting = asyncio.create_task(self._context.log.wait(after + 1, CHECK))
         await asyncio.wait({ended, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -102,12 +77,7 @@ class Live:
             await self._send(b": heartbeat\n\n")
 
     async def _look_again(self) -> None:
-        """See to it that the reader may still read. Raises Unauthenticated, Forbidden or NotFound
-        when they may not."""
-        needs, activity, look = self._of.needs, self._of.activity, self._of.look
-        self._sight = await self._sight.again(self._context, self._call, needs, activity)
-        if look:
-            await look(self._sight.rights)
+        await self._reader.again()
         self._checked = self._now()
 
     async def _send(self, text: bytes) -> None:
@@ -115,7 +85,7 @@ class Live:
         self._told = self._now()
 
     async def _ended(self) -> None:
-        """Returns when the reader has left, or the process is asked to stop."""
+        """Return when the reader has left, or the process is to stop."""
         stopping = asyncio.create_task(self._context.stopping.wait())
         try:
             await asyncio.wait({stopping, self._stream.left}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,27 +1,37 @@
 """The route that tries a credit policy on the past."""
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from api.description.components import enumeration, shape
-from api.http import problem
+from api.context import Context
+from api.description.components import (
+    COUNT,
+    FLAG,
+    ID,
+    NULL,
+    NUMBER,
+    TEXT,
+    TEXTS,
+    TIME,
+    either,
+    enumeration,
+    several,
+    shape,
+)
 from api.http.body import Disconnected
-from api.http.call import JSON, NDJSON, Call, Reply
+from api.http.call import JSON, NDJSON, Call, Reply, at_position
 from api.http.stream import Stream
-from api.pipeline.background import note_unexpected
+from api.pipeline.as_of import last_position, wait_for
+from api.pipeline.background import problem_line
 from api.pipeline.commands import read_form
-from api.pipeline.freshness import last_position, wait_for
 from api.pipeline.readmission import admit_again, streaming
-from api.pipeline.routes import AnyRoute, Other, Parameters
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, Other
 from projections.analysis.backtest import Backtest, Change
 from projections.analysis.consequences import Outcome
 from projections.tables.writer import encode
 from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.lending.proposal import Simulation
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 NEEDS: Final = ("simulations", "write")
 TRIED: Final = Activity(action="Export", resource="simulations")
@@ -29,7 +39,7 @@ SHOWN_MAX: Final = 1_000
 """Changes that an answer in one piece lists; as lines, they all come."""
 
 
-async def simulate(context: "Context", call: Call, _: Parameters) -> Reply | None:
+async def simulate(context: Context, call: Call, _: Rights) -> Reply | None:
     """Decides every loan request of the past again, by the policy that the body proposes.
 
     Each is decided by the rule that decides requests, on what was known before it. What came of
@@ -39,7 +49,7 @@ async def simulate(context: "Context", call: Call, _: Parameters) -> Reply | Non
     await wait_for(context, call)
     simulation = await read_form(call, Simulation)
     backtest = Backtest(simulation, await last_position(context))
-    headers = [(b"ledger-position", b"%d" % backtest.report.position)]
+    headers = [at_position(backtest.report.position)]
     if call.media_type == NDJSON:
         async with streaming(context, call) as stream:
             await call.start(200, [(b"content-type", NDJSON), *headers])
@@ -53,7 +63,7 @@ async def simulate(context: "Context", call: Call, _: Parameters) -> Reply | Non
     return Reply(200, encode(body), headers)
 
 
-async def _pages(context: "Context", backtest: Backtest) -> AsyncIterator[list[Change]]:
+async def _pages(context: Context, backtest: Backtest) -> AsyncIterator[list[Change]]:
     """A connection is taken for each page, so that others are served between two."""
     while True:
         async with context.pool.reader() as connection:
@@ -63,7 +73,7 @@ async def _pages(context: "Context", backtest: Backtest) -> AsyncIterator[list[C
         yield page
 
 
-async def _send(context: "Context", call: Call, stream: Stream, backtest: Backtest) -> None:
+async def _send(context: Context, call: Call, stream: Stream, backtest: Backtest) -> None:
     try:
         async for page in _pages(context, backtest):
             await admit_again(context, call, NEEDS, activity=TRIED)
@@ -72,9 +82,7 @@ async def _send(context: "Context", call: Call, stream: Stream, backtest: Backte
     except Disconnected:
         raise
     except Exception as error:
-        if not isinstance(error, Refused | Unavailable):
-            note_unexpected(context, error)
-        last = {"problem": problem.problem(error, call.path, call.id)}
+        last = {"problem": problem_line(context, call, error)}
     await _say(stream, last)
     await stream.end()
 
@@ -83,59 +91,45 @@ async def _say(stream: Stream, *lines: dict[str, Any]) -> None:
     await stream.send(b"".join(encode(line) + b"\n" for line in lines))
 
 
-_NUMBER: Final = {"type": "integer", "minimum": 0}
 _NAIRA: Final = {"type": "number"}
-_TEXT: Final = {"type": "string"}
-_ID: Final = {"type": "string", "format": "uuid"}
-_TRUTH: Final = {"type": "boolean"}
 _OUTCOME: Final = enumeration(Outcome)
 _TOTALS: Final = shape(
     "OutcomeTotals",
-    dict.fromkeys(("requests", "lent", "late", "defaults"), _NUMBER)
+    dict.fromkeys(("requests", "lent", "late", "defaults"), COUNT)
     | dict.fromkeys(("principal", "fees", "owed"), _NAIRA),
 )
-_MONTH: Final = shape("SimulatedMonth", {"month": _TEXT, "principal": _NAIRA, "stricter": _NAIRA})
+_MONTH: Final = shape("SimulatedMonth", {"month": TEXT, "principal": _NAIRA, "stricter": _NAIRA})
 _MOVED: Final = shape(
     "SimulatedOutcomes", {"before": _OUTCOME, "after": _OUTCOME, "figures": _TOTALS}
 )
-_LOAN: Final = shape("SimulatedLoan", {"id": _ID, "loanId": _TEXT})
 _CHANGE: Final = shape(
     "SimulatedChange",
     {
-        "loan": {"anyOf": [_LOAN, {"type": "null"}]},
+        "loan": either(shape("SimulatedLoan", {"id": ID, "loanId": TEXT}), NULL),
         "refusedRequest": {"type": ["string", "null"], "format": "uuid"},
-        "user": shape("SimulatedUser", {"id": _ID, "userId": _TEXT}),
-        "position": _NUMBER,
-        "requestedAt": {"type": "string", "format": "date-time"},
+        "user": shape("SimulatedUser", {"id": ID, "userId": TEXT}),
+        "position": COUNT,
+        "requestedAt": TIME,
         "amount": _NAIRA,
-        "score": {"type": "integer"},
+        "score": NUMBER,
         "before": _OUTCOME,
         "after": _OUTCOME,
-        "reasons": {"type": "array", "items": _TEXT},
-        "status": _TEXT,
+        "reasons": TEXTS,
+        "status": TEXT,
         "fee": _NAIRA,
-        "late": _TRUTH,
-        "defaulted": _TRUTH,
+        "late": FLAG,
+        "defaulted": FLAG,
     },
 )
-GIVES: Final[dict[str, Any]] = {
-    "position": _NUMBER,
-    "requests": _NUMBER,
-    "users": _NUMBER,
-    "changedRequests": _NUMBER,
-    "changedUsers": _NUMBER,
-    "exposure": shape("Exposure", {"before": _NAIRA, "after": _NAIRA}),
-    "defaultsAvoided": _NUMBER,
-    "lossAvoided": _NAIRA,
-    "incomeLost": _NAIRA,
-    "all": _TOTALS,
-    "stricter": _TOTALS,
-    "looser": _TOTALS,
-    "outcomes": {"type": "array", "items": _MOVED},
-    "months": {"type": "array", "items": _MONTH},
-    "changes": {"type": "array", "items": _CHANGE},
-    "changesLeftOut": _NUMBER,
-}
+GIVES: Final = shape(
+    "SimulationReport",
+    dict.fromkeys(("position", "requests", "users", "changedRequests", "changedUsers"), COUNT)
+    | {"exposure": shape("Exposure", {"before": _NAIRA, "after": _NAIRA})}
+    | {"defaultsAvoided": COUNT, "lossAvoided": _NAIRA, "incomeLost": _NAIRA}
+    | dict.fromkeys(("all", "stricter", "looser"), _TOTALS)
+    | {"outcomes": several(_MOVED), "months": several(_MONTH)}
+    | {"changes": several(_CHANGE), "changesLeftOut": COUNT},
+)
 
 ROUTES: list[AnyRoute] = [
     Other(
@@ -147,7 +141,6 @@ ROUTES: list[AnyRoute] = [
         exports=True,
         form=Simulation,
         gives=GIVES,
-        gives_name="SimulationReport",
         offers=(JSON, NDJSON),
     ),
 ]

@@ -3,28 +3,27 @@
 import asyncio
 from collections.abc import AsyncIterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
+from api.context import Context
+from api.description.components import COUNT, ID
 from api.http import problem
-from api.http.call import JSON, NDJSON, Call, Headers, Reply
+from api.http.call import JSON, NDJSON, Call, Headers, Reply, at_position
 from api.http.csv_lines import Upload, read_lines, receive_file
 from api.http.csv_text import CSV
 from api.http.text import TextFile
-from api.pipeline.background import note_unexpected
-from api.pipeline.pipeline import admitted, decide, request_of
-from api.pipeline.routes import AnyRoute, List, Other, Parameters
+from api.pipeline.background import problem_line
+from api.pipeline.pipeline import decide, request_of
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, List, Other
 from api.routes.payments import RECONCILIATION
 from projections.payments import StatementLineRow, StatementRow
 from rim_ledger.engine.activity import Activity, note_made
 from rim_ledger.engine.idempotency import Receipt
-from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.payments.statement import LineOutcome, Statement
 from rim_ledger.payments.statement_matching import begin, finish, settle
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 STATEMENTS: Final = "/v1/statements"
 READ, WRITE = ("statements", "read"), ("statements", "write")
@@ -36,7 +35,7 @@ LINES_AT_ONCE: Final = 200
 class Import:
     """One file on its way into the ledger; another one of the same file may be under way."""
 
-    def __init__(self, context: "Context", call: Call, upload: Upload) -> None:
+    def __init__(self, context: Context, call: Call, upload: Upload) -> None:
         self._context, self._call = context, call
         self._sha256, self._lines = upload.sha256, read_lines(upload.text)
         self.statement: Statement
@@ -82,7 +81,7 @@ class Import:
         return receipt
 
 
-async def upload_statement(context: "Context", call: Call, _path: Parameters) -> Reply | None:
+async def upload_statement(context: Context, call: Call, _: Rights) -> Reply | None:
     """Settles a provider's statement: `date,reference,amount,provider,narration`, header first.
 
     Each line is looked for by provider (or payment method, where the payment names no provider),
@@ -92,13 +91,12 @@ async def upload_statement(context: "Context", call: Call, _path: Parameters) ->
     on where it was interrupted. With `Accept: application/x-ndjson` progress comes line by line,
     and the summary last. Needs statements:write and transactions.reconciliation:write.
     """
-    await admitted(context, call, WRITE, RECONCILIATION, activity=ASKED)
     with context.rates.room(call, context.callers):
         upload = await receive_file(TextFile(call.receive, call.headers, CSV, keep_mark=True))
         return await _settled(context, call, upload)
 
 
-async def _settled(context: "Context", call: Call, upload: Upload) -> Reply | None:
+async def _settled(context: Context, call: Call, upload: Upload) -> Reply | None:
     """What became of a file; None where progress was sent, and the summary with it."""
     with upload.text:
         task = Import(context, call, upload)
@@ -106,19 +104,19 @@ async def _settled(context: "Context", call: Call, upload: Upload) -> Reply | No
         headers = [(b"location", f"{STATEMENTS}/{receipt.id}".encode())]
         if receipt.replayed:
             headers.append((b"idempotency-replayed", b"true"))
-        # Whoever began it made it, also when that request comes again under its key.
+        # The request that began it made it, also when it is repeated under its key.
         status = 201 if receipt.version == 1 else 200
         if call.media_type == NDJSON:
             await _stream(context, call, task, status, headers)
             return None
         async for _ in task.settle():
             pass
-    headers.append((b"ledger-position", b"%d" % task.position))
+    headers.append(at_position(task.position))
     return Reply(status, problem.encoded(task.statement.summary), headers)
 
 
 async def _stream(
-    context: "Context", call: Call, task: Import, status: int, headers: Headers
+    context: Context, call: Call, task: Import, status: int, headers: Headers
 ) -> None:
     """`{"progress": …}` after every decision, and the summary last; or `{"problem": …}`."""
     await call.start(status, [(b"content-type", NDJSON), *headers])
@@ -128,20 +126,13 @@ async def _stream(
             await _say(call, {"progress": task.statement.summary})
         last = task.statement.summary
     except Exception as error:
-        if not isinstance(error, Refused | Unavailable):
-            note_unexpected(context, error)
-        last = {"problem": problem.problem(error, call.path, call.id)}
+        last = {"problem": problem_line(context, call, error)}
     await _say(call, last, more=False)
 
 
 async def _say(call: Call, line: dict[str, Any], *, more: bool = True) -> None:
     await call.go_on(problem.encoded(line) + b"\n", more=more)
 
-
-_counts: Final = {
-    name: {"type": "integer", "minimum": 0}
-    for name in ("lines", *(each.counted for each in LineOutcome))
-}
 
 ROUTES: list[AnyRoute] = [
     List(STATEMENTS, StatementRow, READ, "List statements"),
@@ -160,8 +151,10 @@ ROUTES: list[AnyRoute] = [
         upload_statement,
         "Settle a statement",
         WRITE,
+        RECONCILIATION,
+        action=ASKED.action,
         status=201,
-        gives={"id": {"type": "string", "format": "uuid"}, **_counts},
+        gives={"id": ID} | dict.fromkeys(("lines", *(each.counted for each in LineOutcome)), COUNT),
         media_type=CSV.decode(),
         offers=(JSON, NDJSON),
     ),

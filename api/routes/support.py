@@ -1,14 +1,24 @@
 """The routes of the support desk: tickets, what is said in them, agents and departments."""
 
-from typing import TYPE_CHECKING
 from uuid import UUID
 
+from api.context import Context
+from api.description.components import COUNT
 from api.http.call import Call, Reply
 from api.http.ids import missing
 from api.http.problem import encoded
 from api.pipeline.commands import read_form, receipt_headers
 from api.pipeline.pipeline import decide, request_of
-from api.pipeline.routes import AnyRoute, List, Other, Parameters, Route, activity_of, resource
+from api.pipeline.rights import Rights
+from api.pipeline.routes import (
+    AnyRoute,
+    List,
+    Other,
+    Parameters,
+    activity_of,
+    commands,
+    resource,
+)
 from api.routes.lending import ONE_USER
 from projections.audit import TimelineRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
@@ -16,55 +26,26 @@ from projections.lending import LoanRow, UserRow
 from projections.payments import TransactionRow
 from projections.support import DepartmentRow, SupportAgentRow, TicketRow
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.support import staff_commands as staff
+from rim_ledger.support import ticket_intake as intake
+from rim_ledger.support import ticket_workflow as workflow
 from rim_ledger.support.assignment import AutoAssign
 from rim_ledger.support.conversation import MarkMessagesRead, PostMessage
 from rim_ledger.support.department import Department
-from rim_ledger.support.staff_commands import (
-    ArchiveDepartment,
-    CreateAgent,
-    CreateDepartment,
-    RetireAgent,
-    SetAvailability,
-    UpdateAgent,
-    UpdateDepartment,
-)
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
 from rim_ledger.support.ticket import Ticket
-from rim_ledger.support.ticket_intake import (
-    ChangeCategory,
-    ChangeDepartment,
-    ChangePriority,
-    OpenTicket,
-    TagTicket,
-    UntagTicket,
-)
-from rim_ledger.support.ticket_workflow import (
-    AcceptEscalation,
-    AssignTicket,
-    CloseTicket,
-    EscalateTicket,
-    ReopenTicket,
-    ResolveTicket,
-    StartWork,
-    UnassignTicket,
-)
 from rim_ledger.values import UUID_TEXT
-
-if TYPE_CHECKING:
-    from api.context import Context
 
 TICKETS, ONE = "/v1/tickets", "/v1/tickets/{id}"
 AUTO_ASSIGN = "/v1/tickets/auto-assign"
-AGENTS, ONE_AGENT = "/v1/support-agents", "/v1/support-agents/{id}"
-DEPARTMENTS, ONE_DEPARTMENT = "/v1/departments", "/v1/departments/{id}"
+AGENTS, DEPARTMENTS = "/v1/support-agents", "/v1/departments"
 READ, WRITE = ("tickets", "read"), ("tickets", "write")
-STAFF, DESKS = ("agents", "write"), ("departments", "write")
 
 
-async def auto_assign_tickets(context: "Context", call: Call, parameters: Parameters) -> Reply:
+async def auto_assign_tickets(context: Context, call: Call, _: Rights) -> Reply:
     """Give waiting tickets away; `assigned` says how many."""
     form = await read_form(call, AutoAssign, optional=True)
-    asked = activity_of("AutoAssign", AUTO_ASSIGN, parameters)
+    asked = activity_of("AutoAssign", AUTO_ASSIGN, call.path_params)
     request = request_of(context, call, asked, WRITE, meant=form)
 
     def work(uow: UnitOfWork) -> tuple[UUID, int]:
@@ -83,7 +64,9 @@ def _agent(parameters: Parameters) -> UUID:
     return agent_stream(UUID(parameters["id"]))
 
 
-_count = {"type": "integer", "minimum": 0}
+of_tickets = commands(TICKETS, Ticket, WRITE)
+of_agents = commands(AGENTS, SupportAgent, ("agents", "write"))
+of_departments = commands(DEPARTMENTS, Department, ("departments", "write"))
 
 ROUTES: list[AnyRoute] = [
     *resource(TICKETS, TicketRow, "tickets", own=True),
@@ -118,24 +101,22 @@ ROUTES: list[AnyRoute] = [
         own=True,
     ),
     List(ONE + "/history", TicketHistoryRow, READ, "What was done", ("ticket_id", TicketRow)),
-    Route("POST", TICKETS, Ticket, OpenTicket, WRITE, "Open a ticket", own=True),
-    Route("POST", ONE + "/assign", Ticket, AssignTicket, WRITE, "Assign"),
-    Route("POST", ONE + "/unassign", Ticket, UnassignTicket, WRITE, "Put back"),
-    Route("POST", ONE + "/start", Ticket, StartWork, WRITE, "Start work"),
-    Route("POST", ONE + "/escalate", Ticket, EscalateTicket, WRITE, "Escalate"),
-    Route("POST", ONE + "/accept", Ticket, AcceptEscalation, WRITE, "Accept an escalation"),
-    Route("POST", ONE + "/resolve", Ticket, ResolveTicket, WRITE, "Resolve"),
-    Route("POST", ONE + "/reopen", Ticket, ReopenTicket, WRITE, "Reopen"),
-    Route("POST", ONE + "/close", Ticket, CloseTicket, WRITE, "Close"),
-    Route("POST", ONE + "/priority", Ticket, ChangePriority, WRITE, "Set the priority"),
-    Route("POST", ONE + "/category", Ticket, ChangeCategory, WRITE, "Set the category"),
-    Route("POST", ONE + "/department", Ticket, ChangeDepartment, WRITE, "Set the department"),
-    Route("POST", ONE + "/tags", Ticket, TagTicket, WRITE, "Tag"),
-    Route("POST", ONE + "/untag", Ticket, UntagTicket, WRITE, "Untag"),
-    Route("POST", ONE + "/messages", Ticket, PostMessage, WRITE, "Say something", own=True),
-    Route(
-        "POST", ONE + "/messages/read", Ticket, MarkMessagesRead, WRITE, "Mark as read", own=True
-    ),
+    of_tickets("POST", intake.OpenTicket, "Open a ticket", own=True),
+    of_tickets("POST /{id}/assign", workflow.AssignTicket, "Assign"),
+    of_tickets("POST /{id}/unassign", workflow.UnassignTicket, "Put back"),
+    of_tickets("POST /{id}/start", workflow.StartWork, "Start work"),
+    of_tickets("POST /{id}/escalate", workflow.EscalateTicket, "Escalate"),
+    of_tickets("POST /{id}/accept", workflow.AcceptEscalation, "Accept an escalation"),
+    of_tickets("POST /{id}/resolve", workflow.ResolveTicket, "Resolve"),
+    of_tickets("POST /{id}/reopen", workflow.ReopenTicket, "Reopen"),
+    of_tickets("POST /{id}/close", workflow.CloseTicket, "Close"),
+    of_tickets("POST /{id}/priority", intake.ChangePriority, "Set the priority"),
+    of_tickets("POST /{id}/category", intake.ChangeCategory, "Set the category"),
+    of_tickets("POST /{id}/department", intake.ChangeDepartment, "Set the department"),
+    of_tickets("POST /{id}/tags", intake.TagTicket, "Tag"),
+    of_tickets("POST /{id}/untag", intake.UntagTicket, "Untag"),
+    of_tickets("POST /{id}/messages", PostMessage, "Say something", own=True),
+    of_tickets("POST /{id}/messages/read", MarkMessagesRead, "Mark as read", own=True),
     Other(
         "POST",
         AUTO_ASSIGN,
@@ -143,30 +124,28 @@ ROUTES: list[AnyRoute] = [
         "Give waiting tickets to available agents",
         WRITE,
         form=AutoAssign,
-        gives={"assigned": _count, "position": _count},
+        gives={"assigned": COUNT, "position": COUNT},
     ),
     *resource(AGENTS, SupportAgentRow, "agents"),
-    Route("POST", AGENTS, SupportAgent, CreateAgent, STAFF, "Have an admin at the support desk"),
-    Route("PATCH", ONE_AGENT, SupportAgent, UpdateAgent, STAFF, "Move an agent", _agent),
-    Route("DELETE", ONE_AGENT, SupportAgent, RetireAgent, ("agents", "delete"), "Retire", _agent),
-    Route(
-        "POST",
-        ONE_AGENT + "/availability",
-        SupportAgent,
-        SetAvailability,
-        ("agents", "read"),
+    of_agents("POST", staff.CreateAgent, "Have an admin at the support desk"),
+    of_agents("PATCH /{id}", staff.UpdateAgent, "Move an agent", stream=_agent),
+    of_agents(
+        "DELETE /{id}", staff.RetireAgent, "Retire", needs=("agents", "delete"), stream=_agent
+    ),
+    of_agents(
+        "POST /{id}/availability",
+        staff.SetAvailability,
         "Take tickets, or not",
-        _agent,
+        needs=("agents", "read"),
+        stream=_agent,
     ),
     *resource(DEPARTMENTS, DepartmentRow, "departments"),
-    Route("POST", DEPARTMENTS, Department, CreateDepartment, DESKS, "Open a department"),
-    Route("PATCH", ONE_DEPARTMENT, Department, UpdateDepartment, DESKS, "Change a department"),
-    Route(
-        "DELETE",
-        ONE_DEPARTMENT,
-        Department,
-        ArchiveDepartment,
-        ("departments", "delete"),
+    of_departments("POST", staff.CreateDepartment, "Open a department"),
+    of_departments("PATCH /{id}", staff.UpdateDepartment, "Change a department"),
+    of_departments(
+        "DELETE /{id}",
+        staff.ArchiveDepartment,
         "Archive a department",
+        needs=("departments", "delete"),
     ),
 ]

@@ -1,47 +1,33 @@
 """The routes of the system: its settings, and the integrations with providers outside."""
 
-from typing import TYPE_CHECKING
 from uuid import UUID
 
+from api.context import Context
 from api.pipeline.pipeline import look, target
-from api.pipeline.routes import AnyRoute, List, One, Parameters, Route, resource
+from api.pipeline.routes import AnyRoute, CommandRequest, List, One, Parameters, commands, resource
 from projections.system import ApiIntegrationRow, SystemConfigRow
 from rim_ledger.delivery.egress import Blocked
 from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
 from rim_ledger.delivery.kill_switch import require_open
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.system import integration_commands as integrations
 from rim_ledger.system.config import ResetConfig, SetConfig, SystemConfig, config_id
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested
-from rim_ledger.system.integration_commands import (
-    ActivateIntegration,
-    ArchiveIntegration,
-    CreateIntegration,
-    DeactivateIntegration,
-    RotateCredentials,
-    TestIntegration,
-    UpdateIntegration,
-)
 
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.routes import CommandRequest
-
-CONFIG = "/v1/system-config"
-SETTING = CONFIG + "/{category}/{key}"
-READ, WRITE = ("config", "read"), ("config", "write")
-INTEGRATIONS, ONE = "/v1/api-integrations", "/v1/api-integrations/{id}"
-CONNECT, ARCHIVE = ("integrations", "write"), ("integrations", "delete")
+CONFIG, SETTING = "/v1/system-config", "/v1/system-config/{category}/{key}"
+INTEGRATIONS = "/v1/api-integrations"
+READ = ("config", "read")
 
 
 def _stream(parameters: Parameters) -> UUID:
     return config_id(parameters["category"], parameters["key"])
 
 
-async def call_provider(context: "Context", request: "CommandRequest") -> Form:
+async def call_provider(context: Context, request: CommandRequest) -> Form:
     """Call the provider that is to be tested, apart from any decision."""
     command = request.command
-    assert isinstance(command, TestIntegration)
+    assert isinstance(command, integrations.TestIntegration)
 
     def see(uow: UnitOfWork) -> Endpoint:
         integration = target(uow, request)
@@ -57,25 +43,27 @@ async def call_provider(context: "Context", request: "CommandRequest") -> Form:
     return command.after(endpoint, found)
 
 
+of_settings = commands(SETTING, SystemConfig, ("config", "write"), stream=_stream)
+of_integrations = commands(INTEGRATIONS, ApiIntegration, ("integrations", "write"))
+
 ROUTES: list[AnyRoute] = [
     List(CONFIG, SystemConfigRow, READ, "List settings"),
     One(SETTING, SystemConfigRow, READ, "One setting"),
-    Route("PUT", SETTING, SystemConfig, SetConfig, WRITE, "Set a setting", _stream),
-    Route("DELETE", SETTING, SystemConfig, ResetConfig, WRITE, "Back to the default", _stream),
+    of_settings("PUT", SetConfig, "Set a setting"),
+    of_settings("DELETE", ResetConfig, "Back to the default"),
     *resource(INTEGRATIONS, ApiIntegrationRow, "integrations"),
-    Route("POST", INTEGRATIONS, ApiIntegration, CreateIntegration, CONNECT, "Add a provider"),
-    Route("PATCH", ONE, ApiIntegration, UpdateIntegration, CONNECT, "Change"),
-    Route("POST", ONE + "/credentials", ApiIntegration, RotateCredentials, CONNECT, "New secrets"),
-    Route(
-        "POST",
-        ONE + "/test",
-        ApiIntegration,
-        TestIntegration,
-        CONNECT,
-        "Call the provider",
-        prepare=call_provider,
+    of_integrations("POST", integrations.CreateIntegration, "Add a provider"),
+    of_integrations("PATCH /{id}", integrations.UpdateIntegration, "Change"),
+    of_integrations("POST /{id}/credentials", integrations.RotateCredentials, "New secrets"),
+    of_integrations(
+        "POST /{id}/test", integrations.TestIntegration, "Call the provider", prepare=call_provider
     ),
-    Route("POST", ONE + "/activate", ApiIntegration, ActivateIntegration, CONNECT, "Activate"),
-    Route("POST", ONE + "/deactivate", ApiIntegration, DeactivateIntegration, CONNECT, "Stop"),
-    Route("DELETE", ONE, ApiIntegration, ArchiveIntegration, ARCHIVE, "Archive"),
+    of_integrations("POST /{id}/activate", integrations.ActivateIntegration, "Activate"),
+    of_integrations("POST /{id}/deactivate", integrations.DeactivateIntegration, "Stop"),
+    of_integrations(
+        "DELETE /{id}",
+        integrations.ArchiveIntegration,
+        "Archive",
+        needs=("integrations", "delete"),
+    ),
 ]

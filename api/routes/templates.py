@@ -2,146 +2,110 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from functools import partial
+from typing import Any, Final
 from uuid import UUID
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from api.http.call import Call, Reply
+from api.context import Context
+from api.description.components import NUMBER, RECEIPT, TEXT, TEXTS
+from api.http.call import Call, Reply, at_position
 from api.http.ids import resolve
 from api.http.problem import encoded
 from api.pipeline.commands import read_form, receipt_headers, receipt_json
 from api.pipeline.pipeline import decide, request_of
-from api.pipeline.routes import AnyRoute, Other, Parameters, Route, activity_of, resource
+from api.pipeline.rights import Rights
+from api.pipeline.routes import AnyRoute, Other, activity_of, commands, resource
 from projections.notifications import EmailTemplateRow, SmsTemplateRow
+from projections.tables.table import Row
 from rim_ledger.delivery.port import Channel, Message
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.command import Form
 from rim_ledger.engine.idempotency import Idempotency
 from rim_ledger.engine.refusals import Unavailable, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.notifications import template as templates
 from rim_ledger.notifications.contact import recipient_hash, require_test_recipient
 from rim_ledger.notifications.sms_text import measured
-from rim_ledger.notifications.template import (
-    ArchiveEmailTemplate,
-    ArchiveSmsTemplate,
-    CreateEmailTemplate,
-    CreateSmsTemplate,
-    DisableEmailTemplate,
-    DisableSmsTemplate,
-    EmailTemplate,
-    EnableEmailTemplate,
-    EnableSmsTemplate,
-    PreviewEmail,
-    PreviewSms,
-    SmsTemplate,
-    TryEmail,
-    TrySms,
-    UpdateEmailTemplate,
-    UpdateSmsTemplate,
-)
-from rim_ledger.notifications.template_text import FillIn, require_enabled
+from rim_ledger.notifications.template import EmailTemplate, SmsTemplate
+from rim_ledger.notifications.template_text import FillIn, Values, require_enabled
 from rim_ledger.postgres.outage import OUTAGE, unavailable
 from rim_ledger.postgres.pool import lease
 
-if TYPE_CHECKING:
-    from api.context import Context
-
-T = TypeVar("T", EmailTemplate, SmsTemplate)
-F = TypeVar("F", bound=FillIn)
-
-EMAILS, ONE_EMAIL = "/v1/email-templates", "/v1/email-templates/{id}"
-SMS, ONE_SMS = "/v1/sms-templates", "/v1/sms-templates/{id}"
-READ, WRITE, DELETE = ("templates", "read"), ("templates", "write"), ("templates", "delete")
+WRITE: Final = ("templates", "write")
 DISABLED: Final = "The template is disabled: nothing is sent from it."
 ARCHIVED: Final = "The template was put away: nothing is sent from it."
-CHANNELS: Final = {EmailTemplate: Channel.EMAIL, SmsTemplate: Channel.SMS}
-RECEIPT: Final = {
-    "id": {"type": "string", "format": "uuid"},
-    "version": {"type": "integer"},
-    "position": {"type": "integer"},
-}
 
 
-async def preview_email_template(context: "Context", call: Call, parameters: Parameters) -> Reply:
-    """An e-mail as it would be sent with these values. Its body is HTML."""
-    template, form = await _look(context, call, parameters, EmailTemplate, PreviewEmail)
-    letter = template.filled(form.values)
-    warnings = _standing(template)
-    return _told(context, {"subject": letter.subject, "body": letter.body, "warnings": warnings})
+class Kind(Struct, frozen=True):
+    """What differs between templates of e-mails and of SMS."""
+
+    template: type[EmailTemplate] | type[SmsTemplate]
+    channel: Channel
+    preview: type[FillIn]
+    try_: type[templates.TryEmail] | type[templates.TrySms]
+    shown: Callable[[Any, Values], tuple[dict[str, Any], list[str]]]
+    """What a preview shows, and what to mind."""
 
 
-async def preview_sms_template(context: "Context", call: Call, parameters: Parameters) -> Reply:
-    """An SMS as it would be sent with these values, and what that costs."""
-    template, form = await _look(context, call, parameters, SmsTemplate, PreviewSms)
-    text = template.filled(form.values)
+def _shown_email(template: EmailTemplate, values: Values) -> tuple[dict[str, Any], list[str]]:
+    letter = template.filled(values)
+    return {"subject": letter.subject, "body": letter.body}, []
+
+
+def _shown_sms(template: SmsTemplate, values: Values) -> tuple[dict[str, Any], list[str]]:
+    text, warnings = template.filled(values), list[str]()
     cost = measured(text)
-    warnings = _standing(template)
     if cost.offending:
         which = " ".join(cost.offending)
         warnings.append(f"Not in GSM-7, so that 70 characters fill an SMS: {which}")
     if cost.segments > 1:
         warnings.append(f"It is sent, and paid for, as {cost.segments} segments.")
-    told = {"encoding": cost.encoding, "units": cost.units, "segments": cost.segments}
-    return _told(context, {"body": text, **told, "warnings": warnings})
+    costs = {"encoding": cost.encoding, "units": cost.units, "segments": cost.segments}
+    return {"body": text, **costs}, warnings
 
 
-async def send_test_email(context: "Context", call: Call, parameters: Parameters) -> Reply:
-    """Send one e-mail to oneself, at the recorded address, or to one of RIM_TEST_RECIPIENTS. It is
-    no notification: no row is kept, but for a keyed hash of the recipient in the activity log."""
-    form = await read_form(call, TryEmail)
-
-    def written(template: EmailTemplate) -> Message:
-        letter, reference = template.filled(form.values), str(context.environment.new_id())
-        return Message(Channel.EMAIL, form.to, letter.subject, letter.body, reference, html=True)
-
-    return await _try(context, call, parameters, EmailTemplate, form=form, written=written)
+EMAIL: Final = Kind(
+    EmailTemplate, Channel.EMAIL, templates.PreviewEmail, templates.TryEmail, _shown_email
+)
+SMS: Final = Kind(SmsTemplate, Channel.SMS, templates.PreviewSms, templates.TrySms, _shown_sms)
 
 
-async def send_test_sms(context: "Context", call: Call, parameters: Parameters) -> Reply:
-    """Send one SMS to oneself, at the recorded phone, or to one of RIM_TEST_RECIPIENTS. It is no
-    notification: no row is kept, but for a keyed hash of the recipient in the activity log."""
-    form = await read_form(call, TrySms)
+async def _preview(context: Context, call: Call, _: Rights, *, kind: Kind) -> Reply:
+    """A message as it would be sent with these values."""
+    form = await read_form(call, kind.preview)
 
-    def written(template: SmsTemplate) -> Message:
-        text, reference = template.filled(form.values), str(context.environment.new_id())
-        return Message(Channel.SMS, form.to, None, text, reference)
+    def look(uow: UnitOfWork) -> EmailTemplate | SmsTemplate:
+        return uow.read(kind.template, resolve(uow, kind.template, call.path_params["id"]))
 
-    return await _try(context, call, parameters, SmsTemplate, form=form, written=written)
-
-
-async def _look(
-    context: "Context", call: Call, parameters: Parameters, kind: type[T], form: type[F]
-) -> tuple[T, F]:
-    """The template that a reader's path names, and what they fill in."""
-    wish = await read_form(call, form)
-
-    def look(uow: UnitOfWork) -> T:
-        return uow.read(kind, resolve(uow, kind, parameters["id"]))
-
-    return await context.ledger.read(look, Stamp(at=context.environment.now(), actor=SYSTEM)), wish
+    stamp = Stamp(at=context.environment.now(), actor=SYSTEM)
+    template = await context.ledger.read(look, stamp)
+    shown, warnings = kind.shown(template, form.values)
+    if template.archived:
+        warnings.insert(0, ARCHIVED)
+    elif not template.enabled:
+        warnings.insert(0, DISABLED)
+    body = encoded(shown | {"warnings": warnings})
+    return Reply(200, body, [at_position(context.ledger.head)])
 
 
-async def _try(
-    context: "Context",
-    call: Call,
-    parameters: Parameters,
-    kind: type[T],
-    *,
-    form: TryEmail | TrySms,
-    written: Callable[[T], Message],
-) -> Reply:
-    """Send what a template gives with these values, once under a key. Only that it went is kept:
-    whoever was told that it did not may ask again."""
+async def _try(context: Context, call: Call, _: Rights, *, kind: Kind) -> Reply:
+    """Send what a template gives with these values, to oneself or to one of RIM_TEST_RECIPIENTS,
+    once under a key. It is no notification: no row is kept, but for a keyed hash of the recipient
+    in the activity log. Only that it went is kept: who was told that it did not may ask again."""
+    form = await read_form(call, kind.try_)
     asked = replace(
-        activity_of(type(form).__name__, call.path, parameters),
+        activity_of(kind.try_.__name__, call.path, call.path_params),
         details={"recipientHash": recipient_hash(context.vault, form.to)},
     )
     request = request_of(context, call, asked, WRITE, meant=form)
 
-    def find(uow: UnitOfWork) -> tuple[None, T]:
-        require_test_recipient(uow, CHANNELS[kind], form.to, context.test_recipients)
-        context.sender.require(CHANNELS[kind], uow)
-        template = uow.read(kind, resolve(uow, kind, parameters["id"]))
+    def find(uow: UnitOfWork) -> tuple[None, EmailTemplate | SmsTemplate]:
+        require_test_recipient(uow, kind.channel, form.to, context.test_recipients)
+        context.sender.require(kind.channel, uow)
+        template = uow.read(kind.template, resolve(uow, kind.template, call.path_params["id"]))
         require_enabled(enabled=template.enabled, archived=template.archived)
         template.filled(form.values)
         uow.activities.clear()  # What comes of it is logged when it is done.
@@ -150,29 +114,28 @@ async def _try(
     async with _alone(context, request.idempotency):
         receipt, template = await decide(context, request, find)
         if receipt is None:
-            failure = await _send(context, written(template))
+            shown, _warnings = kind.shown(template, form.values)
+            subject, reference = shown.get("subject"), str(context.environment.new_id())
+            html = kind.channel is Channel.EMAIL
+            message = Message(kind.channel, form.to, subject, shown["body"], reference, html=html)
+            failure: Unavailable | None = None
+            try:
+                await context.sender.send(message)
+            except Unavailable as error:
+                failure = error
 
             def record(uow: UnitOfWork) -> tuple[UUID, None]:
                 if failure:
                     raise failure  # From here, so that the log of activities has it.
-                return uow.read(kind, template.id).id, None
+                return uow.read(kind.template, template.id).id, None
 
-            receipt, _ = await decide(context, request, record)
-    return Reply(200, receipt_json(kind, receipt), receipt_headers(receipt))
-
-
-async def _send(context: "Context", message: Message) -> Unavailable | None:
-    """Send a message; why it did not go, if it did not."""
-    try:
-        await context.sender.send(message)
-    except Unavailable as error:
-        return error
-    return None
+            receipt, _value = await decide(context, request, record)
+    return Reply(200, receipt_json(kind.template, receipt), receipt_headers(receipt))
 
 
 @asynccontextmanager
-async def _alone(context: "Context", idempotency: Idempotency | None) -> AsyncIterator[None]:
-    """Let nobody else, in whatever process, send under the same key at the same time."""
+async def _alone(context: Context, idempotency: Idempotency | None) -> AsyncIterator[None]:
+    """Exclude other requests under the same key, in any process."""
     if idempotency is None:
         yield
         return
@@ -181,72 +144,77 @@ async def _alone(context: "Context", idempotency: Idempotency | None) -> AsyncIt
         async with context.trials, lease(context.url, what) as free:
             require(free, "request-in-progress", "This request is being carried out under its key.")
             yield
-    except OUTAGE as error:  # Whoever asks again under the same key is told what came of it.
+    except OUTAGE as error:  # A repetition under the same key gets the outcome.
         raise unavailable(error) from None
 
 
-def _standing(template: EmailTemplate | SmsTemplate) -> list[str]:
-    """What keeps a template from being used."""
-    if template.archived:
-        return [ARCHIVED]
-    return [] if template.enabled else [DISABLED]
+def _routes(
+    kind: Kind,
+    row: type[Row],
+    own: tuple[type[Form], ...],
+    summaries: tuple[str, str],
+    gives: dict[str, Any],
+) -> list[AnyRoute]:
+    """The routes of one kind: `own` are its commands to create, change, archive, enable, disable;
+    the summaries are of preview and test."""
+    name = kind.channel.value
+    path, (create, update, archive, enable, disable) = f"/v1/{name}-templates", own
+    of = commands(path, kind.template, WRITE)
+    return [
+        *resource(path, row, "templates"),
+        of("POST", create, "Keep a template"),
+        of("PATCH /{id}", update, "Change a template"),
+        of("DELETE /{id}", archive, "Put away", needs=("templates", "delete")),
+        of("POST /{id}/enable", enable, "Enable"),
+        of("POST /{id}/disable", disable, "Disable"),
+        Other(
+            "POST",
+            path + "/{id}/preview",
+            partial(_preview, kind=kind),
+            summaries[0],
+            ("templates", "read"),
+            name=f"preview_{name}_template",
+            form=kind.preview,
+            gives=gives | {"warnings": TEXTS},
+        ),
+        Other(
+            "POST",
+            path + "/{id}/test-send",
+            partial(_try, kind=kind),
+            summaries[1],
+            WRITE,
+            name=f"send_test_{name}",
+            form=kind.try_,
+            gives=RECEIPT,
+        ),
+    ]
 
-
-def _told(context: "Context", fields: dict[str, object]) -> Reply:
-    return Reply(200, encoded(fields), [(b"ledger-position", b"%d" % context.ledger.head)])
-
-
-_text = {"type": "string"}
-_warnings = {"warnings": {"type": "array", "items": _text}}
-_cost = {"encoding": _text, "units": {"type": "integer"}, "segments": {"type": "integer"}}
 
 ROUTES: list[AnyRoute] = [
-    *resource(EMAILS, EmailTemplateRow, "templates"),
-    Route("POST", EMAILS, EmailTemplate, CreateEmailTemplate, WRITE, "Keep a template"),
-    Route("PATCH", ONE_EMAIL, EmailTemplate, UpdateEmailTemplate, WRITE, "Change a template"),
-    Route("DELETE", ONE_EMAIL, EmailTemplate, ArchiveEmailTemplate, DELETE, "Put away"),
-    Route("POST", ONE_EMAIL + "/enable", EmailTemplate, EnableEmailTemplate, WRITE, "Enable"),
-    Route("POST", ONE_EMAIL + "/disable", EmailTemplate, DisableEmailTemplate, WRITE, "Disable"),
-    Other(
-        "POST",
-        ONE_EMAIL + "/preview",
-        preview_email_template,
-        "See an e-mail",
-        READ,
-        form=PreviewEmail,
-        gives={"subject": _text, "body": _text, **_warnings},
+    *_routes(
+        EMAIL,
+        EmailTemplateRow,
+        (
+            templates.CreateEmailTemplate,
+            templates.UpdateEmailTemplate,
+            templates.ArchiveEmailTemplate,
+            templates.EnableEmailTemplate,
+            templates.DisableEmailTemplate,
+        ),
+        ("See an e-mail", "Send a test e-mail"),
+        {"subject": TEXT, "body": TEXT},
     ),
-    Other(
-        "POST",
-        ONE_EMAIL + "/test-send",
-        send_test_email,
-        "Send a test e-mail",
-        WRITE,
-        form=TryEmail,
-        gives=RECEIPT,
-    ),
-    *resource(SMS, SmsTemplateRow, "templates"),
-    Route("POST", SMS, SmsTemplate, CreateSmsTemplate, WRITE, "Keep a template"),
-    Route("PATCH", ONE_SMS, SmsTemplate, UpdateSmsTemplate, WRITE, "Change a template"),
-    Route("DELETE", ONE_SMS, SmsTemplate, ArchiveSmsTemplate, DELETE, "Put away"),
-    Route("POST", ONE_SMS + "/enable", SmsTemplate, EnableSmsTemplate, WRITE, "Enable"),
-    Route("POST", ONE_SMS + "/disable", SmsTemplate, DisableSmsTemplate, WRITE, "Disable"),
-    Other(
-        "POST",
-        ONE_SMS + "/preview",
-        preview_sms_template,
-        "See an SMS, and what it costs",
-        READ,
-        form=PreviewSms,
-        gives={"body": _text, **_cost, **_warnings},
-    ),
-    Other(
-        "POST",
-        ONE_SMS + "/test-send",
-        send_test_sms,
-        "Send a test SMS",
-        WRITE,
-        form=TrySms,
-        gives=RECEIPT,
+    *_routes(
+        SMS,
+        SmsTemplateRow,
+        (
+            templates.CreateSmsTemplate,
+            templates.UpdateSmsTemplate,
+            templates.ArchiveSmsTemplate,
+            templates.EnableSmsTemplate,
+            templates.DisableSmsTemplate,
+        ),
+        ("See an SMS, and what it costs", "Send a test SMS"),
+        {"body": TEXT, "encoding": TEXT, "units": NUMBER, "segments": NUMBER},
     ),
 ]

@@ -177,9 +177,7 @@ class Backtest:
 
 async def borrowers(connection: AsyncConnection[Any], upto: int) -> int:
     """The number of borrowers."""
-    row = await (await connection.execute(COUNT, [upto])).fetchone()
-    assert row, "an aggregate answers"
-    return int(row[0])
+    return await log.number(connection, COUNT, upto)
 
 
 async def _terms(connection: AsyncConnection[Any], upto: int) -> list[tuple[int, Terms]]:

@@ -77,7 +77,10 @@ def fields_of(name: str) -> tuple[Field, ...]:
 def schema_of(name: str) -> Any:
     """The Arrow schema of an event type's files."""
     common = [SCHEMA.field(each) for each in COMMON]
-    plain = [each.with_type(pa.string()) if _is_word(each.type) else each for each in common]
+    plain = [
+        each.with_type(pa.string()) if pa.types.is_dictionary(each.type) else each
+        for each in common
+    ]
     return pa.schema([*plain, *((each.column, each.type) for each in fields_of(name))])
 
 
@@ -87,10 +90,6 @@ def typed(row: Mapping[str, Any]) -> dict[str, Any]:
     data = _decoder.decode(row["data"])
     found = {name: row[name] for name in COMMON}
     return found | {each.column: each.value(data) for each in fields_of(row["name"])}
-
-
-def _is_word(kind: Any) -> bool:
-    return bool(pa.types.is_dictionary(kind))
 
 
 def _fields(struct: type[Struct], prefix: str, path: tuple[str, ...]) -> Iterator[Field]:

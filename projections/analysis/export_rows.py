@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 import pyarrow as pa
@@ -14,6 +15,7 @@ from projections.cloud_events import Reader, persons_in, read
 from projections.follow.log import Line
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.vault.living_keys import ERASED
+from rim_ledger.vault.personal_keys import Keys
 
 _word: Final = pa.dictionary(pa.int32(), pa.string())
 _moment: Final = pa.timestamp("us", tz="UTC")
@@ -72,9 +74,14 @@ def rows_for(page: Iterable[Line], reader: Reader, *, bodies: bool) -> Any:
     return pa.record_batch(arrays, SCHEMA)
 
 
-async def erased_in(connection: AsyncConnection[Any], page: Iterable[Line]) -> dict[Any, None]:
+async def erased_in(connection: AsyncConnection[Any], page: Iterable[Line]) -> Keys:
     """The persons in these events who were erased."""
-    if not (persons := persons_in(page)):
+    return await erased_of(connection, persons_in(page))
+
+
+async def erased_of(connection: AsyncConnection[Any], persons: set[UUID]) -> Keys:
+    """No keys, only which of these persons were erased: nothing can be decrypted."""
+    if not persons:
         return {}
     cursor = await connection.execute(ERASED, [list(persons)])
     return dict.fromkeys([person for (person,) in await cursor.fetchall()])

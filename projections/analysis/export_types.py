@@ -116,12 +116,11 @@ def write_types(place: Path, segment: Segment) -> tuple[Typed, ...]:
                 write(waiting)
                 waiting.clear()
         write(waiting)
-    return tuple(_written(place, segment, name, counts[name]) for name in sorted(counts))
-
-
-def _written(place: Path, segment: Segment, name: str, rows: int) -> Typed:
-    file = types_of(place) / name / segment.file
-    return Typed(name=name, rows=rows, sha256=digest(file), size=file.stat().st_size)
+    files = ((name, types_of(place) / name / segment.file) for name in sorted(counts))
+    return tuple(
+        Typed(name=name, rows=counts[name], sha256=digest(file), size=file.stat().st_size)
+        for name, file in files
+    )
 
 
 class Comparison:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID
 
 import duckdb
 import pyarrow as pa
 from psycopg import AsyncConnection
 
+from projections.analysis.export_rows import erased_of
 from projections.catalogue import TABLES
 from projections.follow.as_of import Moment
 from projections.follow.rebuild import histories
@@ -15,8 +15,6 @@ from projections.tables.table import Row
 from projections.tables.upsert_sql import fill_copies
 from projections.tables.writer import Rows, encode, persons_of, rows_of
 from rim_ledger.progress import Progress, unreported
-from rim_ledger.vault.living_keys import ERASED
-from rim_ledger.vault.personal_keys import Keys
 
 SCHEMA: Final = "main"
 TRACKING: Final = """
@@ -65,7 +63,7 @@ async def replay(
             target.execute(_table(row))
         async for ended, traces, done in histories(source, moment, STRETCH):
             approximate |= any(each.times.approximate for each in ended)
-            keys = await _erased(source, persons_of(ended))
+            keys = await erased_of(source, persons_of(ended))
             _add(target, rows_of(ended, traces, keys))
             progress(done, moment.position)
         for row in TABLES.values():
@@ -75,12 +73,6 @@ async def replay(
         target.execute(TRACKING, [moment.position, moment.happened_by, approximate])
     partial.rename(into)
     return approximate
-
-
-async def _erased(source: AsyncConnection[Any], persons: set[UUID]) -> Keys:
-    """No keys, only who was erased: nothing can be decrypted."""
-    cursor = await source.execute(ERASED, [list(persons)])
-    return dict.fromkeys([person for (person,) in await cursor.fetchall()])
 
 
 def _types(row: type[Row]) -> dict[str, str]:

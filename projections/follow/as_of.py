@@ -26,17 +26,6 @@ class Moment(Struct, frozen=True):
     happened_by: datetime | None = None
 
 
-class Page(Struct, frozen=True, kw_only=True):
-    """The rows to give as of a moment: these ids, as far as they meet the conditions, in order of
-    id."""
-
-    row: type[Row]
-    ids: Sequence[UUID]
-    moment: Moment
-    masked: bool
-    tests: Sequence[tuple[str, list[Any]]] = ()
-
-
 class PastRow(NamedTuple):
     """A past row: id, version, JSON, and whether it is approximate, as some event has no business
     time."""
@@ -59,33 +48,36 @@ async def folded(
 
 
 async def past_rows(
-    connection: AsyncConnection[Any], page: Page, keys_of: Callable[[set[UUID]], Awaitable[Keys]]
+    connection: AsyncConnection[Any],
+    row: type[Row],
+    ids: Sequence[UUID],
+    moment: Moment,
+    *,
+    masked: bool,
+    tests: Sequence[tuple[str, list[Any]]],
+    keys_of: Callable[[set[UUID]], Awaitable[Keys]],
 ) -> list[PastRow]:
-    """The rows of a page as of a moment, with copied columns as of the same moment.
-
-    Rows that had not begun are left out.
-    """
-    row = page.row
-    streams = map(row.OF.stream_of, page.ids)
-    entries = await folded(connection, streams, page.moment)
+    """The rows with these ids as of a moment, as far as they had begun and meet the conditions, in
+    this order; copied columns are as of the same moment."""
+    entries = await folded(connection, map(row.OF.stream_of, ids), moment)
     others = {}
     for source in sources(row):
         named = attrgetter(row.COLUMNS[source.by].source)
-        ids = {named(entry.aggregate) for entry in entries.values()} - {None}
-        streams = map(TABLES[source.table].OF.stream_of, ids)
-        others[source] = await folded(connection, streams, page.moment)
+        owners = {named(entry.aggregate) for entry in entries.values()} - {None}
+        streams = map(TABLES[source.table].OF.stream_of, owners)
+        others[source] = await folded(connection, streams, moment)
     everybody = [*entries.values(), *(each for one in others.values() for each in one.values())]
     keys = await keys_of(persons_of(everybody))
     written = [_written(row, entries, keys)]
     written += [_written(TABLES[source.table], other, keys) for source, other in others.items()]
-    where = " AND ".join(["true", *(test for test, _ in page.tests)])
-    values = [value for _, more in page.tests for value in more]
-    query = select_json(row, masked=page.masked) + where.encode()
+    where = " AND ".join(["true", *(test for test, _ in tests)])
+    values = [value for _, more in tests for value in more]
+    query = select_json(row, masked=masked) + where.encode()
     cursor = await connection.execute(query, [*written, *values])
     unsure = {each.aggregate.id for each in entries.values() if each.times.approximate}
     shown = await cursor.fetchall()
     found = {each[0]: PastRow._make([*each, each[0] in unsure]) for each in shown}
-    return [found[each] for each in page.ids if each in found]
+    return [found[each] for each in ids if each in found]
 
 
 def _written(row: type[Row], entries: dict[UUID, Entry], keys: Keys) -> str:

@@ -15,7 +15,7 @@ from projections.catalogue import ROW_OF
 from projections.conversation import ChatMessage, TicketHistory, ticket_rows
 from projections.follow.log import Line
 from projections.journal import JournalEntry, JournalLine, Posting, postings
-from projections.payments import FoundLine, found_lines
+from projections.payments import StatementLine, found_lines
 from projections.tables.table import Row
 from rim_ledger.business_time import Times, so_far
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
@@ -99,7 +99,7 @@ class StreamFold(Struct, frozen=True, gc=False):
         return [replace(self.happened, times=self.recorded.times)]
 
 
-Trace = AuditLog | JournalEntry | JournalLine | FoundLine | ChatMessage | TicketHistory
+Trace = AuditLog | JournalEntry | JournalLine | StatementLine | ChatMessage | TicketHistory
 """An append-only row that an event adds, beside its effect on its stream's row."""
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from rim_ledger.engine.event_mac import leaf as leaf_of
+from rim_ledger.engine.store import HEAD
 
 EVENTS: Final = """
 SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at, mac
@@ -67,10 +68,13 @@ FIRST: Final[Place] = (UUID(int=0), 0)
 
 async def head(connection: AsyncConnection[Any]) -> int:
     """The last position of the log."""
-    cursor = await connection.execute("SELECT coalesce(max(position), 0) FROM ledger.events")
-    row = await cursor.fetchone()
-    assert row is not None
-    return int(row[0])
+    return await number(connection, HEAD)
+
+
+async def number(connection: AsyncConnection[Any], query: str, *values: object) -> int:
+    """The one number that a query gives."""
+    ((found,),) = await (await connection.execute(query.encode(), values or None)).fetchall()
+    return int(found)
 
 
 async def page(
@@ -122,12 +126,6 @@ async def stretch(
         " ORDER BY stream_id, version LIMIT %s"
     )
     return await _lines(connection, EVENTS + where, [*after, upto, limit])
-
-
-async def macs(connection: AsyncConnection[Any], after: int, upto: int) -> dict[int, bytes | None]:
-    """The stored MACs of events between two positions."""
-    query = "SELECT position, mac FROM ledger.events WHERE position > %s AND position <= %s"
-    return dict(await (await connection.execute(query, [after, upto])).fetchall())
 
 
 async def _lines(connection: AsyncConnection[Any], query: str, parameters: list[Any]) -> list[Line]:

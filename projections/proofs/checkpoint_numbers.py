@@ -19,7 +19,7 @@ async def numbering_faults(
     elsewhere."""
     elsewhere = {each.number: each for each in kept if each.number and origins.holds(each)}
     last, numbered = 0, False
-    while rows := await _page(connection, last):
+    while rows := await (await connection.execute(CHECKPOINTS, [last])).fetchall():
         for number, note in rows:
             for missing in range(last + 1, number):
                 yield f"checkpoint number {missing} is missing"
@@ -36,7 +36,3 @@ async def numbering_faults(
                 yield f"checkpoint number {number} is not the one that was kept outside"
     for number in sorted(elsewhere):
         yield f"checkpoint number {number} was kept outside, and is missing in the database"
-
-
-async def _page(connection: AsyncConnection[Any], after: int) -> list[tuple[int, str]]:
-    return await (await connection.execute(CHECKPOINTS, [after])).fetchall()

@@ -7,10 +7,10 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidTag
 from psycopg import AsyncConnection
 
+from projections.follow import log
 from projections.proofs.merkle import Edge
 from projections.proofs.origins import OriginOpening, Origins, open_first, open_next
 from projections.proofs.sealed_logs import Activities, Events, Item, SealedLog, dense
-from projections.proofs.sealed_logs import number as number_of
 from projections.proofs.signed_note import Checkpoint, Signer, VerificationError, numbered, parsed
 from projections.proofs.trees import EVENTS, Contradiction
 from rim_ledger.engine.environment import Environment
@@ -122,7 +122,7 @@ async def last(connection: Connection) -> tuple[int, str | None]:
 
 async def last_number(connection: Connection) -> int:
     """The number of the last checkpoint, or 0."""
-    return await number_of(connection, NUMBER)
+    return await log.number(connection, NUMBER)
 
 
 async def require_signed(connection: Connection, claim: Checkpoint) -> None:

@@ -1,7 +1,7 @@
 """Compares derived rows with the log, and idempotency outcomes with their MACs."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from hmac import compare_digest
 from typing import Any, Final
@@ -19,7 +19,6 @@ from projections.proofs.checkpoints import KEY
 from projections.proofs.read_tables import ReadTables
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.adopted_secrets import NamesAdopted
-from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.rows import ADOPTED, DONE, is_held, key_fits, key_print, secret_fits
 from rim_ledger.engine.store import TELLING, TELLS, Store
@@ -124,7 +123,10 @@ class DerivedRows:
         if place.upto is None:
             place.upto, place.head = await self._shown.position(), total
         async for lines in spans(self._connection, place.after, self._rest):
-            streams = _streams(lines)
+            folded = dict[UUID, Stream]()
+            for line in lines:
+                folded[line.stream] = _after(folded.get(line.stream), line)
+            streams = list(folded.values())
             place.keys += sum(_keys(each) for each in lines if each.position <= place.head)
             place.owners |= {each.id for each in streams if each.has_secrets}
             for name, number in filter(None, (each.number for each in streams)):
@@ -184,7 +186,8 @@ class DerivedRows:
                 yield f"ledger.personal_keys: the key of {person} {what}"
 
     async def _reminders(self, streams: Sequence[Stream]) -> AsyncIterator[str]:
-        wanted = [due for each in streams for due in self._expected(each)]
+        aggregates = filter(None, (each.entry.aggregate for each in streams))
+        wanted = [due for each in aggregates for due in expected(each, self._now)]
         columns = [[due.reminder[0] for due in wanted], [due.reminder[1] for due in wanted]]
         rows = await self._rows(REMINDERS, *columns)
         found = {(what, stream): at for what, stream, at in rows}
@@ -194,10 +197,6 @@ class DerivedRows:
                 self.lost.append(due)
                 is_ = "is missing" if at is None else f"is for {at:%Y-%m-%d %H:%M} UTC, too late"
                 yield f"ledger.reminders: {what} of {stream} {is_}"
-
-    def _expected(self, stream: Stream) -> Iterator[Due]:
-        if stream.entry.aggregate:
-            yield from expected(stream.entry.aggregate, self._now)
 
     async def _secrets(self) -> AsyncIterator[str]:
         rows = await self._rows(SECRETS)
@@ -267,14 +266,6 @@ def interruption(error: PoisonEvent) -> str:
     return f"position {error.position}: the event cannot be folded; not all rows were compared"
 
 
-def _streams(lines: Sequence[Line]) -> list[Stream]:
-    """Fold whole streams. Raises PoisonEvent."""
-    streams = dict[UUID, Stream]()
-    for line in lines:
-        streams[line.stream] = _after(streams.get(line.stream), line)
-    return list(streams.values())
-
-
 def _after(stream: Stream | None, line: Line) -> Stream:
     """Fold one more event. Raises PoisonEvent."""
     recorded = decode(line)
@@ -284,7 +275,8 @@ def _after(stream: Stream | None, line: Line) -> Stream:
     if stream and before.aggregate:
         return Stream(line.stream, entry, stream.begun, has_key=stream.has_key)
     own = entry.aggregate is not None and entry.aggregate.person == line.stream
-    has_key = own and _has_words(recorded.event)
+    event = recorded.event
+    has_key = own and any(getattr(event, field) for field in personal_fields(type(event)))
     return Stream(line.stream, entry, line.position, has_key=has_key)
 
 
@@ -292,7 +284,3 @@ def _keys(line: Line) -> int:
     """How many idempotency keys an event of a command names."""
     tells = line.body.startswith(TELLS) and line.name != NamesAdopted.__name__
     return line.body.split(b'"', 4)[3].count(DONE.encode()) if tells else 0
-
-
-def _has_words(event: Event) -> bool:
-    return any(getattr(event, field) for field in personal_fields(type(event)))

@@ -15,7 +15,7 @@ from projections.tables.table import BEGUN, Row
 from projections.tables.upsert_sql import differences
 from projections.tables.writer import Unwritable, encode, persons_of, rows_of
 from rim_ledger.vault.living_keys import ERASED, LIVING_KEYS
-from rim_ledger.vault.personal_keys import Keys, Vault
+from rim_ledger.vault.personal_keys import Vault
 
 OWNERS: Final = {
     "statement_lines": "statement_id",
@@ -44,9 +44,14 @@ class ReadTables:
         to a position, by table. Raises PoisonEvent."""
         at = await self.position()
         entries, traces, old = _folded([each for each in lines if each.position <= at], upto)
-        entries = await self._without_late(entries, at)
+        # The data of persons who were erased after the tables' position may still be shown.
+        persons = list(persons_of(entries))
+        late = {each for (each,) in await self._rows(f"{ERASED} AND position > %s", [persons, at])}
+        entries = [each for each in entries if each.aggregate.person not in late]
+        wrapped = await self._rows(LIVING_KEYS, [list(persons_of(entries))])
+        keys = {person: self._vault.unwrap(person, key) for person, key in wrapped}
         try:
-            rows = rows_of(entries, traces, await self._keys(entries))
+            rows = rows_of(entries, traces, keys)
         except Unwritable as error:
             yield f"read: {error}"
             return
@@ -68,17 +73,6 @@ class ReadTables:
         if found == count:
             return None
         return f"read.{row.TABLE}: {found} rows up to position {upto}, and events of {count}"
-
-    async def _without_late(self, entries: Sequence[Entry], at: int) -> list[Entry]:
-        """Entries but for those of persons erased after the tables' position, whose data may still
-        be shown."""
-        query = f"{ERASED} AND position > %s"
-        late = {each for (each,) in await self._rows(query, [list(persons_of(entries)), at])}
-        return [each for each in entries if each.aggregate.person not in late]
-
-    async def _keys(self, entries: Sequence[Entry]) -> Keys:
-        wrapped = await self._rows(LIVING_KEYS, [list(persons_of(entries))])
-        return {person: self._vault.unwrap(person, key) for person, key in wrapped}
 
     async def _differing(
         self, row: type[Row], page: Sequence[tuple[Any, ...]]

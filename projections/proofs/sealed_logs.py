@@ -108,15 +108,12 @@ class Events(SealedLog):
     async def page(
         self, connection: Connection, after: int, upto: int | None, limit: int
     ) -> list[Item]:
-        lines, mac, codes = await log.page(connection, after, upto, limit), self._mac, {}
-        if mac and lines:
-            codes = await log.macs(connection, after, lines[-1].position)
-
-        def item(line: log.Line, leaf: bytes) -> Item:
-            own = not mac or mac.is_right(line.position, leaf, codes.get(line.position))
-            return Item(line.position, leaf, line.name, own)
-
-        return [item(line, log.leaf(line)) for line in lines]
+        items, mac = list[Item](), self._mac
+        for line in await log.page(connection, after, upto, limit):
+            leaf = log.leaf(line)
+            own = not mac or mac.is_right(line.position, leaf, line.mac)
+            items.append(Item(line.position, leaf, line.name, own))
+        return items
 
 
 class Activities(SealedLog):
@@ -130,7 +127,7 @@ class Activities(SealedLog):
         self._mac, self._since, self._dropped = mac, since, dropped
 
     async def head(self, connection: Connection) -> int:
-        return await number(connection, HEAD)
+        return await log.number(connection, HEAD)
 
     async def page(
         self, connection: Connection, after: int, upto: int | None, limit: int
@@ -147,15 +144,12 @@ class Activities(SealedLog):
             for first, last in self._dropped
             for place in range(max(first, after + 1), min(last, upto or last) + 1)
         ]
-        return gone + [
-            self._item(place, source, rows[source, nth])
-            for place, source, nth in places
-            if (source, nth) in rows
-        ]
-
-    def _item(self, place: int, source: str, row: dict[str, Any]) -> Item:
-        own = place <= self._since or is_own(self._mac, source, row)
-        return Item(place, b"%d\n" % place + entry(source, row), describe(source, row), own)
+        for place, source, nth in places:
+            if row := rows.get((source, nth)):
+                own = place <= self._since or is_own(self._mac, source, row)
+                leaf = b"%d\n" % place + entry(source, row)
+                gone.append(Item(place, leaf, describe(source, row), own))
+        return gone
 
 
 def describe(source: str, row: dict[str, Any]) -> str:
@@ -188,22 +182,17 @@ async def unplaced(connection: Connection, mac: EventMac) -> AsyncIterator[tuple
     """Yield, page by page, the faults of rows without a place and without a valid MAC, and the
     number of rows without a place."""
     for source in SOURCES:
+        cursor, query = connection.cursor(row_factory=dict_row), WITHOUT_PLACE.format(source=source)
         last = 0
-        while rows := await _without_place(connection, source, last):
+        while rows := await (await cursor.execute(query.encode(), [last, source])).fetchall():
             last = rows[-1]["number"]
-            forged = [row for row in rows if not is_own(mac, source, row)]
-            yield [_forged(source, row) for row in forged], len(rows)
-
-
-def _forged(source: str, row: dict[str, Any]) -> str:
-    words = f"({describe(source, row)}) was not written by this ledger"
-    return f"ledger.{source}: the row {row['id']} {words}, and is not sealed"
-
-
-async def _without_place(connection: Connection, source: str, after: int) -> list[dict[str, Any]]:
-    cursor = connection.cursor(row_factory=dict_row)
-    query = WITHOUT_PLACE.format(source=source).encode()
-    return await (await cursor.execute(query, [after, source])).fetchall()
+            forged = [
+                f"ledger.{source}: the row {row['id']} ({describe(source, row)}) was not written by"
+                " this ledger, and is not sealed"
+                for row in rows
+                if not is_own(mac, source, row)
+            ]
+            yield forged, len(rows)
 
 
 async def assign_places(connection: Connection, limit: int, *, whole: bool) -> int:
@@ -215,19 +204,12 @@ async def assign_places(connection: Connection, limit: int, *, whole: bool) -> i
 
 async def count_unplaced(connection: Connection) -> int:
     """Approximate number of rows without a place."""
-    return await number(connection, f"SELECT {WAITING}")
+    return await log.number(connection, f"SELECT {WAITING}")
 
 
 async def count_without_mac(connection: Connection) -> int:
     """Number of rows without a MAC, from before there were any."""
-    return await number(connection, f"SELECT {WITHOUT_CODE}")
-
-
-async def number(connection: Connection, query: str) -> int:
-    """The number that a query gives."""
-    row = await (await connection.execute(query.encode())).fetchone()
-    assert row is not None
-    return int(row[0])
+    return await log.number(connection, f"SELECT {WITHOUT_CODE}")
 
 
 def dense(of: SealedLog, items: Iterable[Item], after: int) -> Iterator[tuple[Item, bytes]]:

@@ -110,15 +110,14 @@ class Notes:
         """Read further notes; False at the end."""
         rows = await (await self._connection.execute(NOTES, [self._number])).fetchall()
         for self._number, size, note in rows:
-            if claim := self._read(size, self._opened(note)):
+            opened: Checkpoint | VerificationError
+            try:
+                opened = self._origins.open(note)
+            except VerificationError as untrue:
+                opened = untrue
+            if claim := self._read(size, opened):
                 self._page.append(claim)
         return bool(rows)
-
-    def _opened(self, note: str) -> Checkpoint | VerificationError:
-        try:
-            return self._origins.open(note)
-        except VerificationError as untrue:
-            return untrue
 
 
 class LogVerification:
@@ -211,11 +210,7 @@ class LogVerification:
 def _of_events(size: int, note: Checkpoint | VerificationError) -> Claim:
     if isinstance(note, VerificationError):
         return size, note
-    return (
-        (size, note.root)
-        if note.size == size
-        else (size, VerificationError("it is on another size"))
-    )
+    return size, note.root if note.size == size else VerificationError("it is on another size")
 
 
 def _of_activity(_: int, note: Checkpoint | VerificationError) -> Claim | None:

@@ -61,7 +61,7 @@ def meaning(owner: str, name: str) -> str:
     for key in keys(owner, name):
         if key in MEANINGS:
             return MEANINGS[key]
-    raise LookupError(f"projections/meanings does not say what {owner}.{name} means")
+    raise LookupError(f"projections/tables/meanings does not say what {owner}.{name} means")
 
 
 def unit(owner: str, name: str, kind: Any) -> str:

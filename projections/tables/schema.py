@@ -13,7 +13,6 @@ from psycopg import AsyncConnection, sql
 from projections.catalogue import TABLES, VIEWS
 from projections.tables.table import Row
 from rim_ledger.catalogue import EVENTS
-from rim_ledger.engine.aggregate import Event
 from rim_ledger.postgres.migrations import scripts
 
 LIVE: Final = "read"
@@ -67,7 +66,9 @@ def fingerprint() -> str:
     words += [each for row in rows for each in _references("", row)]
     words += [f"{row.TABLE} {row.VIEW}" for row in VIEWS]
     words += [_masked("", row) for row in rows]
-    words += [f"{name} {event.SCHEMA} {_fields(event)}" for name, event in sorted(EVENTS.items())]
+    for name, event in sorted(EVENTS.items()):
+        fields = " ".join(field.encode_name for field in msgspec.structs.fields(event))
+        words.append(f"{name} {event.SCHEMA} {fields}")
     words += scripts()
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
@@ -165,10 +166,6 @@ def _for_service(schema: str) -> str:
         f" GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO rim_service;"
         " EXCEPTION WHEN undefined_object THEN NULL; END $$"
     )
-
-
-def _fields(event: type[Event]) -> str:
-    return " ".join(field.encode_name for field in msgspec.structs.fields(event))
 
 
 def _table(schema: str, row: type[Row]) -> str:

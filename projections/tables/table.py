@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from types import MappingProxyType
+from types import MappingProxyType, new_class
 from typing import Any, ClassVar, get_origin, get_type_hints
 
 from msgspec import Struct
@@ -57,9 +57,9 @@ class Row(BaseModel):
     """The column of the default order, newest first."""
     PERSON: ClassVar[str | None]
     """The column with the id of the person whose data the row holds."""
-    ALSO: ClassVar[Mapping[str, RelatedFilter]]
+    RELATED: ClassVar[Mapping[str, RelatedFilter]]
     """Filters over other tables, by their JSON names."""
-    SEEN: ClassVar[Visibility | None]
+    VISIBILITY: ClassVar[Visibility | None]
     """Restricts the rows that callers see, if not all do."""
     VIEW: ClassVar[str | None]
     """An SQL query that gives the rows, if events do not build them."""
@@ -84,8 +84,8 @@ class Row(BaseModel):
         newest: str = "created_at",
         person: str | None = None,
         together: tuple[str, ...] = (),
-        also: Mapping[str, RelatedFilter] = MappingProxyType({}),
-        seen: Visibility | None = None,
+        related: Mapping[str, RelatedFilter] = MappingProxyType({}),
+        visibility: Visibility | None = None,
         view: str | None = None,
         **options: Any,
     ) -> None:
@@ -97,7 +97,7 @@ class Row(BaseModel):
             if get_origin(hint) is not ClassVar and name in cls.__annotations__
         }
         cls.TABLE, cls.OF, cls.NEWEST, cls.PERSON = table, of, newest, person
-        cls.TOGETHER, cls.ALSO, cls.SEEN, cls.VIEW = together, also, seen, view
+        cls.TOGETHER, cls.RELATED, cls.VISIBILITY, cls.VIEW = together, related, visibility, view
         cls.COLUMNS = MappingProxyType(columns)
         cls.BUSINESS_ID = getattr(of, "BUSINESS_ID", None)
         for column in columns.values():
@@ -140,3 +140,14 @@ class Row(BaseModel):
             f'{each.shown(masked=masked, own=own)} AS "{each.wire}"' for each in columns
         )
         return f"(SELECT row_to_json(w)::text FROM (SELECT {shown}) w)"
+
+
+def row_of(trace: type[Struct], **options: Any) -> type[Row]:
+    """The row of an append-only table that has the fields of a struct as its columns, but for
+    `version`; see Row for the options."""
+    hints = get_type_hints(trace, include_extras=True)
+    columns = {name: hints[name] for name in trace.__struct_fields__ if name != VERSION}
+    body = {"__annotations__": columns, "__doc__": trace.__doc__, "__module__": trace.__module__}
+    options["of"] = trace
+    made: type[Row] = new_class(f"{trace.__name__}Row", (Row,), options, lambda ns: ns.update(body))
+    return made

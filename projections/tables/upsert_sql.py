@@ -14,6 +14,14 @@ class Source(NamedTuple):
     by: str
     copies: tuple[tuple[str, str], ...]
 
+    def update(self, row: type[Row], schema: str) -> str:
+        """Update the copies in the rows of a table; further conditions follow."""
+        changes = ", ".join(f"{ours} = s.{theirs}" for ours, theirs in self.copies)
+        return (
+            f"UPDATE {schema}.{row.TABLE} t SET {changes}"
+            f" FROM {schema}.{self.table} s WHERE s.id = t.{self.by}"
+        )
+
 
 def sources(row: type[Row]) -> list[Source]:
     """The sources of a table's copied columns."""
@@ -56,12 +64,7 @@ def sources_changed(row: type[Row], schema: str) -> bytes | None:
 def update_copies(row: type[Row], schema: str) -> list[bytes]:
     """Update the copies of these rows in other tables, given their ids."""
     return [
-        (
-            f"UPDATE {schema}.{other.TABLE} t"
-            f" SET {', '.join(f'{ours} = s.{theirs}' for ours, theirs in source.copies)}"
-            f" FROM {schema}.{source.table} s"
-            f" WHERE s.id = t.{source.by} AND t.{source.by} = ANY (%b)"
-        ).encode()
+        f"{source.update(other, schema)} AND t.{source.by} = ANY (%b)".encode()
         for other, source in copies_of(row)
     ]
 
@@ -128,9 +131,4 @@ def _page(row: type[Row], alias: str = "p") -> str:
 
 def fill_copies(row: type[Row], schema: str) -> list[str]:
     """Fill every copied column of a table at once, after a rebuild."""
-    return [
-        f"UPDATE {schema}.{row.TABLE} t"
-        f" SET {', '.join(f'{ours} = s.{theirs}' for ours, theirs in source.copies)}"
-        f" FROM {schema}.{source.table} s WHERE s.id = t.{source.by}"
-        for source in sources(row)
-    ]
+    return [source.update(row, schema) for source in sources(row)]

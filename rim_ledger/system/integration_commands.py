@@ -1,7 +1,7 @@
 """Commands on integrations: configuration, secrets, tests, and recovery after failures."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Final, Self
 from urllib.parse import urlsplit

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from api.catalogue import ROUTES
-from api.pipeline import parameters
+from api.pipeline.filters import of_list
 from api.pipeline.routes import AnyRoute, List, One, Other, Route
 from rim_ledger.customers.access import OWN_SESSION
 from rim_ledger.support.ticket import Ticket
@@ -21,7 +21,7 @@ NDJSON = {"Content-Type": "application/x-ndjson"}
 def _declared(route: AnyRoute) -> dict[str, object]:
     match route:
         case List(row=row):
-            return dict(parameters.of_list(row))
+            return dict(of_list(row))
         case Other(query=query):
             return dict(query)
         case _:

@@ -13,7 +13,7 @@ from tests.api.conftest import ADA, Client, Tell
 ROWS = sorted({each.row for each in ROUTES if isinstance(each, List)}, key=lambda row: row.TABLE)
 FILTERS = [
     (row, column.wire) for row in ROWS for column in row.COLUMNS.values() if is_filter(row, column)
-] + [(row, name) for row in ROWS for name in row.ALSO]
+] + [(row, name) for row in ROWS for name in row.RELATED]
 NONSENSE = ["", "\u200b", "no such thing!", "{0198c1a2-7e5b-7cc3-98c4-dc0c0c07398f}"]
 FREE = {("api_integrations", "provider")} | {
     (table, "name") for table in ("departments", "admin_roles", "email_templates", "sms_templates")

@@ -16,8 +16,7 @@ from api.cli import protocol
 from api.cli.protocol import BoundedProtocol
 from api.http import rate, stream
 from api.pipeline import list_formats, reads
-from api.routes import bulk, journal
-from api.routes.event_log import ReaderView
+from api.routes import bulk, event_log, journal
 from tests.api.conftest import Client, Tell
 from tests.api.routes.test_bulk import register
 
@@ -97,18 +96,15 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def swell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have whatever is read be much."""
-    as_csv, unsealed, shown = journal.csv_text, reads.unsealed, ReaderView.shown
+    as_csv, unsealed, as_json = journal.csv_text, reads.unsealed, event_log.as_json
 
     async def long_json(*given: Any, **more: Any) -> str:
         return await unsealed(*given, **more) + " " * 8 * MUCH
 
-    async def long_events(*given: Any) -> list[bytes]:
-        return [event + b" " * MUCH for event in await shown(*given)]
-
     monkeypatch.setattr(journal, "csv_text", lambda rows: as_csv(rows) + b"x" * 8 * MUCH)
     monkeypatch.setattr(list_formats, "_head", lambda *_: b" " * 8 * MUCH)
     monkeypatch.setattr(reads, "unsealed", long_json)
-    monkeypatch.setattr(ReaderView, "shown", long_events)
+    monkeypatch.setattr(event_log, "as_json", lambda *given: as_json(*given) + b" " * MUCH)
 
 
 ANSWERS = [
