@@ -46,9 +46,7 @@ class CreateApiKey(Creation[ApiKey]):
 
     def known_by(self, key: str) -> "CreateApiKey":
         """Return a copy of the form with a generated key; the ledger stores its hash only."""
-        ready = self.model_copy()
-        ready._key = key
-        return ready
+        return self.prepared(_key=key)
 
     @property
     def key(self) -> str:
@@ -60,7 +58,7 @@ class CreateApiKey(Creation[ApiKey]):
         refuse_escalation(rights(self.permissions), uow)
         if self.expires_at and self.expires_at <= uow.now:
             raise Invalid("expires-in-past", "The key would have run out already.", "/expiresAt")
-        assert uow.stamp.admin is not None, "whoever holds a session is an admin"
+        assert uow.stamp.admin is not None, "an admin holds the session"
         owner = self.admin_id or uow.stamp.admin
         if owner != uow.stamp.admin:
             self._require_fit_for(uow.find(AdminUser, owner), uow)

@@ -150,15 +150,11 @@ class WithPassword(Form):
         if judged["score"] < UNGUESSABLE:
             words = "The password repeats or counts on, or is one that is soon guessed."
             raise Invalid("weak-password", words, self.FIELD)
-        ready = self.model_copy()
-        ready._hash = await hash_password(self.password)
-        return ready
+        return self.prepared(_hash=await hash_password(self.password))
 
     def promised(self, token: str, sender: Sender) -> Self:
         """Return a copy of the form with the token to be sent."""
-        ready = self.model_copy()
-        ready._promise = token, sender
-        return ready
+        return self.prepared(_promise=(token, sender))
 
     @property
     def promise(self) -> str:

@@ -95,7 +95,7 @@ def end_sessions(uow: UnitOfWork, user: UUID) -> None:
 def log_out(uow: UnitOfWork, session: str) -> UUID:
     """End the session of the request; return the borrower's id."""
     user = uow.stamp.customer
-    assert user, "whoever is let in with a session is a borrower"
+    assert user, "a borrower holds the session"
     uow.append(CustomerAccess, access_stream(user), [CustomerLoggedOut(session=session)])
     return user
 

@@ -96,5 +96,5 @@ def enter(
 def speaker(uow: UnitOfWork) -> ApiIntegration:
     """Return the authenticated integration."""
     admitted = uow.stamp.actor.id
-    assert admitted is not None, "whoever speaks was admitted"
+    assert admitted is not None, "the integration was admitted"
     return uow.read(ApiIntegration, admitted)

@@ -63,7 +63,7 @@ class SmtpServer:
         unknown if the connection breaks after the message itself was begun."""
         try:
             to = email_validator.validate_email(order.to, check_deliverability=False).ascii_email
-            if to is None:  # No server without SMTPUTF8 can be told this address.
+            if to is None:  # No server without SMTPUTF8 takes this address.
                 return NOT_TAKEN
             mail = self._mail(order, to).as_bytes(policy=WIRE)
         except ValueError:  # No valid address for a server.

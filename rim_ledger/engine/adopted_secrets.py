@@ -83,9 +83,9 @@ async def adopt_names(url: str, ledger: Ledger) -> None:
     vault = ledger.cache.vault
 
     @decision
-    def take(uow: UnitOfWork, told: list[str], stream: UUID | None = None) -> None:
+    def take(uow: UnitOfWork, mentioned: list[str], stream: UUID | None = None) -> None:
         uow.append(AdoptedSecrets, stream or uow.new_id(), [NamesAdopted()])
-        uow.told += told
+        uow.mentioned += mentioned
 
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         if not await _lacks_names(Store(connection), ledger):
@@ -111,9 +111,9 @@ async def _lacks_names(store: Store, ledger: Ledger) -> bool:
     if await store.streams([NAMES]):
         return False
     lines = await store.after(0)
-    told = (ledger.cache.read(line) for line in lines)
+    mentioned = (ledger.cache.read(line) for line in lines)
     return bool(lines) and not any(
-        each.claims for each in told if not isinstance(each.event, NamesAdopted)
+        each.claims for each in mentioned if not isinstance(each.event, NamesAdopted)
     )
 
 

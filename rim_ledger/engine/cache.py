@@ -114,9 +114,9 @@ class Cache:
         """Load claims. Raises RowForged if a stream does not hold a name that its row says it does,
         or if the row of a taken name is missing."""
         prints = {each: name_print(self.vault, each) for each in claims}
-        held, told = await store.claims(prints)
+        held, mentioned = await store.claims(prints)
         await self.require_held(store, held)
-        for claim, line in told.items():
+        for claim, line in mentioned.items():
             if TAKEN + prints[claim] in self.read(line).claims.split():
                 await self._refuse(store, "claims", f"the kind {claim[0]}")
         self.claims.update(dict.fromkeys(claims) | held)
@@ -174,8 +174,8 @@ class Cache:
         """Return stored outcomes. Raises RowForged for one that this ledger did not store, or that
         is missing although the command was committed."""
         prints = {each: key_print(self.vault, *each) for each in wanted}
-        outcomes, told = await store.outcomes(prints)
-        for (_, key), line in told.items():
+        outcomes, mentioned = await store.outcomes(prints)
+        for (_, key), line in mentioned.items():
             self.read(line)
             await self._refuse(store, "outcomes", f"the key {key}")
         for stored in outcomes:

@@ -118,7 +118,7 @@ class Deciding:
             failure = error
         activities = [with_uuids(each, uow.holder) for each in uow.activities]
         if failure is None and item.writes and not outage:
-            uow.told += [DONE + key_print(self._vault, key.caller, key.key)] if key else []
+            uow.mentioned += [DONE + key_print(self._vault, key.caller, key.key)] if key else []
             self._take(uow, view, draft)
         item.answer = failure or (_receipt(stream, uow, view, draft) if stream else None)
         if outage:

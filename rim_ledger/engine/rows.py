@@ -47,7 +47,7 @@ def mark(uow: UnitOfWork, vault: Vault) -> None:
         entry = uow.streams[stream]
         uow.streams[stream] = replace(entry, kept=with_rows(entry.kept, kept))
     names = [(TAKEN if to else FREE) + name_print(vault, each) for each, to in uow.claims.items()]
-    if uow.events and (names := names + uow.told):
+    if uow.events and (names := names + uow.mentioned):
         uow.events[-1] = replace(uow.events[-1], claims=" ".join(names))
 
 

@@ -164,14 +164,14 @@ class Store:
     ) -> tuple[dict[Claim, UUID], dict[Claim, Line]]:
         """Return the holders of these names (each with its fingerprint); for free ones, the newest
         event that mentions them, if any."""
-        held, told = dict[Claim, UUID](), dict[Claim, Line]()
+        held, mentioned = dict[Claim, UUID](), dict[Claim, Line]()
         cursor = await self.connection.execute(CLAIMS, [*_columns(wanted), [*wanted.values()]])
         async for kind, name, stream, *event in cursor:
             if stream:
                 held[kind, name] = stream
             else:
-                told[kind, name] = _line(event)
-        return held, told
+                mentioned[kind, name] = _line(event)
+        return held, mentioned
 
     async def listed(
         self, wanted: Mapping[str, int], after: Mapping[str, str] | None = None
@@ -224,14 +224,14 @@ class Store:
     ) -> tuple[list[Outcome], dict[tuple[str, str], Line]]:
         """Return the outcomes stored under these keys of callers (each with its fingerprint); for
         missing ones, the newest event that mentions them, if any."""
-        stored, told = list[Outcome](), dict[tuple[str, str], Line]()
+        stored, mentioned = list[Outcome](), dict[tuple[str, str], Line]()
         cursor = await self.connection.execute(OUTCOMES, [*_columns(wanted), [*wanted.values()]])
         async for caller, key, request_hash, outcome, mac, *event in cursor:
             if outcome is None:
-                told[caller, key] = _line(event)
+                mentioned[caller, key] = _line(event)
             else:
                 stored.append(Outcome(caller, key, request_hash, outcome, mac))
-        return stored, told
+        return stored, mentioned
 
     async def _lines(self, query: Any, parameters: Sequence[Any]) -> list[Line]:
         cursor = await self.connection.execute(query, parameters)

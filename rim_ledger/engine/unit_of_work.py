@@ -78,7 +78,7 @@ class UnitOfWork:
         """The former entries of the streams that this decision changed."""
         self.events: list[Recorded] = []
         self.claims: dict[Claim, UUID | None] = {}
-        self.told: list[str] = []
+        self.mentioned: list[str] = []
         """Further names and idempotency keys that its last event mentions, see `rows.mark`."""
         self.keys: dict[UUID, tuple[AESGCM, bytes]] = {}
         self.erased: set[UUID] = set()

@@ -68,9 +68,7 @@ class _DraftFields(Form):
 
     def to(self, users: tuple[UUID, ...]) -> Self:
         """Return a copy of the command with the resolved users."""
-        ready = self.model_copy()
-        ready._users = users
-        return ready
+        return self.prepared(_users=users)
 
 
 class DraftBroadcast(_DraftFields, Creation[BroadcastMessage]):
@@ -149,9 +147,7 @@ class SendBroadcast(Command[BroadcastMessage]):
 
     def among(self, frozen: Frozen) -> Self:
         """Return a copy of the command with the frozen audience."""
-        ready = self.model_copy()
-        ready._frozen = frozen
-        return ready
+        return self.prepared(_frozen=frozen)
 
     def decide(self, aggregate: BroadcastMessage, uow: UnitOfWork) -> Iterable[Event]:
         require_open(uow)

@@ -312,9 +312,7 @@ class TestIntegration(Command[ApiIntegration]):
 
     def after(self, endpoint: Endpoint, found: IntegrationTested | Blocked) -> Self:
         """Return a copy of the command with the endpoint that was called, and the outcome."""
-        ready = self.model_copy()
-        ready._endpoint, ready._found = endpoint, found
-        return ready
+        return self.prepared(_endpoint=endpoint, _found=found)
 
     def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
         assert self._found, "the call is made before the decision"
