@@ -49,7 +49,7 @@ from rim_ledger.engine.command import Command, Creation, perform
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Invalid, NotFound, Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.notifications.notification import alert
+from rim_ledger.notifications.notification import alert_admins
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
 from rim_ledger.values import Email, Id, Name, Note, Phone
 
@@ -226,8 +226,7 @@ class ActivateAdmin(Command[AdminUser]):
 
 
 def keep_new_password(form: WithPassword, admin: AdminUser, uow: UnitOfWork) -> None:
-    """Store another password hash and release session and one-time tokens. The caller appends the
-    event that ends the sessions."""
+    """Store another password hash. The caller appends the event that ends the sessions."""
     email = uow.reveal(admin.id, admin.email)
     form.keep_password(uow, admin.id, own_names(admin.username, email))
 
@@ -294,10 +293,6 @@ class RevokeSessions(Command[AdminUser]):
             yield AdminSessionsRevoked()
 
 
-ADMIN: Final = "admin"
-"""The resource as it is named in messages."""
-
-
 class ResetAccess(WithPassword, Command[AdminUser]):
     """Give a super-admin a new password and remove the second factor; ends their sessions, and
     revokes their API keys. Not available over HTTP."""
@@ -314,7 +309,7 @@ class ResetAccess(WithPassword, Command[AdminUser]):
         forget(aggregate, uow)
         others = uow.read(AdminRole, SUPERADMIN).members - {aggregate.id}
         words = f"reset the access of super-admin {aggregate.username} on the machine."
-        alert(uow, others, "A super-admin's access was reset", words, by=self.operator)
+        alert_admins(uow, others, "A super-admin's access was reset", words, by=self.operator)
         yield AdminAccessReset(operator=self.operator)
 
     def work(self, username: str, uow: UnitOfWork) -> UUID:
@@ -323,7 +318,7 @@ class ResetAccess(WithPassword, Command[AdminUser]):
         uow.activities[:] = [Activity(action="ResetAccess", resource="admins", details=details)]
         holder = uow.holder("admin-username", username.lower())
         if holder is None:
-            raise NotFound(ADMIN, username)
+            raise NotFound("admin", username)
         uow.activities[0] = Activity(
             action="ResetAccess", resource="admins", resource_id=str(holder), details=details
         )

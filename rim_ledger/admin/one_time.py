@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, SecretStr
 
-from rim_ledger.admin.admin_commands import own_names
+from rim_ledger.admin.admin_commands import keep_new_password
 from rim_ledger.admin.admin_user import AdminPasswordChanged, AdminStatus, AdminUser
 from rim_ledger.admin.audit_actor import NO_ADMIN, access_activity, act_as, failures_logged
 from rim_ledger.admin.passwords import Password, WithPassword
@@ -80,8 +80,7 @@ async def choose_password(
     def choose(uow: UnitOfWork) -> UUID:
         admin = holder(uow)
         act_as(admin, uow)
-        email = uow.reveal(admin.id, admin.email)
-        ready.keep_password(uow, admin.id, own_names(admin.username, email))
+        keep_new_password(ready, admin, uow)
         uow.append(AdminUser, admin.id, [AdminPasswordChanged()])
         uow.activities.append(access_activity(asked))
         return admin.id

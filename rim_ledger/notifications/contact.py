@@ -84,7 +84,7 @@ def address(
     return clear
 
 
-KINDS = {Channel.SMS: "phone", Channel.EMAIL: "email"}
+FINGERPRINTS = {Channel.SMS: "phone", Channel.EMAIL: "email"}
 
 
 def recipient_hash(vault: Vault, to: str) -> str:
@@ -102,14 +102,14 @@ def require_test_recipient(
     Raises Forbidden (`not-own-contact`).
     """
     text = to.casefold()
-    if text in allowed or uow.fingerprint(KINDS[channel], text) in uow.contacts:
+    if text in allowed or uow.fingerprint(FINGERPRINTS[channel], text) in uow.contacts:
         return
     words = "A test message goes to your own recorded phone or e-mail, or to RIM_TEST_RECIPIENTS."
     raise Forbidden("not-own-contact", words)
 
 
-TITLE: Final = "Your contact was changed"
-MESSAGE: Final = (
+CHANGED: Final = "Your contact was changed"
+CHANGED_WORDS: Final = (
     "RIM: your phone number or e-mail was changed. If you did not ask for that, tell us at once."
 )
 
@@ -126,5 +126,5 @@ def notify_former_phone(uow: UnitOfWork, before: User) -> None:
         recipient_type=RecipientType.USER,
         cause=derived_id("contact-changed", before.id, uow.version(before.id)),
     )
-    queued = NotificationQueued(notice=notice, title=TITLE, message=MESSAGE, to=phone)
+    queued = NotificationQueued(notice=notice, title=CHANGED, message=CHANGED_WORDS, to=phone)
     uow.open_stream(NotificationHistory, uow.new_id(), [queued])

@@ -339,9 +339,9 @@ class RetryNotification(Creation[NotificationHistory]):
 CHANNELS: Final = (NotificationChannel.EMAIL, NotificationChannel.DASHBOARD)
 
 
-def alert(
+def alert_admins(
     uow: UnitOfWork,
-    superadmins: Iterable[UUID],
+    to: Iterable[UUID],
     title: str,
     message: str,
     cause: UUID | None = None,
@@ -353,7 +353,7 @@ def alert(
     no one."""
     if uow.stamp.admin is None and by is None:
         return
-    admins = sorted(superadmins)
+    admins = sorted(to)
     uow.look_ahead(partial(uow.reveal, each, None) for each in admins)  # Loads their keys.
     notices = [
         Notice(
