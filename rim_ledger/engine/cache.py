@@ -145,15 +145,12 @@ class Cache:
     async def load_lists(
         self, store: Store, wanted: Mapping[str, int]
     ) -> dict[str, tuple[int, dict[str, UUID]]]:
-        """Return the first entries of some lists. Raises RowForged for one that does not follow."""
+        """Return the first entries of some lists, each with its limit. Raises RowForged for one
+        that does not follow."""
         found = await store.listed(wanted)
-        named = {
-            (kind, name): stream
-            for kind, (_, names) in found.items()
-            for name, stream in names.items()
-        }
+        named = {(kind, name): names[name] for kind, names in found.items() for name in names}
         await self.require_held(store, named)
-        return found
+        return {kind: (wanted[kind], names) for kind, names in found.items()}
 
     async def require_held(self, store: Store, held: Mapping[Claim, UUID]) -> None:
         """Raise RowForged unless each of these streams holds the name; Moved if the log has moved

@@ -175,16 +175,14 @@ class Store:
 
     async def listed(
         self, wanted: Mapping[str, int], after: Mapping[str, str] | None = None
-    ) -> dict[str, tuple[int, dict[str, UUID]]]:
+    ) -> dict[str, dict[str, UUID]]:
         """Return the first entries of some lists, or the first after an entry; `wanted` is the
         limit per list."""
-        found: dict[str, tuple[int, dict[str, UUID]]] = {
-            kind: (count, {}) for kind, count in wanted.items()
-        }
+        found: dict[str, dict[str, UUID]] = {kind: {} for kind in wanted}
         begins = [(after or {}).get(kind, "") for kind in wanted]
         columns = [list(wanted), list(wanted.values()), begins]
         async for kind, name, stream in await self.connection.execute(LISTED, columns):
-            found[kind][1][name] = stream
+            found[kind][name] = stream
         return found
 
     async def keys(self, persons: Iterable[UUID]) -> dict[UUID, bytes | None]:

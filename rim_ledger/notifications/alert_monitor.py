@@ -48,7 +48,7 @@ class AlertMonitor:
         """Evaluate every alert once, at a business time (UTC, default now)."""
         moment = at or self._environment.now()
         async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-            _, watched = (await Store(connection).listed({WATCHED: ALERTS_MAX}))[WATCHED]
+            watched = (await Store(connection).listed({WATCHED: ALERTS_MAX}))[WATCHED]
         types = {AlertType(name.partition(" ")[0]) for name in watched}
         values = {each: await self._measures.value(each, moment) for each in types}
         failing = await self._measures.failing(moment) if watched else ()

@@ -206,8 +206,7 @@ class DeliveryWorker:
     ) -> dict[str, dict[str, UUID]]:
         """Return the first entries of some lists, or the first after an entry."""
         async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-            found = await Store(connection).listed(wanted, after)
-        return {place: names for place, (_, names) in found.items()}
+            return await Store(connection).listed(wanted, after)
 
     async def _try(self, work: Callable[[], Coroutine[Any, Any, T]], otherwise: T) -> T:
         """Return the result of a work, or `otherwise` if it fails; it is tried again later."""
