@@ -293,6 +293,10 @@ class RevokeSessions(Command[AdminUser]):
             yield AdminSessionsRevoked()
 
 
+ADMIN: Final = "admin"
+"""The resource as it is named in messages."""
+
+
 class ResetAccess(WithPassword, Command[AdminUser]):
     """Give a super-admin a new password and remove the second factor; ends their sessions, and
     revokes their API keys. Not available over HTTP."""
@@ -318,7 +322,7 @@ class ResetAccess(WithPassword, Command[AdminUser]):
         uow.activities[:] = [Activity(action="ResetAccess", resource="admins", details=details)]
         holder = uow.holder("admin-username", username.lower())
         if holder is None:
-            raise NotFound("admin", username)
+            raise NotFound(ADMIN, username)
         uow.activities[0] = Activity(
             action="ResetAccess", resource="admins", resource_id=str(holder), details=details
         )
