@@ -155,6 +155,8 @@ class Aggregate(Struct, metaclass=FrozenMeta):
     """
 
     BUSINESS_ID: ClassVar[str | None] = None
+    RELEASES: ClassVar[bool] = True
+    """Whether a name is released once the state holds it no longer."""
 
     id: UUID
 

@@ -193,7 +193,7 @@ class UnitOfWork:
             self._before.setdefault(id, entry)
             self.streams[id] = self._entries[id] = after
             self.events.append(recorded)
-            if entry.aggregate and after.aggregate:
+            if kind.RELEASES and entry.aggregate and after.aggregate:
                 self._release_lost(entry.aggregate, after.aggregate, id)
 
     def holder(self, kind: str, name: str) -> UUID | None:
@@ -214,7 +214,7 @@ class UnitOfWork:
 
     def _release_lost(self, before: Aggregate, after: Aggregate, stream: UUID) -> None:
         """Release the names that a stream no longer holds after an event."""
-        lost = [claim for claim in before.claims - after.claims if not after.holds(*claim)]
+        lost = before.claims - after.claims
         self.look_ahead(partial(self.holder, *claim) for claim in lost)
         for claim in sorted(lost):
             if self.holder(*claim) == stream:

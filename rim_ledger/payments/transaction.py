@@ -126,6 +126,7 @@ TransactionEvent = (
 
 class Transaction(Aggregate):
     BUSINESS_ID: ClassVar[str | None] = "transaction_id"
+    RELEASES: ClassVar[bool] = False
 
     transaction_id: str
     user_id: UUID
@@ -176,7 +177,7 @@ class Transaction(Aggregate):
         return line if self.brought_nothing else line | self._reference
 
     def holds(self, kind: str, name: str) -> bool:
-        # A failed one keeps its reference until another transaction takes it.
+        # A failed one keeps its reference until another transaction takes it: see RELEASES.
         return (kind, name) in self._reference or super().holds(kind, name)
 
     @property
