@@ -69,7 +69,7 @@ class Chain(Struct, frozen=True):
         whole, *more = self._layers(table)
         layout = self.last.layout(table)
         layers = [layout.groups(_lines(whole, table, report))]
-        layers += [layout.changes(_lines(link, table, report)) for link in more]
+        layers += [layout.groups(_lines(link, table, report), marked=True) for link in more]
         try:
             async for group in merged(layers):
                 yield group
