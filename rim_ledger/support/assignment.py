@@ -139,11 +139,9 @@ def _waiting(
     lists = [uow.listed(waiting_in(each), TICKETS_MAX) for each in places]
     found = [ticket for each in lists for ticket in each]
     uow.look_ahead(partial(uow.find, Ticket, each) for each in found)
-    return sorted((uow.read(Ticket, each) for each in found), key=_by_urgency)[:TICKETS_MAX]
-
-
-def _by_urgency(ticket: Ticket) -> tuple[int, datetime, UUID]:
-    return URGENCY.index(ticket.priority), ticket.created_at, ticket.id
+    tickets = [uow.read(Ticket, each) for each in found]
+    tickets.sort(key=lambda each: (URGENCY.index(each.priority), each.created_at, each.id))
+    return tickets[:TICKETS_MAX]
 
 
 def _by_load(agent: SupportAgent) -> tuple[int, bool, datetime, UUID]:
