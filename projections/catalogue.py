@@ -11,7 +11,7 @@ from projections.audit import AuditLogRow
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.journal import JournalEntryRow, JournalLineRow
-from projections.lending import LoanRow, UserRow
+from projections.lending import LoanProductRow, LoanRow, UserRow
 from projections.notifications import (
     BroadcastChunkRow,
     BroadcastRow,
@@ -34,6 +34,7 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             ApiKeyRow,
             SecuritySettingsRow,
             UserRow,
+            LoanProductRow,
             LoanRow,
             TransactionRow,
             StatementRow,

@@ -11,6 +11,7 @@ from rim_ledger.delivery.kill_switch import Outbound, OutboundEvent
 from rim_ledger.engine.adopted_secrets import AdoptedSecrets, NamesAdopted, SecretsAdopted
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
+from rim_ledger.lending.product import LoanProduct, LoanProductCreated, LoanProductEvent
 from rim_ledger.lending.user import User, UserEvent, UserRegistered
 from rim_ledger.notifications.alert import AlertCreated, AlertEvent, SystemAlert
 from rim_ledger.notifications.broadcast import (
@@ -47,6 +48,7 @@ from rim_ledger.system.integration import ApiIntegration, IntegrationCreated, In
 ENTITIES: Final[dict[type[Aggregate], Any]] = {
     User: UserRegistered | UserEvent,
     CustomerAccess: CustomerLoggedIn | CustomerAccessEvent,
+    LoanProduct: LoanProductCreated | LoanProductEvent,
     Loan: LoanRequested | LoanEvent,
     Transaction: TransactionRecorded | TransactionEvent,
     Statement: StatementStarted | StatementEvent,

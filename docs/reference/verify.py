@@ -289,6 +289,7 @@ ENTITIES = {
         "LoanDisbursementSettled LoanDisbursementUnknown LoanDisputeResolved LoanMetadataSet "
         "LoanRejected LoanRepaid LoanRepaymentReversed LoanRequested "
     ),
+    "LoanProduct": ("LoanProductArchived LoanProductChanged LoanProductCreated "),
     "NotificationHistory": (
         "NotificationContradicted NotificationDelivered NotificationFailed "
         "NotificationOutcomeUnknown NotificationQueued NotificationRetried NotificationSent "

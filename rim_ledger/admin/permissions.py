@@ -22,6 +22,7 @@ RESOURCES: Final = (
     "loans.waiver",
     "loans.writeoff",
     "loans.reschedule",
+    "loan_products",
     "transactions",
     "transactions.cash",
     "transactions.refund",

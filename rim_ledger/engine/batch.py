@@ -1,7 +1,7 @@
 """The view of a batch of commands that is being decided."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,6 +17,7 @@ from rim_ledger.engine.view import Claim, Count, Missing, Secret, amended
 
 K = TypeVar("K")
 V = TypeVar("V")
+_NONE: Final = object()
 
 
 class Batch:
@@ -132,6 +133,6 @@ class Batch:
 def _found(kind: str, key: K, *places: Mapping[K, V] | Recent[K, V]) -> V:
     """Return a row by its key, from the first place that has it. Raises Missing."""
     for rows in places:
-        if key in rows:
-            return rows[key]
+        if (row := rows.get(key, _NONE)) is not _NONE:
+            return cast("V", row)
     raise Missing((kind, key))

@@ -26,6 +26,10 @@ class Form(BaseModel):
         strict=True,
     )
 
+    LATER: ClassVar[frozenset[str]] = frozenset()
+    """The fields that a later release added. At their defaults the request means what it meant
+    without them, so that its idempotency key is known after an update."""
+
     @classmethod
     def filled_in(cls, said: Any) -> Self:
         """Return the form of a client's body, by external names only. Raises ValidationError."""

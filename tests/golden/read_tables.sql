@@ -89,12 +89,31 @@ CREATE TABLE read.users (
     version bigint NOT NULL,
     begun bigint NOT NULL
 );
+CREATE TABLE read.loan_products (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    networks text[] NOT NULL,
+    min_amount numeric(20, 2) NOT NULL,
+    max_amount numeric(20, 2) NOT NULL,
+    interest_rate numeric(10, 6) NOT NULL,
+    repayment_period bigint NOT NULL,
+    fee_mode text NOT NULL CHECK (fee_mode IN ('addon', 'upfront')),
+    offered boolean NOT NULL,
+    min_score bigint NOT NULL,
+    archived boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL,
+    begun bigint NOT NULL
+);
 CREATE TABLE read.loans (
     id uuid NOT NULL,
     loan_id text NOT NULL,
     user_id uuid NOT NULL,
     user_phone text,
     user_email text,
+    product_id uuid,
+    product_version bigint,
     amount numeric(20, 2) NOT NULL,
     status text NOT NULL CHECK (status IN ('pending', 'approved', 'rejected', 'disbursed', 'repaying', 'completed', 'defaulted')),
     disbursement text NOT NULL CHECK (disbursement IN ('none', 'requested', 'unknown', 'failed', 'delivered')),
@@ -531,7 +550,8 @@ CREATE VIEW read_masked.admin_users AS SELECT t.id, t.username, NULL::text AS em
 CREATE VIEW read_masked.api_keys AS SELECT t.id, t.name, t.admin_id, t.username, t.permissions, t.ip_whitelist, t.expires_at, t.last_used_at, t.revoked_at, t.created_at, t.updated_at, t.version, t.begun FROM read.api_keys t;
 CREATE VIEW read_masked.security_settings AS SELECT t.id, t.password_min_length, t.password_require_uppercase, t.password_require_lowercase, t.password_require_numbers, t.password_require_special_chars, t.session_timeout, t.max_login_attempts, t.lockout_duration, t.two_factor_required, t.two_factor_method, t.ip_whitelist, t.ip_blacklist, t.updated_at, t.version, t.begun FROM read.security_settings t;
 CREATE VIEW read_masked.users AS SELECT t.id, t.user_id, NULL::text AS phone, NULL::text AS email, NULL::text AS name, t.credit_score, t.repayment_status, t.total_repaid, t.status, t.credit_limit, t.auto_limit_enabled, t.total_loans, t.credit_balance, t.exposure, t.opted_out, t.erased, t.deleted_at, t.created_at, t.updated_at, t.version, t.begun FROM read.users t;
-CREATE VIEW read_masked.loans AS SELECT t.id, t.loan_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.amount, t.status, t.disbursement, t.network, t.interest_rate, t.fee_mode, t.repayment_period, t.due_date, t.original_due_date, t.rescheduled_count, t.upfront_fee, t.vat, t.amount_due, t.amount_paid, t.outstanding_amount, t.fees_charged, t.fees_waived, t.approved_at, t.approved_by, t.rejected_at, t.rejected_by, NULL::text AS rejection_reason, t.disbursed_at, t.completed_at, t.defaulted_at, t.written_off_at, t.written_off_by, t.written_off_amount, t.telco_reference, t.disputed, t.disputes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('', 'creditScore', 'previousLoans', 'autoApproved', 'policy', 'reasons') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.loans t;
+CREATE VIEW read_masked.loan_products AS SELECT t.id, t.name, t.networks, t.min_amount, t.max_amount, t.interest_rate, t.repayment_period, t.fee_mode, t.offered, t.min_score, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.loan_products t;
+CREATE VIEW read_masked.loans AS SELECT t.id, t.loan_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.product_id, t.product_version, t.amount, t.status, t.disbursement, t.network, t.interest_rate, t.fee_mode, t.repayment_period, t.due_date, t.original_due_date, t.rescheduled_count, t.upfront_fee, t.vat, t.amount_due, t.amount_paid, t.outstanding_amount, t.fees_charged, t.fees_waived, t.approved_at, t.approved_by, t.rejected_at, t.rejected_by, NULL::text AS rejection_reason, t.disbursed_at, t.completed_at, t.defaulted_at, t.written_off_at, t.written_off_by, t.written_off_amount, t.telco_reference, t.disputed, t.disputes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('', 'creditScore', 'previousLoans', 'autoApproved', 'policy', 'reasons') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.loans t;
 CREATE VIEW read_masked.transactions AS SELECT t.id, t.transaction_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.type, t.amount, t.status, t.payment_method, NULL::text AS description, t.reference, t.provider, t.network, t.loan_id, t.allocations, t.unallocated, NULL::text AS failure_reason, t.occurred_at, t.quarantine, t.provider_claim, t.reconciled_at, t.reconciled_by, NULL::text AS notes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.transactions t;
 CREATE VIEW read_masked.statements AS SELECT t.id, t.sha256, t.lines, t.matched, t.mismatched, t.unknown, t.duplicate, t.already_reconciled, t.own_record, t.refused, t.invalid, t.finished_at, t.created_at, t.created_by, t.updated_at, t.version, t.begun FROM read.statements t;
 CREATE VIEW read_masked.departments AS SELECT t.id, t.name, t.description, t.tier, t.agent_count, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.departments t;
@@ -584,9 +604,16 @@ CREATE INDEX users_email ON read.users (email);
 CREATE INDEX users_email_compared ON read.users ((lower(email)));
 CREATE INDEX users_status ON read.users (status);
 CREATE INDEX users_created_at ON read.users (created_at, id);
+ALTER TABLE read.loan_products ADD PRIMARY KEY (id);
+ALTER TABLE read.loan_products ADD CONSTRAINT loan_products_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX loan_products_name_compared ON read.loan_products ((replace(translate(regexp_replace(lower(normalize(name, NFKC)), '\s+', ' ', 'g'), 'ς', 'σ'), 'ß', 'ss')));
+CREATE INDEX loan_products_offered ON read.loan_products (offered);
+CREATE INDEX loan_products_archived ON read.loan_products (archived);
+CREATE INDEX loan_products_created_at ON read.loan_products (created_at, id);
 ALTER TABLE read.loans ADD PRIMARY KEY (id);
 ALTER TABLE read.loans ADD CONSTRAINT loans_loan_id UNIQUE (loan_id) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX loans_user_id ON read.loans (user_id);
+CREATE INDEX loans_product_id ON read.loans (product_id);
 CREATE INDEX loans_status ON read.loans (status);
 CREATE INDEX loans_network ON read.loans (network);
 CREATE INDEX loans_due_date ON read.loans (due_date);
@@ -724,6 +751,7 @@ ALTER TABLE read.admin_users ADD FOREIGN KEY (role_id) REFERENCES read.admin_rol
 ALTER TABLE read.admin_users ADD FOREIGN KEY (created_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.api_keys ADD FOREIGN KEY (admin_id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.loans ADD FOREIGN KEY (user_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.loans ADD FOREIGN KEY (product_id) REFERENCES read.loan_products (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.loans ADD FOREIGN KEY (approved_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.loans ADD FOREIGN KEY (rejected_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.loans ADD FOREIGN KEY (written_off_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;

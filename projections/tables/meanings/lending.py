@@ -45,6 +45,16 @@ MEANINGS: Final[dict[str, str]] = {
     "ScoreInputs.defaults_last_year": "Loans that defaulted within the last year.",
     "ScoreInputs.days_past_due": "Days that the oldest open loan is past due.",
     "ScoreInputs.months_registered": "Whole months since the registration.",
+    # Loan products.
+    "networks": "The networks whose airtime is lent on these terms.",
+    "min_amount": "The smallest amount that is lent on these terms.",
+    "loan_products.max_amount": "The largest amount that is lent on these terms.",
+    "LoanProductCreated.max_amount": "The largest amount that is lent on these terms.",
+    "LoanProductChanged.max_amount": "The largest amount that is lent on these terms.",
+    "offered": "Whether borrowers see and take it in their own sessions.",
+    "min_score": "The lowest score of a borrower that it is for.",
+    "product_id": "The loan product that the terms come from.",
+    "product_version": "The version of that product.",
     # Loans.
     "loans.loan_id": "Number of the loan that people use, such as LOAN-2026-000001.",
     "LoanRequested.loan_id": "Number of the loan that people use, such as LOAN-2026-000001.",
