@@ -1,4 +1,4 @@
-"""Users and loans as clients see them."""
+"""Users, loans and airtime floats as clients see them."""
 
 from typing import Annotated, Final
 from uuid import UUID
@@ -27,6 +27,7 @@ from projections.tables.columns import (
     free_fields,
 )
 from projections.tables.table import Row
+from rim_ledger.lending.airtime_float import AirtimeFloat
 from rim_ledger.lending.attempt import Disbursement
 from rim_ledger.lending.fees import FeeMode
 from rim_ledger.lending.loan import Loan, LoanStatus
@@ -130,5 +131,16 @@ class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     disputed: Annotated[bool, Internal, Indexed]
     disputes: Annotated[Tags, Internal]
     metadata: Annotated[FreeFields, Internal, Personal, DECISION_CLEAR]
+    created_at: Annotated[Moment, Indexed]
+    updated_at: Moment
+
+
+class FloatRow(Row, table="floats", of=AirtimeFloat):
+    """The airtime float of a tracked network: what was bought and not yet sent."""
+
+    id: Key
+    network: Annotated[Network, Unique]
+    balance: Naira
+    low: bool
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment

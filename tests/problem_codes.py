@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,12 @@ def modules() -> dict[Path, ast.Module]:
     return {path: ast.parse(path.read_text()) for path in paths}
 
 
+@cache
+def nodes() -> dict[Path, tuple[ast.AST, ...]]:
+    """Every node of each of them."""
+    return {path: tuple(ast.walk(module)) for path, module in modules().items()}
+
+
 def problems() -> set[tuple[str, int]]:
     """Each code as a pattern, and the status that goes with it."""
     found = {("internal-error", 500)}
@@ -51,16 +58,15 @@ def problems() -> set[tuple[str, int]]:
 def fields() -> set[str]:
     """Each code, as a pattern, that we ourselves give to a single field."""
     found = set[str]()
-    for module in modules().values():
-        for node in ast.walk(module):
-            match node:
-                case (
-                    ast.Call(func=ast.Name(id="PydanticCustomError"), args=[code, *_])
-                    | ast.Call(func=ast.Name(id="fits"), args=[_, code, *_])
-                ):
-                    found |= {each.replace("_", "-") for each in _texts(code)}
-                case ast.Call(func=ast.Name(id="_error"), args=[_, code, *_]):
-                    found |= set(_texts(code))
+    for node in chain(*nodes().values()):
+        match node:
+            case (
+                ast.Call(func=ast.Name(id="PydanticCustomError"), args=[code, *_])
+                | ast.Call(func=ast.Name(id="fits"), args=[_, code, *_])
+            ):
+                found |= {each.replace("_", "-") for each in _texts(code)}
+            case ast.Call(func=ast.Name(id="_error"), args=[_, code, *_]):
+                found |= set(_texts(code))
     return found
 
 

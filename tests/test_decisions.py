@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterable, Iterator
 
-from tests.problem_codes import modules
+from tests.problem_codes import nodes
 
 BRANCHES = (ast.For, ast.While, ast.With, ast.Try, ast.Match)
 
@@ -57,15 +57,15 @@ def _decides(node: ast.FunctionDef) -> bool:
     return takes and _yields(node) and "Callable" not in ast.unparse(node.returns or node)
 
 
-def _late_in(module: ast.Module) -> Iterator[str]:
-    for node in ast.walk(module):
+def _late_in(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.FunctionDef) and _decides(node):
             late, _ = _late(node.body, yielded=False)
             yield from (f"{node.name}, line {line}" for line in late)
 
 
 def test_a_decision_asks_the_book_nothing_after_its_first_event() -> None:
-    found = {str(path): late for path, module in modules().items() if (late := [*_late_in(module)])}
+    found = {str(path): late for path, each in nodes().items() if (late := [*_late_in(each)])}
     assert not found
 
 
@@ -85,5 +85,5 @@ def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
     user = uow.read(User, aggregate.user_id)
     yield LoanApproved(at=uow.now)
 """
-    assert [*_late_in(ast.parse(read_after))] == ["decide, line 5"]
-    assert not [*_late_in(ast.parse(read_before))]
+    assert [*_late_in(ast.walk(ast.parse(read_after)))] == ["decide, line 5"]
+    assert not [*_late_in(ast.walk(ast.parse(read_before)))]

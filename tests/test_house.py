@@ -5,7 +5,9 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +26,7 @@ from rim_ledger.engine.unique_names import Named
 from rim_ledger.lending.user_commands import DisableAutoLimit, EnableAutoLimit
 from rim_ledger.notifications.template import Template
 from rim_ledger.support.conversation import AddAttachment
-from tests.problem_codes import PACKAGES, TREE, modules
+from tests.problem_codes import PACKAGES, TREE, modules, nodes
 
 LINES_MAX: Final = 600
 """A file is cut by its meaning. The longest are aggregates, each with its events."""
@@ -82,8 +84,9 @@ def test_files_are_short() -> None:
 @pytest.mark.parametrize("package", [*PACKAGES, "tests"])
 def test_each_module_opens_with_one_plain_line(package: str) -> None:
     for path in sorted((TREE / package).rglob("*.py")):
-        if text := path.read_text():
-            words = ast.get_docstring(ast.parse(text)) or ""
+        module = modules().get(path) or ast.parse(path.read_text())
+        if module.body:
+            words = ast.get_docstring(module) or ""
             first, *rest = words.splitlines() or [""]
             assert first.endswith((".", "!")), short(path)
             assert not rest or not rest[0], short(path)
@@ -92,8 +95,8 @@ def test_each_module_opens_with_one_plain_line(package: str) -> None:
 def test_every_name_says_something() -> None:
     names = [
         f"{short(path)}: {node.name}"
-        for path, module in modules().items()
-        for node in ast.walk(module)
+        for path, inside in nodes().items()
+        for node in inside
         if isinstance(node, ast.ClassDef) and FORBIDDEN.search(node.name)
     ]
     assert not names
@@ -101,12 +104,12 @@ def test_every_name_says_something() -> None:
 
 def test_every_name_at_the_top_of_a_module_is_used() -> None:
     """By the packages themselves: what only a test uses is dead all the same."""
-    borrowed = {each for module in modules().values() for each in borrows(module)}
+    borrowed = {each for path in modules() for each in borrows(path)}
     dead = []
     for path, module in modules().items():
-        own, used = name_of(path), Counter(mentioned(module))
-        for node in module.body:
-            inside = Counter(mentioned(node))
+        own, within = name_of(path), [Counter(mentioned(node)) for node in module.body]
+        used = Counter(chain(*(each.elements() for each in within)))
+        for node, inside in zip(module.body, within, strict=True):
             dead += [
                 f"{own}.{name}"
                 for name in defined(node)
@@ -116,24 +119,26 @@ def test_every_name_at_the_top_of_a_module_is_used() -> None:
     assert not dead
 
 
-def borrows(module: ast.Module) -> Iterator[tuple[str, str]]:
+@cache
+def borrows(path: Path) -> set[tuple[str, str]]:
     """What a module takes from others: by name, or as an attribute of an imported module."""
-    aliases = dict[str, str]()
-    for node in ast.walk(module):
+    taken, aliases = set[tuple[str, str]](), dict[str, str]()
+    for node in nodes()[path]:
         if isinstance(node, ast.ImportFrom) and node.module:
             for each in node.names:
-                yield node.module, each.name
+                taken.add((node.module, each.name))
                 aliases[each.asname or each.name] = f"{node.module}.{each.name}"
-    for node in ast.walk(module):
+    for node in nodes()[path]:
         match node:
             case ast.Attribute(value=ast.Name(id=alias), attr=name) if alias in aliases:
-                yield aliases[alias], name
+                taken.add((aliases[alias], name))
+    return taken
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
     """Imports for types alone count as well."""
-    sources = {name_of(path): module for path, module in modules().items()}
-    imports = {name: imported(module) & sources.keys() for name, module in sources.items()}
+    sources = {name_of(path): path for path in modules()}
+    imports = {name: imported(path) & sources.keys() for name, path in sources.items()}
     order = TopologicalSorter({name: others - {name} for name, others in imports.items()})
     try:
         assert {*order.static_order()} == sources.keys()
@@ -141,9 +146,9 @@ def test_no_files_import_each_other_in_a_circle() -> None:
         pytest.fail(f"these import each other: {' -> '.join(error.args[1])}")
 
 
-def imported(module: ast.Module) -> set[str]:
+def imported(path: Path) -> set[str]:
     """What a module imports, as the name of a module or as that of something in it."""
-    return {each for taken, name in borrows(module) for each in (taken, f"{taken}.{name}")}
+    return {each for taken, name in borrows(path) for each in (taken, f"{taken}.{name}")}
 
 
 def test_no_slice_imports_the_commands_of_another() -> None:
@@ -151,9 +156,9 @@ def test_no_slice_imports_the_commands_of_another() -> None:
     homes = {each.__name__: each.__module__ for each in found}
     foreign = [
         f"{short(path)}: {name}"
-        for path, module in modules().items()
+        for path in modules()
         if short(path).startswith("rim_ledger/") and short(path).count("/") == 2
-        for taken, name in borrows(module)
+        for taken, name in borrows(path)
         if homes.get(name) == taken and taken.split(".")[1] != short(path).split("/")[1]
     ]
     assert not foreign

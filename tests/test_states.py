@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -48,6 +49,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
 """What JSON has, for what a state takes from an event as it is."""
 
 
+@cache
 def values(kind: Any) -> st.SearchStrategy[Any]:
     """Values of a type, as the fold makes them."""
     origin, arguments = get_origin(kind), get_args(kind)

@@ -65,9 +65,9 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     "loan_officer": (
         "Registers borrowers; decides, disburses and follows their loans.",
         _rights(
-            read="users.pii loan_products transactions tickets journal config notifications",
+            read="users.pii loan_products transactions tickets journal config notifications float",
             write="users users.credit loans loans.approval loans.disbursement loans.default"
-            " loans.fees loans.reschedule simulations",
+            " loans.fees loans.reschedule proposals simulations",
         ),
     ),
     "finance": (
@@ -77,14 +77,14 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
             " events config notifications",
             write="transactions transactions.cash transactions.refund transactions.reversal"
             " transactions.reconciliation statements loans.default loans.fees loans.waiver"
-            " loans.writeoff loans.reschedule simulations",
+            " loans.writeoff loans.reschedule proposals settlements float simulations",
         ),
     ),
     "support_agent": (
         "Answers borrowers; sees their loans and payments.",
         _rights(
             read="users users.pii loans loan_products transactions agents departments templates"
-            " notifications",
+            " notifications proposals",
             write="tickets",
         ),
     ),
@@ -92,7 +92,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
         "Runs the support desk: every ticket, its agents and departments.",
         _rights(
             read="users users.pii users.credit loans loan_products transactions templates"
-            " notifications activity_logs",
+            " notifications activity_logs proposals",
             write="tickets tickets.all agents departments",
             delete="agents departments",
         ),
@@ -100,7 +100,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     "marketing": (
         "Writes templates and broadcasts, and sends them; sees no personal data.",
         _rights(
-            read="users notifications",
+            read="users notifications proposals",
             write="broadcasts broadcasts.send templates",
             delete="broadcasts templates",
         ),
@@ -112,7 +112,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
             " loans.fees loans.waiver loans.writeoff loans.reschedule loan_products transactions"
             " transactions.refund transactions.reversal transactions.reconciliation statements"
             " tickets tickets.all agents departments events journal broadcasts notifications"
-            " config",
+            " config settlements float",
             write="simulations",
         ),
     ),

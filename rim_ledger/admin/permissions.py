@@ -29,6 +29,8 @@ RESOURCES: Final = (
     "transactions.reversal",
     "transactions.reconciliation",
     "statements",
+    "settlements",
+    "float",
     "simulations",
     "tickets",
     "tickets.all",
@@ -51,6 +53,8 @@ RESOURCES: Final = (
     "config",
     "templates",
     "security_settings",
+    "approval_rules",
+    "proposals",
     "backups",
     "backups.restore",
 )

@@ -18,7 +18,7 @@ SECRET = "the master secret of these tests, of many words"
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    with a_service() as service:
+    with a_service(forked=True) as service:
         yield service
 
 

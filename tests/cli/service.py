@@ -17,9 +17,11 @@ import httpx
 import psutil
 
 from rim_ledger.postgres.server import EmbeddedPostgres
+from tests.cli import forks
 from tests.places import TEMPORARY
 
 TREE = Path(__file__).parents[2]
+Started = forks.Forked | subprocess.Popen[str]
 PATIENCE = 240.0
 """Seconds that anything may take that should be quick; only a failing test waits so long."""
 
@@ -27,9 +29,11 @@ PATIENCE = 240.0
 class Service:
     """A home, and the commands that are run on it."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.started: list[subprocess.Popen[str]] = []
+    def __init__(self, home: Path, *, forked: bool = False) -> None:
+        """Name the home, and whether `start` and `up` fork what they start from a process that has
+        imported the program; otherwise they run the program as people do."""
+        self.home, self.forked = home, forked
+        self.started: list[Started] = []
 
     def environment(self, **settings: str) -> dict[str, str]:
         """The environment of a command: nothing of ours but what a program needs."""
@@ -41,31 +45,29 @@ class Service:
         self, *arguments: str, patience: float = PATIENCE, **settings: str
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end, within some seconds."""
-        return subprocess.run(
-            command(*arguments),
-            env=self.environment(**settings),
-            cwd=self.home.parent,
-            capture_output=True,
-            text=True,
-            timeout=patience,
-            check=False,
-        )
+        environment = self.environment(**settings)
+        return forks.run(arguments, environment, self.home.parent, patience)
 
-    def start(self, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, **settings: str) -> Started:
         """Start a command; its lines can be read as they come."""
-        process = subprocess.Popen(
-            command(*arguments),
-            env=self.environment(**settings),
-            cwd=self.home.parent,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        environment, place = self.environment(**settings), self.home.parent
+        process: Started
+        if self.forked:
+            process = forks.Forked(arguments, environment, place)
+        else:
+            process = subprocess.Popen(
+                command(*arguments),
+                env=environment,
+                cwd=place,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
         self.started.append(process)
         return process
 
-    def up(self, **settings: str) -> "tuple[subprocess.Popen[str], str, str]":
+    def up(self, **settings: str) -> tuple[Started, str, str]:
         """Start everything; the process, the address and what was said before."""
         process = self.start("up", **settings)
         assert process.stdout
@@ -74,23 +76,17 @@ class Service:
             said += line
             if ready := re.search(r"ready at (\S+)", line):
                 # It is ready to answer: the others may still be on their way, and reads need them.
-                for name in ("follow", "clock", "seal"):
-                    wait_for(lambda name=name: is_at_work(self.child(name)))
+                for child in psutil.Process(process.pid).children():
+                    wait_for(lambda child=child: is_at_work(child))
                 return process, ready[1], said
         raise AssertionError(f"up ended before it was ready:\n{said}")
 
     def processes(self) -> list[psutil.Process]:
         """Everything that lives on this home: our commands, and PostgreSQL."""
-        home, found = str(self.home), []
+        place, found = str(self.home.parent), []
         for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                words = process.cmdline()
-                if not words:  # It is at its end, and only its parent has yet to hear of that.
-                    continue
-                ours = "api." in " ".join(words)
-                if process.cwd().startswith(home) or (
-                    ours and process.environ().get("RIM_HOME") == home
-                ):
+            with contextlib.suppress(psutil.Error):  # Also one at its end, which is in no place.
+                if process.cwd().startswith(place):
                     found.append(process)
         return found
 
@@ -101,7 +97,8 @@ class Service:
             found = []
             for process in self.processes():
                 with contextlib.suppress(psutil.Error):
-                    if ["api.cli.child", name] == process.cmdline()[3:5]:
+                    executed = ["api.cli.child", name] == process.cmdline()[3:5]
+                    if executed or process.name() == name:
                         found.append(process)
             return found
 
@@ -137,11 +134,11 @@ def command(*arguments: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def a_service() -> Iterator[Service]:
+def a_service(*, forked: bool = False) -> Iterator[Service]:
     """A service on a fresh home, ended and cleared away afterwards."""
     with tempfile.TemporaryDirectory(prefix="rim-up-", dir=TEMPORARY) as place:
         Path(place).chmod(0o755)
-        service = Service(Path(place) / "home")
+        service = Service(Path(place) / "home", forked=forked)
         try:
             yield service
         finally:
@@ -157,7 +154,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     return found
 
 
-def stop(process: "subprocess.Popen[str]", wish: int = signal.SIGTERM) -> str:
+def stop(process: Started, wish: int = signal.SIGTERM) -> str:
     """Ask a command to stop, see that it does so in good order; what it said."""
     process.send_signal(wish)
     said, _ = process.communicate(timeout=PATIENCE)

@@ -79,7 +79,7 @@ class UnitOfWork(NamedTuple):
 
 @pytest.fixture(scope="module")
 def uow() -> Iterator[UnitOfWork]:
-    with a_service() as service:
+    with a_service(forked=True) as service:
         _, url, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
         wait_for(lambda: is_ready(url))
         with httpx.Client(base_url=url, timeout=PATIENCE) as http:

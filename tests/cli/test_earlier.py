@@ -69,7 +69,7 @@ def test_a_backup_of_an_earlier_version_is_restored_and_goes_on(service: Service
     unpack(service)
     (file,) = (service.home / "backups").glob("*.rim")
     secret = (service.home / "secret.key").read_text().strip()
-    with a_service() as other:
+    with a_service(forked=True) as other:
         other.home.mkdir()
         (other.home / "secret.key").write_text(secret)
         (other.home / "secret.key").chmod(0o600)

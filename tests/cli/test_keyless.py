@@ -16,7 +16,7 @@ from tests.cli.test_seals import PASSWORD, kept
 @pytest.fixture(scope="module")
 def lender() -> Iterator[Service]:
     """A service that runs, and has sealed its log."""
-    with a_service() as service:
+    with a_service(forked=True) as service:
         process, _, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
         kept(service, "latest")
         yield service

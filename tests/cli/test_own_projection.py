@@ -61,7 +61,7 @@ def signed_in(url: str, who: dict[str, str]) -> httpx.Client:
 def test_the_tutorials_projection_counts_each_repayment_once_and_live(tmp_path: Path) -> None:
     program = tmp_path / "repayments.py"
     program.write_text(block("python"))
-    with a_service() as service:
+    with a_service(forked=True) as service:
         up, url, _ = service.up(
             RIM_ADMIN_PASSWORD=ADMIN["password"], RIM_OFFICER_PASSWORD=OFFICER["password"]
         )

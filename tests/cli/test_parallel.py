@@ -23,7 +23,7 @@ LIMIT = 10_000
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with a_service() as service:
+    with a_service(forked=True) as service:
         process, url, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD, RIM_WORKERS="2")
         yield url
         stop(process)

@@ -29,7 +29,7 @@ PENDING = "/v1/notifications?status=pending"
 
 @pytest.fixture
 def other() -> Iterator[Service]:
-    with a_service() as service:
+    with a_service(forked=True) as service:
         yield service
 
 

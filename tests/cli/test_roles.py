@@ -17,6 +17,13 @@ PASSWORD = "a long enough Passw0rd"
 KEPT = ("ledger.events", "ledger.checkpoints", "ledger.activity", "ledger.refused_requests")
 
 
+@pytest.fixture
+def service() -> Iterator[Service]:
+    """A service whose processes run the program from the start, as people do."""
+    with a_service() as service:
+        yield service
+
+
 @pytest.fixture(scope="module")
 def running() -> Iterator[tuple[Service, str]]:
     with a_service() as service:

@@ -71,7 +71,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
-    with a_service() as service:
+    with a_service(forked=True) as service:
         process, url, _ = service.up(RIM_ADMIN_PASSWORD=PASSWORD)
         wait_for(lambda: is_ready(url))
         found = Running(service, url)

@@ -44,7 +44,7 @@ def blocks(page: str) -> list[tuple[str, str, str]]:
 
 @pytest.fixture
 def service() -> Iterator[tuple[Service, str]]:
-    with a_service() as service:
+    with a_service(forked=True) as service:
         process, url, _ = service.up(**PASSWORDS)
         wait_for(lambda: httpx.get(f"{url}/readyz", timeout=PATIENCE).json()["lag"] == 0)
         yield service, url

@@ -37,6 +37,13 @@ LATE = "3"
 """Seconds after which the service that the tests share is not ready."""
 
 
+@pytest.fixture
+def service() -> Iterator[Service]:
+    """A service whose processes run the program from the start, as people do."""
+    with a_service() as service:
+        yield service
+
+
 @pytest.fixture(scope="module")
 def running() -> Iterator[tuple[Service, str]]:
     """A service that runs, for the tests that leave it running."""

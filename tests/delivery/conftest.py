@@ -2,10 +2,14 @@
 
 import pytest
 
-from rim_ledger.delivery import egress
+from rim_ledger.delivery import egress, probe
 
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CALL_TIMEOUT_SECONDS", "CONNECT_TIMEOUT_SECONDS"):
-        monkeypatch.setattr(egress, name, 60.0)
+    for module, name in (
+        (egress, "CALL_TIMEOUT_SECONDS"),
+        (egress, "CONNECT_TIMEOUT_SECONDS"),
+        (probe, "CALL_TIMEOUT_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, 60.0)

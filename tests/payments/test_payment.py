@@ -348,7 +348,7 @@ class Payments(RuleBasedStateMachine):
             loan = self.desk.approved(amount, **terms)
             reference = self.desk.ask(loan)
         except Refused as refusal:
-            if refusal.code not in ("outstanding-debt", "fee-exceeds-amount"):
+            if refusal.code not in ("outstanding-debt", "fee-exceeds-amount", "float-exhausted"):
                 raise
             return
         self.loans.append(loan)

@@ -263,6 +263,7 @@ def test_when_nobody_fills_the_tables_they_tell_nothing_and_that_is_an_error(tel
     tell(story, following=False)
 
 
+@pytest.mark.database
 def test_without_a_database_nobody_can_tell() -> None:
     away = TableMeasures("postgresql://nobody@/nothing?host=/nowhere")
     now = datetime.now(UTC)
