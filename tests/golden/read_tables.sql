@@ -192,6 +192,16 @@ CREATE TABLE read.loans (
     version bigint NOT NULL,
     begun bigint NOT NULL
 );
+CREATE TABLE read.floats (
+    id uuid NOT NULL,
+    network text NOT NULL CHECK (network IN ('MTN', 'Airtel', 'Glo', '9mobile')),
+    balance numeric(20, 2) NOT NULL,
+    low boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL,
+    begun bigint NOT NULL
+);
 CREATE TABLE read.transactions (
     id uuid NOT NULL,
     transaction_id text NOT NULL,
@@ -529,7 +539,7 @@ CREATE TABLE read.journal_entries (
     event text NOT NULL,
     loan_id uuid,
     transaction_id uuid,
-    user_id uuid NOT NULL,
+    user_id uuid,
     lines json NOT NULL,
     version bigint NOT NULL
 );
@@ -597,6 +607,7 @@ CREATE VIEW read_masked.proposals AS SELECT t.id, t.command, t.permission, t.ent
 CREATE VIEW read_masked.users AS SELECT t.id, t.user_id, NULL::text AS phone, NULL::text AS email, NULL::text AS name, t.credit_score, t.repayment_status, t.total_repaid, t.status, t.credit_limit, t.auto_limit_enabled, t.total_loans, t.credit_balance, t.exposure, t.opted_out, t.erased, t.deleted_at, t.created_at, t.updated_at, t.version, t.begun FROM read.users t;
 CREATE VIEW read_masked.loan_products AS SELECT t.id, t.name, t.networks, t.min_amount, t.max_amount, t.interest_rate, t.repayment_period, t.fee_mode, t.offered, t.min_score, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.loan_products t;
 CREATE VIEW read_masked.loans AS SELECT t.id, t.loan_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.product_id, t.product_version, t.amount, t.status, t.disbursement, t.network, t.interest_rate, t.fee_mode, t.repayment_period, t.due_date, t.original_due_date, t.rescheduled_count, t.upfront_fee, t.vat, t.amount_due, t.amount_paid, t.outstanding_amount, t.fees_charged, t.fees_waived, t.approved_at, t.approved_by, t.rejected_at, t.rejected_by, NULL::text AS rejection_reason, t.disbursed_at, t.completed_at, t.defaulted_at, t.written_off_at, t.written_off_by, t.written_off_amount, t.telco_reference, t.disputed, t.disputes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('', 'creditScore', 'previousLoans', 'autoApproved', 'policy', 'reasons') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.loans t;
+CREATE VIEW read_masked.floats AS SELECT t.id, t.network, t.balance, t.low, t.created_at, t.updated_at, t.version, t.begun FROM read.floats t;
 CREATE VIEW read_masked.transactions AS SELECT t.id, t.transaction_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.type, t.amount, t.status, t.payment_method, NULL::text AS description, t.reference, t.provider, t.network, t.loan_id, t.allocations, t.unallocated, NULL::text AS failure_reason, t.occurred_at, t.quarantine, t.provider_claim, t.reconciled_at, t.reconciled_by, NULL::text AS notes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.transactions t;
 CREATE VIEW read_masked.statements AS SELECT t.id, t.sha256, t.lines, t.matched, t.mismatched, t.unknown, t.duplicate, t.already_reconciled, t.own_record, t.refused, t.invalid, t.finished_at, t.created_at, t.created_by, t.updated_at, t.version, t.begun FROM read.statements t;
 CREATE VIEW read_masked.departments AS SELECT t.id, t.name, t.description, t.tier, t.agent_count, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.departments t;
@@ -681,6 +692,9 @@ CREATE INDEX loans_defaulted_at ON read.loans (defaulted_at);
 CREATE INDEX loans_written_off_at ON read.loans (written_off_at);
 CREATE INDEX loans_disputed ON read.loans (disputed);
 CREATE INDEX loans_created_at ON read.loans (created_at, id);
+ALTER TABLE read.floats ADD PRIMARY KEY (id);
+ALTER TABLE read.floats ADD CONSTRAINT floats_network UNIQUE (network) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX floats_created_at ON read.floats (created_at, id);
 ALTER TABLE read.transactions ADD PRIMARY KEY (id);
 ALTER TABLE read.transactions ADD CONSTRAINT transactions_transaction_id UNIQUE (transaction_id) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX transactions_user_id ON read.transactions (user_id);
