@@ -65,8 +65,8 @@ class Route(Struct, frozen=True):
     body_max: int = BODY_MAX
     """Bytes of its body."""
     approvable: bool = True
-    """Whether it can wait as a proposal. What is shown once to whoever asks, or is done before the
-    decision, cannot."""
+    """Whether it can wait as a proposal. A command whose answer is shown once, or whose effect
+    comes before the decision, cannot."""
     own: bool = False
     """Whether borrowers may send it too, for what is theirs."""
 
