@@ -236,7 +236,8 @@ class UnitOfWork:
 
     def _release_lost(self, before: Aggregate, after: Aggregate, stream: UUID) -> None:
         """Release the names that a stream no longer holds after an event."""
-        lost = before.claims - after.claims
+        if not (lost := before.claims - after.claims):
+            return
         self.look_ahead(partial(self.holder, *claim) for claim in lost)
         for claim in sorted(lost):
             if self.holder(*claim) == stream:
