@@ -16,7 +16,14 @@ FILTERS = [
 ] + [(row, name) for row in ROWS for name in row.RELATED]
 NONSENSE = ["", "\u200b", "no such thing!", "{0198c1a2-7e5b-7cc3-98c4-dc0c0c07398f}"]
 FREE = {("api_integrations", "provider")} | {
-    (table, "name") for table in ("departments", "admin_roles", "email_templates", "sms_templates")
+    (table, "name")
+    for table in (
+        "departments",
+        "admin_roles",
+        "email_templates",
+        "sms_templates",
+        "loan_products",
+    )
 }
 """Filters by names, which may be anything that is visible."""
 
