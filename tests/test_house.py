@@ -17,8 +17,7 @@ import api.cli.main
 from api.catalogue import ROUTES
 from api.pipeline.routes import Other, Route
 from rim_ledger import catalogue
-from rim_ledger.admin.admin_commands import LogOut
-from rim_ledger.admin.break_glass import ResetAccess
+from rim_ledger.admin.admin_commands import LogOut, ResetAccess
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.engine.command import Command, Creation, Form

@@ -30,8 +30,7 @@ from rim_ledger.admin.security_settings import (
     SecuritySettings,
     set_defaults,
 )
-from rim_ledger.admin.session import SESSIONS_MAX, Session, closed, opened, seen
-from rim_ledger.admin.tokens import token_hash
+from rim_ledger.admin.session import SESSIONS_MAX, Session, closed, opened, seen, token_hash
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork

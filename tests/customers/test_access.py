@@ -9,10 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from rim_ledger.admin.security_settings import DEFAULTS
-from rim_ledger.admin.session import SESSION, SESSIONS_MAX, USES_RECORDED
-from rim_ledger.admin.tokens import token_hash
-from rim_ledger.customers.access import CustomerLoggedIn, CustomerLoggedOut, CustomerSeen
-from rim_ledger.customers.customer_session import INACTIVE_AFTER, OWN, may_have_changed_hands
+from rim_ledger.admin.session import SESSION, SESSIONS_MAX, USES_RECORDED, token_hash
+from rim_ledger.customers.access import (
+    INACTIVE_AFTER,
+    OWN,
+    CustomerLoggedIn,
+    CustomerLoggedOut,
+    CustomerSeen,
+    may_have_changed_hands,
+)
 from rim_ledger.engine.aggregate import Actor
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, NotFound, Refused, Unauthenticated

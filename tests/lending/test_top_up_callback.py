@@ -28,8 +28,7 @@ from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RevokeAppr
 from rim_ledger.payments.reversal import Reconcile, ReverseDisbursement
 from rim_ledger.payments.transaction import Transaction, TransactionFailed
 from rim_ledger.system.integration import ApiIntegration, IntegrationBroken
-from rim_ledger.system.integration_commands import DeactivateIntegration
-from rim_ledger.system.recovery import open_breaker
+from rim_ledger.system.integration_commands import DeactivateIntegration, open_breaker
 from tests.lending.desk import refused
 from tests.lending.telecom import DELIVERED, FAILED, TelcoDesk
 from tests.spec import names

@@ -23,8 +23,8 @@ from rim_ledger.notifications.notification import (
     NotificationHistory,
     NotificationType,
     RecipientType,
+    RetryNotification,
 )
-from rim_ledger.notifications.retry import RetryNotification
 from tests.notifications.desk import VERDICTS, MessageDesk
 from tests.spec import names
 
