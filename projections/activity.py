@@ -19,12 +19,12 @@ class AdminActivityLogRow(
 ):
     """Something that an admin did or tried: a command, a log-in, a denial, a look at persons.
 
-    `details.outcome` is done, or the code of the refusal. adminId is null where somebody tried
-    to log in under a name that nobody has. `persons` are those whose words were shown, by id; a
-    list is found by each of them, `details.count` says how many rows it had, and `details.filters`
-    which were asked for (of free text a keyed hash). It is null in lines from before that was kept.
-    apiKeyId and apiKeyName say which API key asked; they
-    are null where a person did.
+    `details.outcome` is done, proposed (it waits for approval), or the code of the refusal. adminId
+    is null where somebody tried to log in under a name that nobody has. `persons` are those whose
+    words were shown, by id; a list is found by each of them, `details.count` says how many rows it
+    had, and `details.filters` which were asked for (of free text a keyed hash). It is null in lines
+    from before that was kept. apiKeyId and apiKeyName say which API key asked; they are null where
+    a person did.
     """
 
     id: Key

@@ -15,6 +15,7 @@ from projections.tables.columns import (
     Internal,
     Key,
     Moment,
+    Property,
     Read,
     References,
     Sealed,
@@ -29,6 +30,7 @@ class AuditLog(Struct, frozen=True, kw_only=True, gc=False):
     """One event, with the old and the new value of every field that it changed.
 
     apiKeyId and apiKeyName say which API key acted for the admin; they are null where a person did.
+    approvedById and approvedByName say who approved what that admin proposed, where it took two.
     Personal values stay sealed in `changes`; whoever may read them opens them.
     """
 
@@ -44,6 +46,8 @@ class AuditLog(Struct, frozen=True, kw_only=True, gc=False):
     actor_id: UUID | None
     api_key_id: Annotated[UUID | None, Indexed]
     api_key_name: str | None
+    approved_by_id: Annotated[UUID | None, Indexed]
+    approved_by_name: str | None
     changes: Annotated[dict[str, Change], Sql("json"), Sealed]
     ip_address: str | None
     user_agent: str | None
@@ -56,7 +60,7 @@ class AuditLog(Struct, frozen=True, kw_only=True, gc=False):
 AuditLogRow = row_of(AuditLog, table="audit_logs", newest="timestamp")
 
 
-def _seen_by_owners(*rows: type[Row]) -> ForOwner:
+def _seen_by_owners(*rows: type[Row]) -> Property:
     """Only changes of columns that borrowers may see."""
     lists = ""
     for row in rows:

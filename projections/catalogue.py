@@ -7,11 +7,12 @@ from typing import Any, Final
 from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, ApiKeyRow, SecuritySettingsRow
 from projections.alerts import SystemAlertRow
+from projections.approvals import ApprovalRuleRow, ProposalRow
 from projections.audit import AuditLogRow
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.journal import JournalEntryRow, JournalLineRow
-from projections.lending import LoanRow, UserRow
+from projections.lending import FloatRow, LoanProductRow, LoanRow, UserRow
 from projections.notifications import (
     BroadcastChunkRow,
     BroadcastRow,
@@ -24,6 +25,7 @@ from projections.refused_requests import RefusedRequestRow
 from projections.support import DepartmentRow, SupportAgentRow, TicketRow
 from projections.system import ApiIntegrationRow, SystemConfigRow
 from projections.tables.table import Row
+from rim_ledger.catalogue import ENTITIES
 
 TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
     {
@@ -33,8 +35,12 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             AdminUserRow,
             ApiKeyRow,
             SecuritySettingsRow,
+            ApprovalRuleRow,
+            ProposalRow,
             UserRow,
+            LoanProductRow,
             LoanRow,
+            FloatRow,
             TransactionRow,
             StatementRow,
             DepartmentRow,
@@ -68,12 +74,5 @@ ROW_OF: Final[Mapping[type[Any], type[Row]]] = MappingProxyType(
     {row.OF: row for row in TABLES.values()}
 )
 
-TRACES: Final[tuple[type[Row], ...]] = (
-    AuditLogRow,
-    JournalEntryRow,
-    JournalLineRow,
-    StatementLineRow,
-    ChatMessageRow,
-    TicketHistoryRow,
-)
+TRACES: Final = tuple(row for row in TABLES.values() if row.OF not in ENTITIES)
 """Append-only tables."""

@@ -42,6 +42,7 @@ class Stamp(Struct, rename="camel"):
     request_id: str | None = None
     causation: str | None = None
     said_at: str | None = None
+    approved_by: Actor | None = None
 
 
 class Stored(Struct):
@@ -74,6 +75,8 @@ class CloudEvent(Struct, rename="lower", omit_defaults=True, kw_only=True):
     actor_name: str = msgspec.field(name="actorname", default="")
     api_key_id: str | None = msgspec.field(name="apikeyid", default=None)
     api_key_name: str | None = msgspec.field(name="apikeyname", default=None)
+    approved_by_id: str | None = msgspec.field(name="approvedbyid", default=None)
+    approved_by_name: str | None = msgspec.field(name="approvedbyname", default=None)
     request_id: str | None = msgspec.field(name="requestid", default=None)
     causation_id: str | None = msgspec.field(name="causationid", default=None)
     said_at: str | None = msgspec.field(name="saidat", default=None)
@@ -144,6 +147,8 @@ def shown(line: Line, reader: Reader) -> bytes:
             actor_name=stamp.actor.name,
             api_key_id=stamp.actor.api_key,
             api_key_name=stamp.actor.api_key_name,
+            approved_by_id=stamp.approved_by.id if stamp.approved_by else None,
+            approved_by_name=stamp.approved_by.name if stamp.approved_by else None,
             request_id=stamp.request_id,
             causation_id=stamp.causation,
             said_at=stamp.said_at,

@@ -20,10 +20,20 @@ from projections.tables.columns import Indexed, Key, Moment, Naira, Read, Refere
 from projections.tables.embedded import PostedLine
 from projections.tables.table import RelatedFilter, row_of
 from rim_ledger.engine.aggregate import Aggregate, Event
+from rim_ledger.lending.airtime_float import (
+    AirtimeFloat,
+    FloatAdjusted,
+    FloatOpened,
+    FloatToppedUp,
+)
 from rim_ledger.lending.attempt import (
+    Airtime,
+    Attempt,
     DisputeOutcome,
     LoanDisbursed,
     LoanDisbursementDisputed,
+    LoanDisbursementFailed,
+    LoanDisbursementRequested,
     LoanDisbursementReversed,
     LoanDisputeResolved,
 )
@@ -46,16 +56,18 @@ from rim_ledger.payments.transaction import (
     TransactionStatus,
     TransactionType,
 )
-from rim_ledger.values import ZERO
+from rim_ledger.values import ZERO, Network
 
 ACCOUNTS: Final = {
     "1100": "Airtime float",
+    "1150": "Airtime in transit",
     "1190": "Airtime in dispute",
     "1200": "Loans receivable",
     "1210": "Interest receivable",
     "1220": "Fees receivable",
     "1290": "Loan loss allowance",
     "1300": "Cash clearing",
+    "1310": "Bank",
     "2100": "Unallocated receipts",
     "2110": "Customer credit",
     "2120": "Refunds payable",
@@ -66,6 +78,7 @@ ACCOUNTS: Final = {
     "4300": "Airtime margin",
     "5100": "Impairment",
     "5200": "Airtime lost",
+    "5300": "Differences",
     "5400": "Waivers",
     "5500": "Write-offs",
 }
@@ -112,7 +125,7 @@ class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
     event: Annotated[str, Indexed, Read(EventName)]
     loan_id: Annotated[UUID | None, Indexed, References("loans")]
     transaction_id: Annotated[UUID | None, Indexed, References("transactions")]
-    user_id: Annotated[UUID, Indexed, References("users")]
+    user_id: Annotated[UUID | None, Indexed, References("users")]
     lines: Annotated[list[PostedLine], Sql("json")]
     version: int
 
@@ -156,6 +169,8 @@ def _lines(event: Event, before: Any, after: Any) -> Iterator[Posting]:
             yield from _of_loan(event, before, after)
         case _, Transaction():
             yield from _of_transaction(event, before, after)
+        case _, AirtimeFloat():
+            yield from _of_float(event, after)
         case CreditRefunded(), _:
             yield from _move(event.amount, "2110", f"1300.{event.payment_method}")
 
@@ -225,20 +240,25 @@ def _set_aside(loan: Loan | None) -> Mapping[datetime, Decimal]:
 
 
 def _of_airtime(event: Event, before: Loan | None, after: Loan, lent: str) -> Iterator[Posting]:
-    float_ = f"1100.{after.network}"
+    network = after.network
     match event:
+        case LoanDisbursementRequested():
+            yield from _move(event.reserved, f"1150.{network}", f"1100.{network}")
+        case LoanDisbursementFailed() if before and (failed := before.attempt(event.reference)):
+            yield from _move(failed.reserved, f"1100.{network}", f"1150.{network}")
         case LoanDisbursed():
-            there = "1190" if before and event.reference in before.disputes else float_
-            yield from _disbursed(after, lent, there, 1)
+            yield from _disbursed(after, lent, _held_by(event.reference, before, network), 1)
         case LoanDisbursementReversed() if before:
-            yield from _disbursed(before, lent, float_, -1)
+            yield from _disbursed(before, lent, _held_by(event.reference, before, network), -1)
             yield from _move(before.fees_charged, "4110", "1220")
             yield from _waived(before.waived, -1)
         case LoanDisbursementDisputed():
-            yield from _move(after.airtime, "1190", float_)
+            there = _held_by(event.reference, before, network)
+            yield from _move(after.airtime, "1190", there)
         case LoanDisputeResolved():
-            returned = event.outcome is DisputeOutcome.RETURNED
-            yield from _move(after.airtime, float_ if returned else "5200", "1190")
+            gone = event.outcome is DisputeOutcome.LOST
+            back = _float_of(after.attempt(event.reference), network)
+            yield from _move(after.airtime, "5200" if gone else back, "1190")
 
 
 def _disbursed(loan: Loan, lent: str, airtime: str, sign: int) -> Iterator[Posting]:
@@ -247,6 +267,32 @@ def _disbursed(loan: Loan, lent: str, airtime: str, sign: int) -> Iterator[Posti
     yield Posting(airtime, -sign * loan.airtime)
     yield Posting("4100", -sign * (loan.agreed_fee - loan.vat))
     yield Posting("2300", -sign * loan.vat)
+
+
+def _held_by(reference: str, loan: Loan | None, network: Network) -> str:
+    """The account that holds a top-up's airtime before it is owed, or once it is not any more."""
+    attempt = loan.attempt(reference) if loan else None
+    if attempt and attempt.airtime is Airtime.DISPUTED:
+        return "1190"
+    return f"1150.{network}" if attempt and attempt.reserved else _float_of(attempt, network)
+
+
+def _float_of(attempt: Attempt | None, network: Network) -> str:
+    """The account that airtime of a top-up is taken from, or returned to. What was bought before
+    the float was tracked is not in it."""
+    return "5300" if attempt and attempt.earlier else f"1100.{network}"
+
+
+def _of_float(event: Event, after: AirtimeFloat) -> Iterator[Posting]:
+    """Loans and sales post what moves a float; here is what else changes it."""
+    float_ = f"1100.{after.network}"
+    match event:
+        case FloatToppedUp():
+            yield Posting(float_, event.amount)
+            yield Posting("1310", -event.cost)
+            yield Posting("4300", event.cost - event.amount)
+        case FloatAdjusted() | FloatOpened():
+            yield from _move(event.amount, float_, "5300")
 
 
 def _of_transaction(

@@ -1,4 +1,4 @@
-"""Users and loans as clients see them."""
+"""Users, loans and airtime floats as clients see them."""
 
 from typing import Annotated, Final
 from uuid import UUID
@@ -16,16 +16,22 @@ from projections.tables.columns import (
     Percent,
     Personal,
     PhoneText,
+    Read,
     References,
+    Sql,
     Tags,
     Unique,
+    UniqueName,
+    UniqueWhile,
     Words,
     free_fields,
 )
 from projections.tables.table import Row
+from rim_ledger.lending.airtime_float import AirtimeFloat
 from rim_ledger.lending.attempt import Disbursement
 from rim_ledger.lending.fees import FeeMode
 from rim_ledger.lending.loan import Loan, LoanStatus
+from rim_ledger.lending.product import LoanProduct
 from rim_ledger.lending.user import RepaymentStatus, User, UserStatus
 from rim_ledger.values import Network
 
@@ -58,6 +64,31 @@ class UserRow(Row, table="users", of=User, person="id"):
     updated_at: Moment
 
 
+OFFERED: Final = (
+    "t.offered AND NOT t.archived AND EXISTS (SELECT FROM read.users u WHERE u.id = %s"
+    " AND u.credit_score >= t.min_score AND u.credit_limit - u.exposure >= t.min_amount)"
+)
+"""The products that a borrower sees: `LoanProduct.is_offered_to` in SQL."""
+
+
+class LoanProductRow(Row, table="loan_products", of=LoanProduct, borrowers=OFFERED):
+    """A loan product: terms that loans take and keep. Borrowers see what is offered to them."""
+
+    id: Key
+    name: Annotated[UniqueName, UniqueWhile("NOT archived")]
+    networks: Annotated[list[Network], Sql("text[]"), Read(Network)]
+    min_amount: Naira
+    max_amount: Naira
+    interest_rate: Percent
+    repayment_period: int
+    fee_mode: FeeMode
+    offered: Annotated[bool, Internal, Indexed]
+    min_score: Annotated[int, Internal]
+    archived: Annotated[bool, Internal, Indexed]
+    created_at: Annotated[Moment, Indexed]
+    updated_at: Moment
+
+
 class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     """A loan, from its request to its end."""
 
@@ -66,6 +97,8 @@ class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     user_id: Annotated[UUID, Indexed, References("users")]
     user_phone: Annotated[PhoneText | None, Copied("users", "phone", by="user_id")]
     user_email: Annotated[EmailText | None, Copied("users", "email", by="user_id")]
+    product_id: Annotated[UUID | None, Indexed, References("loan_products")]
+    product_version: int | None
     amount: Naira
     status: Annotated[LoanStatus, Indexed]
     disbursement: Disbursement
@@ -98,5 +131,16 @@ class LoanRow(Row, table="loans", of=Loan, person="user_id"):
     disputed: Annotated[bool, Internal, Indexed]
     disputes: Annotated[Tags, Internal]
     metadata: Annotated[FreeFields, Internal, Personal, DECISION_CLEAR]
+    created_at: Annotated[Moment, Indexed]
+    updated_at: Moment
+
+
+class FloatRow(Row, table="floats", of=AirtimeFloat):
+    """The airtime float of a tracked network: what was bought and not yet sent."""
+
+    id: Key
+    network: Annotated[Network, Unique]
+    balance: Naira
+    low: bool
     created_at: Annotated[Moment, Indexed]
     updated_at: Moment

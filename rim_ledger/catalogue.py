@@ -6,11 +6,19 @@ from rim_ledger.admin.admin_role import AdminRole, AdminRoleCreated, AdminRoleEv
 from rim_ledger.admin.admin_user import AdminCreated, AdminUser, AdminUserEvent
 from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyEvent
 from rim_ledger.admin.security_settings import SecuritySettings, SecuritySettingsChanged
+from rim_ledger.approvals.approval_rule import (
+    ApprovalRule,
+    ApprovalRuleCreated,
+    ApprovalRuleEvent,
+)
+from rim_ledger.approvals.proposal import CommandProposed, Proposal, ProposalEvent
 from rim_ledger.customers.access import CustomerAccess, CustomerAccessEvent, CustomerLoggedIn
 from rim_ledger.delivery.kill_switch import Outbound, OutboundEvent
 from rim_ledger.engine.adopted_secrets import AdoptedSecrets, NamesAdopted, SecretsAdopted
 from rim_ledger.engine.aggregate import Aggregate, Event
+from rim_ledger.lending.airtime_float import AirtimeFloat, FloatEvent
 from rim_ledger.lending.loan import Loan, LoanEvent, LoanRequested
+from rim_ledger.lending.product import LoanProduct, LoanProductCreated, LoanProductEvent
 from rim_ledger.lending.user import User, UserEvent, UserRegistered
 from rim_ledger.notifications.alert import AlertCreated, AlertEvent, SystemAlert
 from rim_ledger.notifications.broadcast import (
@@ -47,7 +55,9 @@ from rim_ledger.system.integration import ApiIntegration, IntegrationCreated, In
 ENTITIES: Final[dict[type[Aggregate], Any]] = {
     User: UserRegistered | UserEvent,
     CustomerAccess: CustomerLoggedIn | CustomerAccessEvent,
+    LoanProduct: LoanProductCreated | LoanProductEvent,
     Loan: LoanRequested | LoanEvent,
+    AirtimeFloat: FloatEvent,
     Transaction: TransactionRecorded | TransactionEvent,
     Statement: StatementStarted | StatementEvent,
     Department: DepartmentCreated | DepartmentEvent,
@@ -62,6 +72,8 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     AdminUser: AdminCreated | AdminUserEvent,
     ApiKey: ApiKeyCreated | ApiKeyEvent,
     SecuritySettings: SecuritySettingsChanged,
+    ApprovalRule: ApprovalRuleCreated | ApprovalRuleEvent,
+    Proposal: CommandProposed | ProposalEvent,
     SystemAlert: AlertCreated | AlertEvent,
     SystemConfig: SystemConfigSet | SystemConfigReset,
     BackupSettings: BackupSettingsEvent,

@@ -5,8 +5,11 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from rim_ledger.approvals.proposal import REMINDER as PROPOSAL
+from rim_ledger.approvals.proposal import Proposal, ProposalStatus
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
+from rim_ledger.lending.airtime_float import OPENING, AirtimeFloat
 from rim_ledger.lending.charges import LATER
 from rim_ledger.lending.disbursement import LAST_WAIT
 from rim_ledger.lending.lateness import AFTER_MAX, PAYING
@@ -38,6 +41,10 @@ def expected(aggregate: Aggregate, now: datetime) -> Iterator[Due]:
         case Ticket():
             if at := next_deadline(aggregate):
                 yield Due((REMINDER, aggregate.id), at)
+        case AirtimeFloat(opened=False):
+            yield Due((OPENING, aggregate.id), now)
+        case Proposal() if aggregate.status is ProposalStatus.PENDING:
+            yield Due((PROPOSAL, aggregate.id), aggregate.expires_at)
         case BackupSettings():
             if at := aggregate.next_backup:
                 yield Due((SCHEDULE, SETTINGS), max(at, now + LAST_WAIT))

@@ -2,23 +2,31 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 from psycopg import AsyncConnection
 
+from rim_ledger.approvals.approval_rule import require_no_approval
+from rim_ledger.approvals.proposal import REMINDER as PROPOSAL
+from rim_ledger.approvals.proposal_commands import check_proposal
 from rim_ledger.delivery.egress import Blocked
 from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
 from rim_ledger.delivery.kill_switch import LATER, is_open
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.engine.command import perform
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
+from rim_ledger.lending import airtime_float
 from rim_ledger.lending.charges import check_late_fee
 from rim_ledger.lending.disbursement import DisburseLoan
 from rim_ledger.lending.dispatch import Dispatch
+from rim_ledger.lending.float_commands import open_float
 from rim_ledger.lending.lateness import check_credit_default, check_default, check_overdue
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.write_off import check_write_off
@@ -45,17 +53,28 @@ DECISIONS: Final[Mapping[str, Callable[[UUID], Work]]] = {
     "write-off": check_write_off,
     "credit-default": check_credit_default,
     "ticket": check_ticket,
+    backup_settings.SCHEDULE: lambda _: check_backup_schedule,
+    PROPOSAL: check_proposal,
 }
 """Reminders that need no more than a decision, by kind."""
 
 
+FindOpening = Callable[[str, UUID], Awaitable[Decimal | None]]
+"""Finds the balance (naira) that the account of a float had before its tracking, in a database;
+None if that is not known yet."""
+
+
 async def tick(
-    dispatch: Dispatch, at: datetime | None = None, archivist: BackupWorker | None = None
+    dispatch: Dispatch,
+    at: datetime | None = None,
+    archivist: BackupWorker | None = None,
+    find_opening: FindOpening | None = None,
 ) -> int:
     """Run what is due at a business time (UTC, default now), each once; return how many that was.
 
     A failure does not stop the others; the first error is raised at the end. Long work, such as a
-    backup, is started in the background, or left without an archivist.
+    backup, is started in the background, or left without an archivist. A new float is left without
+    `find_opening`.
     """
     moment, done = at or dispatch.environment.now(), set[Reminder]()
     failed: list[BaseException] = []
@@ -65,7 +84,9 @@ async def tick(
             if not (fresh := [each for each in due if each not in done]):
                 break
             work = (
-                asyncio.wait_for(_run(dispatch, archivist, *each, moment), WORK_TIMEOUT_SECONDS)
+                asyncio.wait_for(
+                    _run(dispatch, (archivist, find_opening), *each, moment), WORK_TIMEOUT_SECONDS
+                )
                 for each in fresh
             )
             outcomes = await asyncio.gather(*work, return_exceptions=True)
@@ -76,12 +97,12 @@ async def tick(
     return len(done)
 
 
-async def run(dispatch: Dispatch, archivist: BackupWorker) -> None:
+async def run(dispatch: Dispatch, archivist: BackupWorker, find_opening: FindOpening) -> None:
     """Tick forever. On failure, such as an unavailable database, try again."""
     outages = Outages(log.warning, "the clock")
     while True:
         try:
-            await tick(dispatch, archivist=archivist)
+            await tick(dispatch, archivist=archivist, find_opening=find_opening)
             outages.end()
         except (*OUTAGE, Unavailable) as error:
             outages.begin(error)
@@ -93,27 +114,31 @@ async def run(dispatch: Dispatch, archivist: BackupWorker) -> None:
 
 
 async def _run(
-    dispatch: Dispatch, archivist: BackupWorker | None, what: str, stream: UUID, at: datetime
+    dispatch: Dispatch,
+    others: tuple[BackupWorker | None, FindOpening | None],
+    what: str,
+    stream: UUID,
+    at: datetime,
 ) -> None:
+    archivist, find_opening = others
     stamp = Stamp(at=at, actor=SYSTEM)
     match what:
         case _ if what in DECISIONS:
             await dispatch.ledger.submit(DECISIONS[what](stream), stamp)
-        case config.LOOK_AGAIN:
-            await _look_again(dispatch, stream, stamp)
-        case "query-top-up":
-            await dispatch.query(stream)
-        case recovery.PROBE:
-            await _test(dispatch, stream, stamp)
-        case "disburse":
-            await _disburse(dispatch, stream, stamp)
-        case backup_settings.SCHEDULE:
-            await dispatch.ledger.submit(check_backup_schedule, stamp)
+        case _ if what in WORKS:
+            await WORKS[what](dispatch, stream, stamp)
+        case airtime_float.OPENING:
+            if find_opening and (found := await find_opening(dispatch.url, stream)) is not None:
+                await dispatch.ledger.submit(open_float(stream, found), stamp)
         case "make-backup" | "verify-backup" | "drop-backup":
             if archivist:
                 archivist.begin(what, stream)
         case _:
             raise LookupError(f"nobody knows what '{what}' reminds of")
+
+
+async def _query(dispatch: Dispatch, loan: UUID, _: Stamp) -> None:
+    await dispatch.query(loan)
 
 
 async def _look_again(dispatch: Dispatch, setting_id: UUID, stamp: Stamp) -> None:
@@ -153,9 +178,13 @@ async def _test(dispatch: Dispatch, integration: UUID, stamp: Stamp) -> None:
 
 
 async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
-    """Disburse an approved loan. If that is refused, it is left to an admin; while egress is
-    stopped, it is deferred."""
+    """Disburse an approved loan. If that is refused, or takes two people, it is left to an admin;
+    while egress is stopped, or the float of its network does not cover it, it is deferred."""
     ledger = dispatch.ledger
+
+    def disburse(uow: UnitOfWork) -> UUID:
+        uow.guard = require_no_approval
+        return perform(uow, Loan, loan, DisburseLoan())
 
     def look(uow: UnitOfWork) -> tuple[UUID, bool]:
         if automatic := bool(config.setting(uow, "lending", "autoDisburse")):
@@ -163,8 +192,8 @@ async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
         uow.forget("disburse", loan)
         return loan, automatic
 
-    def leave(uow: UnitOfWork) -> UUID:
-        if is_open(uow):
+    def leave(refusal: Refused, uow: UnitOfWork) -> UUID:
+        if is_open(uow) and refusal.code != "float-exhausted":
             uow.forget("disburse", loan)
         else:
             uow.remind("disburse", loan, uow.now + LATER)
@@ -174,6 +203,15 @@ async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
     if not automatic:
         return
     try:
-        await dispatch.disburse(await ledger.execute(Loan, loan, DisburseLoan(), stamp))
-    except Refused:
-        await ledger.submit(leave, stamp)
+        await dispatch.disburse(await ledger.submit(disburse, stamp))
+    except Refused as refusal:
+        await ledger.submit(partial(leave, refusal), stamp)
+
+
+WORKS: Final[Mapping[str, Callable[[Dispatch, UUID, Stamp], Awaitable[None]]]] = {
+    config.LOOK_AGAIN: _look_again,
+    "query-top-up": _query,
+    recovery.PROBE: _test,
+    "disburse": _disburse,
+}
+"""Reminders that need more than a decision, by kind."""

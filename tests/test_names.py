@@ -1,6 +1,7 @@
 """Names that only one thing of a kind has, however they are spelled."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,6 +10,12 @@ from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditR
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.refusals import Refused
+from rim_ledger.lending.product import LoanProduct
+from rim_ledger.lending.product_commands import (
+    ArchiveLoanProduct,
+    CreateLoanProduct,
+    UpdateLoanProduct,
+)
 from rim_ledger.notifications.template import (
     ArchiveEmailTemplate,
     ArchiveSmsTemplate,
@@ -20,14 +27,28 @@ from rim_ledger.notifications.template import (
 )
 from rim_ledger.support.department import Department
 from rim_ledger.support.staff_commands import ArchiveDepartment, CreateDepartment, UpdateDepartment
+from rim_ledger.values import Network
 from tests.spec import Memory
 
 NFC, NFD, LOUD, ROMAN = "Café Ⅷ", "Cafe\u0301 Ⅷ", "CAFÉ  VIII", "Café VIII"
 Make = Callable[[str], Any]
 READ = permissions([("users", "read")])
 
+
+def product(name: str) -> CreateLoanProduct:
+    return CreateLoanProduct(
+        name=name,
+        networks=(Network.MTN,),
+        min_amount=Decimal(50),
+        max_amount=Decimal(500),
+        interest_rate=Decimal(15),
+        repayment_period=14,
+    )
+
+
 MAKERS: list[tuple[type[Aggregate], Make, Any]] = [
     (Department, lambda name: CreateDepartment(name=name), ArchiveDepartment()),
+    (LoanProduct, product, ArchiveLoanProduct()),
     (AdminRole, lambda name: CreateRole(name=name, permissions=READ), DeleteRole()),
     (SmsTemplate, lambda name: CreateSmsTemplate(name=name, message="Hi"), ArchiveSmsTemplate()),
     (
@@ -59,7 +80,8 @@ def test_a_name_is_taken_in_all_its_spellings(
     ("kind", "make", "rename"),
     [
         (Department, MAKERS[0][1], lambda name: UpdateDepartment(name=name)),
-        (AdminRole, MAKERS[1][1], lambda name: EditRole(name=name)),
+        (LoanProduct, product, lambda name: UpdateLoanProduct(name=name)),
+        (AdminRole, MAKERS[2][1], lambda name: EditRole(name=name)),
     ],
 )
 def test_a_name_that_was_changed_is_free_again(

@@ -14,6 +14,7 @@ from api.config.database import OperatorError, fitting_database, open_ledger
 from api.config.delivery import providers
 from api.config.settings import Settings
 from projections.audience import find_audience
+from projections.float_opening import find_opening
 from projections.measures import TableMeasures
 from rim_ledger import schedule as due
 from rim_ledger.engine.environment import SystemEnvironment
@@ -34,7 +35,12 @@ def clock() -> None:
         async with _clockwork(settings, url) as (dispatch, monitor, keeper):
             worker, ledger = _delivery_worker(dispatch), dispatch.ledger
             check = Check(settings, url, ledger, ledger.known.vault, dispatch.environment)
-            works = due.run(dispatch, keeper), alert_monitor.run(monitor), worker.run(), check.run()
+            works = (
+                due.run(dispatch, keeper, find_opening),
+                alert_monitor.run(monitor),
+                worker.run(),
+                check.run(),
+            )
             await alive(url, "clock", *works)
 
     with fitting_database(settings) as url:
@@ -55,7 +61,7 @@ def tick(*, at: str | None = None) -> None:
 
     async def run(url: str) -> int:
         async with _clockwork(settings, url) as (dispatch, monitor, keeper):
-            done = await due.tick(dispatch, business_time, keeper)
+            done = await due.tick(dispatch, business_time, keeper, find_opening)
             await monitor.evaluate(business_time)
             worker = _delivery_worker(dispatch)
             while delivered := await worker.deliver_due(business_time):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import psycopg
 from psycopg import AsyncConnection, pq
@@ -17,11 +18,14 @@ from api.config.settings import Settings, variable
 from projections.follow import rebuild
 from projections.tables import schema
 from rim_ledger.admin.bootstrap import OFFICER, USERNAME, bootstrap, create_officer
+from rim_ledger.approvals.proposal import Proposal
+from rim_ledger.approvals.proposal_commands import erase_ended
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.adopted_secrets import adopt, adopt_names
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.user_commands import erase_again
 from rim_ledger.postgres.migrations import migrate
 from rim_ledger.postgres.server import OWNER, SERVICE, EmbeddedPostgres
@@ -191,7 +195,7 @@ async def _begin(
     async with open_ledger(settings, url) as ledger:
         for take_over in (adopt, adopt_names):
             await take_over(url, ledger, open_vault(settings, url), SystemEnvironment())
-        await ErasureRegister(settings.home, SystemEnvironment()).settle(url, ledger, erase_again)
+        await ErasureRegister(settings.home, SystemEnvironment()).settle(url, ledger, _erase_again)
         for what, username, setting, take_on in people:
             given: SecretStr | None = getattr(settings, setting)
             passwords = list[str]()
@@ -212,6 +216,16 @@ async def _begin(
                 raise OperatorError(f"{words}, and start this again")
             made += [what] if made_up else []
     return made
+
+
+def _erase_again(id: UUID) -> Work:
+    """The decision that destroys a key again, whoever it belonged to."""
+
+    def work(uow: UnitOfWork) -> UUID:
+        again = erase_ended if uow.find(Proposal, id) else erase_again
+        return again(id)(uow)
+
+    return work
 
 
 def accepts_connections(url: str) -> bool:

@@ -7,7 +7,7 @@ from types import GenericAlias
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import BaseModel, NonNegativeInt, create_model
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, create_model
 from pydantic.alias_generators import to_camel
 
 from api.http.call import NDJSON
@@ -67,6 +67,16 @@ class Receipt(BaseModel):
     """What a command came to: its stream, the stream's version and the position in the log."""
 
     id: UUID
+    version: NonNegativeInt
+    position: NonNegativeInt
+
+
+class Proposed(BaseModel):
+    """A command takes two people: it waits in a proposal until another admin approves it."""
+
+    model_config = ConfigDict(alias_generator=to_camel, serialize_by_alias=True)
+
+    proposal_id: UUID
     version: NonNegativeInt
     position: NonNegativeInt
 

@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_pascal, to_snake
 from api.description.components import (
     FILE,
     TEXT,
+    Proposed,
     Schema,
     body_without,
     lines_of,
@@ -46,6 +47,7 @@ SENTENCES: Final = {
     "429": "Too many attempts, or more requests in this minute than one caller may make.",
     "503": "The store is busy, or the read tables are behind.",
 }
+WAITS: Final = "It takes two people here, and waits for approval; `Location` is the proposal."
 ALWAYS: Final = ("400", "401", "403", "404", "422", "429", "503")
 OF_COMMANDS: Final = (*ALWAYS, "408", "409", "412", "413", "415")
 BEARER: Final = HTTPBearer(scheme_name="session", auto_error=False)
@@ -73,6 +75,9 @@ def route_arguments(route: AnyRoute) -> dict[str, Any]:
                 row, receipt = ROW_OF.get(route.kind), receipt_of(route.kind)
                 found["response_model"] = receipt | row if row else receipt
             found["responses"][found["status_code"]] = {"headers": _OF_COMMANDS}
+            if route.approvable:
+                waiting = {"model": Proposed, "description": WAITS, "headers": _OF_COMMANDS}
+                found["responses"][202] = waiting
         case List():
             found["response_model"] = page_of(route.row)
             extra["responses"] = {"200": {"content": _lines(route)}}

@@ -7,10 +7,11 @@ from functools import cache, partial
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
 
 from api.context import Context
 from api.http.body import BODY_MAX, read_body, read_json
-from api.http.call import Call, Reply
+from api.http.call import Call, Reply, at_position
 from api.http.content_type import require_media_type
 from api.http.ids import missing
 from api.http.problem import InvalidFields
@@ -35,6 +36,8 @@ VERSION: Final = re.compile(r'(?<!W/)"([1-9][0-9]{0,17})"')
 """A strong tag that this service gives. Others, and weak ones, are no current version."""
 PREFERRED: Final = re.compile(rb'(?i)(?:^|,)\s*return\s*=\s*"?representation"?\s*(?:[,;]|$)')
 """In a Prefer header, alone or beside other preferences (RFC 7240)."""
+PROPOSALS: Final = "/v1/proposals"
+_wire_name = cache(to_camel)
 NO_OBJECT: Final = "this is a JSON object"
 F = TypeVar("F", bound=Form)
 
@@ -129,21 +132,35 @@ def versions_in(if_match: str | None) -> frozenset[int] | None:
     return frozenset(int(found[1]) for tag in tags if (found := VERSION.fullmatch(tag)))
 
 
-async def answer_command(
-    context: Context, call: Call, route: Route, parameters: Parameters
-) -> Reply:
+async def answer_command(context: Context, call: Call, route: Route) -> Reply:
     """Read, decide, commit; the receipt, or the row when the client prefers that. Raises
     Unauthenticated before the body is read, where this process has not met the token yet."""
+    parameters = call.path_params
     if call.token not in context.callers:
         asked = activity_of(route.command.__name__, route.path, parameters)
         await admitted(context, call, activity=asked, enter=entry(route))
     try:
-        request = await _read(context, call, route, parameters)
+        read_parameters(call.query, {})
+        body = await read_body(call.receive, call.headers, route.body_max)
+        if body:
+            require_media_type(call.headers, b"application/json")
+        request = command_request(
+            context,
+            call,
+            route,
+            parameters,
+            read_json(body) if body else {},
+            op=f"{call.method} {call.path}",
+            key=call.header(b"idempotency-key"),
+            versions=versions_in(call.header(b"if-match")),
+        )
     except Refused:
         # A caller without the right learns only that.
         await refuse_others(context, call, route, parameters)
         raise
     done = await submit(context, request)
+    if done.receipt.proposed:
+        return command_reply(done, receipt_json(route.kind, done.receipt))
     if route.answer:
         return route.answer(done)
     if PREFERRED.search(call.headers.get(b"prefer", b"")):
@@ -153,27 +170,6 @@ async def answer_command(
         if row is not None:
             return command_reply(done, row, (b"preference-applied", b"return=representation"))
     return command_reply(done, receipt_json(route.kind, done.receipt))
-
-
-async def _read(
-    context: Context, call: Call, route: Route, parameters: Parameters
-) -> CommandRequest:
-    """The request for a command. Raises Refused for one that cannot be read."""
-    read_parameters(call.query, route.QUERY)
-    body = await read_body(call.receive, call.headers, route.body_max)
-    if body:
-        require_media_type(call.headers, b"application/json")
-    said = read_json(body) if body else {}
-    return command_request(
-        context,
-        call,
-        route,
-        parameters,
-        said,
-        op=f"{call.method} {call.path}",
-        key=call.header(b"idempotency-key"),
-        versions=versions_in(call.header(b"if-match")),
-    )
 
 
 def command_request(
@@ -193,6 +189,7 @@ def command_request(
     caller = context.callers.get(call.token)
     return CommandRequest(
         token=call.token,
+        callers=context.callers,
         enter=entry(route),
         needs=(route.needs,),
         asked=activity_of(route.command.__name__, route.path, parameters),
@@ -202,6 +199,7 @@ def command_request(
         parameters=parameters,
         command=command,
         versions=versions,
+        said=said,
     )
 
 
@@ -227,14 +225,15 @@ async def _row_after(context: Context, call: Call, done: Done) -> bytes | None:
 
 
 def receipt_json(kind: type[Aggregate], receipt: Receipt) -> bytes:
-    """`{"id", "<businessId>", "version", "position"}`; an entity without a business id omits it."""
+    """`{"id", "<businessId>", "version", "position"}`; an entity without a business id omits it.
+    Of a proposal, `{"proposalId", "version", "position"}`."""
     return json.dumps(receipt_fields(kind, receipt)).encode()
 
 
 def receipt_fields(kind: type[Aggregate], receipt: Receipt) -> dict[str, Any]:
-    fields: dict[str, Any] = {"id": str(receipt.id)}
-    if kind.BUSINESS_ID:
-        fields[wire_name(kind.BUSINESS_ID)] = receipt.business_id
+    fields: dict[str, Any] = {"proposalId" if receipt.proposed else "id": str(receipt.id)}
+    if kind.BUSINESS_ID and not receipt.proposed:
+        fields[_wire_name(kind.BUSINESS_ID)] = receipt.business_id
     fields |= {"version": receipt.version, "position": receipt.position}
     return fields | {"completed": True} if receipt.completed else fields
 
@@ -242,26 +241,22 @@ def receipt_fields(kind: type[Aggregate], receipt: Receipt) -> dict[str, Any]:
 def receipt_headers(receipt: Receipt) -> list[tuple[bytes, bytes]]:
     """The position of a receipt, and whether it was given before under its key."""
     replayed = [(b"idempotency-replayed", b"true")] if receipt.replayed else []
-    return [(b"ledger-position", b"%d" % receipt.position), *replayed]
-
-
-@cache
-def wire_name(name: str) -> str:
-    """snake_case as clients spell it."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
+    return [at_position(receipt.position), *replayed]
 
 
 def command_reply(done: Done, body: bytes, *headers: tuple[bytes, bytes]) -> Reply:
     """The answer to a command: with its version and position, and the place of what is new."""
     receipt, route = done.receipt, done.request.route
     told = [*headers, *receipt_headers(receipt), (b"etag", b'"%d"' % receipt.version)]
-    if (status := status_of(route)) == 201:
+    if (status := status_of(route, receipt)) != 200:
         place, _, _ = route.path.partition("/{")
+        place = PROPOSALS if receipt.proposed else place
         told.append((b"location", f"{place}/{receipt.id}".encode()))
     return Reply(status, body, told)
 
 
-def status_of(route: Route) -> int:
-    """The status of the answer to a command that was carried out."""
+def status_of(route: Route, receipt: Receipt) -> int:
+    """The status of the answer to a command that was carried out, or waits for approval."""
+    if receipt.proposed:
+        return 202
     return 201 if issubclass(route.command, Creation) else 200

@@ -62,6 +62,8 @@ async def get_metrics(context: Context, _call: Call, _: Rights) -> Reply:
     context.metrics.read.set(context.tables.position)
     with suppress(Unavailable):
         context.metrics.note_late(found(await context.pool.rows(LATE)))
+        floats = await context.pool.rows("SELECT network, balance FROM read.floats")
+        context.metrics.note_floats((network, balance) for network, balance in floats)
     text = generate_latest(context.metrics.registry)
     return Reply(200, text, media_type=b"text/plain; version=0.0.4; charset=utf-8")
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 from pydantic import BaseModel, SecretStr
 
 from api.context import Context
+from rim_ledger.engine.command import Form
 from rim_ledger.engine.idempotency import Idempotency
 from rim_ledger.engine.refusals import Invalid
 from rim_ledger.values import UUID_TEXT
@@ -73,7 +74,7 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911 - a line a type
         case SecretStr():
             return value.get_secret_value()
         case BaseModel():
-            return {name: _plain(each) for name, each in vars(value).items()}
+            return {name: _plain(each) for name, each in _fields(value).items()}
         case Struct():
             return _plain(msgspec.structs.asdict(value))
         case dict():
@@ -84,3 +85,13 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911 - a line a type
             return [_plain(each) for each in value]
         case _:
             return str(value)
+
+
+def _fields(model: BaseModel) -> dict[str, Any]:
+    """The fields of a form, without those that a later release added and that are at their
+    defaults."""
+    later = model.LATER if isinstance(model, Form) else frozenset()
+    unset = {
+        name for name in later if getattr(model, name) == type(model).model_fields[name].default
+    }
+    return {name: each for name, each in vars(model).items() if name not in unset}

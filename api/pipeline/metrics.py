@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from decimal import Decimal
 from time import perf_counter
 from typing import Final
 
@@ -38,6 +39,8 @@ class Metrics:
         self._behind = Gauge("rim_process_behind_seconds", words, process, registry=registry)
         words = "Seconds since a process gave a sign of life."
         self._silent = Gauge("rim_process_silent_seconds", words, process, registry=registry)
+        words = "Airtime of a tracked network that was bought and not yet sold."
+        self._float = Gauge("rim_float_balance_naira", words, ["network"], registry=registry)
         self._pid = str(os.getpid())
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._timers: dict[tuple[str, str], Histogram] = {}
@@ -48,6 +51,11 @@ class Metrics:
             self._behind.labels(each.name).set(each.behind_seconds)
             if each.silent_seconds is not None:
                 self._silent.labels(each.name).set(each.silent_seconds)
+
+    def note_floats(self, balances: Iterable[tuple[str, Decimal]]) -> None:
+        """What the float of each tracked network has, in naira."""
+        for network, balance in balances:
+            self._float.labels(network).set(float(balance))
 
     def note(self, method: str, route: str, status: int, started: float) -> None:
         """Count one answer."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, TypeVar, overload
+from typing import Any, TypeVar
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -12,6 +12,7 @@ from api.context import Context
 from api.http.call import Call
 from api.http.ids import missing, resolve
 from api.pipeline.idempotency import key_for
+from api.pipeline.proposing import leave_proposal
 from api.pipeline.rights import Rights
 from api.pipeline.routes import (
     CommandRequest,
@@ -28,12 +29,10 @@ from rim_ledger.engine import command as deciding
 from rim_ledger.engine.activity import Activity, note_made
 from rim_ledger.engine.aggregate import A, Aggregate
 from rim_ledger.engine.command import Command, Creation, Form
-from rim_ledger.engine.idempotency import Receipt
-from rim_ledger.engine.refusals import Invalid, Stale, Unauthenticated
+from rim_ledger.engine.refusals import Invalid, NeedsApproval, Stale, Unauthenticated
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 
 T = TypeVar("T")
-TOKENS_MAX: Final = 10_000
 AHEAD, BACK = timedelta(minutes=5), timedelta(days=7)
 
 
@@ -52,54 +51,7 @@ def request_of(
     said = meant.model_dump(mode="json") if isinstance(meant, Form) else meant
     idempotency = key_for(context, context.callers.get(token), key, op, meant=meant, said=said)
     stamp = call.stamp(context.environment, key)
-    return Request(token, enter, needs, asked, stamp, idempotency)
-
-
-def admit(context: Context, request: Request, uow: UnitOfWork) -> None:
-    """Let the caller in, as part of a decision. Raises Unauthenticated or Forbidden."""
-    if request.asked:
-        uow.activities.append(request.asked)
-    request.enter(uow, request.token)
-    # Whose a token is never changes, whatever becomes of this decision.
-    assert uow.stamp.actor.id is not None, "whoever is admitted is somebody"
-    context.callers[request.token] = uow.stamp.actor.id
-    while len(context.callers) > TOKENS_MAX:
-        del context.callers[next(iter(context.callers))]
-    for need in request.needs:
-        uow.need(*need)
-
-
-@overload
-async def decide(
-    context: Context,
-    request: Request,
-    work: Callable[[UnitOfWork], tuple[UUID, T]],
-    *,
-    keeps_value: bool = False,
-) -> tuple[Receipt, T]: ...
-
-
-@overload
-async def decide(
-    context: Context, request: Request, work: Callable[[UnitOfWork], tuple[None, T]]
-) -> tuple[Receipt | None, T]: ...
-
-
-async def decide(
-    context: Context,
-    request: Request,
-    work: Callable[[UnitOfWork], tuple[Any, T]],
-    *,
-    keeps_value: bool = False,
-) -> tuple[Receipt | None, T]:
-    """Decide and commit; see `Ledger.decide`."""
-    return await context.ledger.decide(
-        work,
-        request.stamp,
-        request.idempotency,
-        partial(admit, context, request),
-        keeps_value=keeps_value,
-    )
+    return Request(token, context.callers, enter, needs, asked, stamp, idempotency)
 
 
 async def look(
@@ -118,8 +70,9 @@ async def look(
         uow.activities.clear()
         return found
 
-    enter = partial(admit, context, request)
-    return await context.ledger.read(seen, request.stamp, enter, in_outage=in_outage, writes=writes)
+    return await context.ledger.read(
+        seen, request.stamp, request.admit, in_outage=in_outage, writes=writes
+    )
 
 
 def rights_in(context: Context, uow: UnitOfWork) -> Rights:
@@ -159,14 +112,16 @@ async def submit(context: Context, request: CommandRequest) -> Done:
     or Unavailable when the store cannot be reached."""
     request, before = await prepare(context, request)
     try:
-        receipt, rights = await decide(context, request, partial(perform, context, request))
+        receipt, rights = await context.ledger.decide(
+            partial(perform_or_propose, context, request), *request.terms
+        )
     except Unauthenticated as ended:
         if before:
             await context.ledger.submit(
                 partial(_answer_ended, context, request, before, ended), request.stamp
             )
         raise
-    if request.route.after:
+    if request.route.after and not receipt.proposed:
         receipt = await request.route.after(context, request, receipt)
     return Done(request, receipt, rights)
 
@@ -200,18 +155,38 @@ def _answer_ended(
     raise ended
 
 
+def perform_or_propose(
+    context: Context, request: CommandRequest, uow: UnitOfWork
+) -> tuple[UUID, Rights]:
+    """Decide on a command, or leave a proposal of one that takes two people; see `perform`."""
+    stamp = uow.stamp
+    try:
+        return perform(context, request, uow)
+    except NeedsApproval as needed:
+        if needed.of is not request.command:
+            raise
+    # Nothing of it was written by then.
+    uow.stamp = stamp
+    return leave_proposal(request, uow, partial(_stream, context, request)), rights_in(context, uow)
+
+
+def _stream(context: Context, request: CommandRequest, uow: UnitOfWork) -> UUID:
+    return perform(context, request, uow)[0]
+
+
 def perform(
     context: Context, request: CommandRequest, uow: UnitOfWork, noted: int | None = None
 ) -> tuple[UUID, Rights]:
     """Decide on a command of an admitted caller; gives the id of its stream, and their rights.
     `noted` is the number of events that the admission appended, all of them when omitted: they do
-    not count for If-Match."""
+    not count for If-Match. Raises NeedsApproval for one that takes two people."""
     command, route = request.command, request.route
     entered = uow.events[:noted]
     _set_time(uow, command)
     if isinstance(command, Creation):
-        stream = deciding.perform(uow, route.kind, None, command)
-        note_made(uow.activities, stream)
+        stream = deciding.perform(uow, route.kind, request.creates, command)
+        if request.creates is None:
+            note_made(uow.activities, stream)
         return stream, rights_in(context, uow)
     stream = named(uow, route, request.parameters)
     if isinstance(command, Command):
@@ -226,6 +201,8 @@ def perform(
     if isinstance(command, Command):
         stream = deciding.perform(uow, route.kind, stream, command)
     else:
+        if uow.guard:
+            uow.guard(uow, command, uow.find(route.kind, stream))
         stream = command.work(uow)  # type: ignore[attr-defined]
     return stream, rights_in(context, uow)
 

@@ -29,12 +29,13 @@ class Table:
         reading: Mapping[type[Row], Right],
         entities: Mapping[str, Right],
     ) -> None:
+        self.endpoints = tuple(endpoints)
         self._tree: dict[str, Any] = {}
         self.reading = reading
         """The right to read one row of each table."""
         self.entities = entities
         """The right to read each entity, by its name."""
-        for endpoint in endpoints:
+        for endpoint in self.endpoints:
             route = endpoint.route
             node = self._tree
             for word in route.path.split("/")[1:]:

@@ -30,7 +30,8 @@ def seen(row: type[Row], rights: Rights) -> list[Test]:
     """The test for the rows that the caller sees, where that is not all of them. What a borrower
     sees that has no owner by itself is reached through something that has."""
     if rights.own:
-        return [(f"t.{row.PERSON} = %s", [rights.actor.id])] if row.PERSON else []
+        where = f"t.{row.PERSON} = %s" if row.PERSON else row.BORROWERS
+        return [(where, [rights.actor.id] * where.count("%s"))] if where else []
     if row.OF is AuditLog:
         return _audited(rights)
     if row.VISIBILITY is None or rights.may(*row.VISIBILITY.all):

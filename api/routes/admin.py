@@ -8,7 +8,7 @@ from api.http.call import Call, Reply, at_position
 from api.http.csv_text import rfc3339
 from api.http.problem import encoded
 from api.pipeline.commands import read_form
-from api.pipeline.pipeline import decide, request_of
+from api.pipeline.pipeline import request_of
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, CommandRequest, Enter, One, Other, commands, resource
 from projections.activity import AdminActivityLogRow
@@ -68,7 +68,7 @@ async def log_out(context: Context, call: Call, _: Rights) -> Reply:
         return perform(uow, AdminUser, uow.stamp.admin, command), None
 
     request = request_of(context, call, access_activity("LogOut"), enter=enter)
-    receipt, _value = await decide(context, request, work)
+    receipt, _value = await context.ledger.decide(work, *request.terms)
     context.callers.pop(call.token, None)
     return Reply(204, b"", [at_position(receipt.position)])
 

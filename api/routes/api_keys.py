@@ -41,7 +41,13 @@ GIVES: Final = {"id": ID, "key": either(TEXT, NULL), "version": NUMBER, "positio
 ROUTES: list[AnyRoute] = [
     *resource(KEYS, ApiKeyRow, "api_keys"),
     of_keys(
-        "POST", CreateApiKey, "Let a machine in", prepare=make_up_key, answer=tell_key, gives=GIVES
+        "POST",
+        CreateApiKey,
+        "Let a machine in",
+        prepare=make_up_key,
+        answer=tell_key,
+        gives=GIVES,
+        approvable=False,
     ),
     of_keys("DELETE /{id}", RevokeApiKey, "End a key", needs=("api_keys", "delete")),
 ]

@@ -12,12 +12,12 @@ from msgspec import Struct
 from api.context import Context
 from api.http import problem
 from api.http.body import gather
-from api.http.call import Reply
+from api.http.call import Reply, at_position
 from api.http.problem import Malformed, TooLarge, encoded
 from api.http.text import TextFile
 from api.pipeline.commands import receipt_fields, status_of
 from api.pipeline.idempotency import asked_by, key_for
-from api.pipeline.pipeline import decide, perform, prepare, request_of
+from api.pipeline.pipeline import perform, prepare, request_of
 from api.pipeline.routes import CommandRequest
 from api.routes.bulk_lines import Sender
 from rim_ledger.engine.activity import Activity
@@ -144,7 +144,7 @@ async def perform_all(sender: Sender, file: TextFile) -> Reply:
         context, context.callers.get(call.token), key, f"POST {call.path}", meant=meant, said=said
     )
     try:
-        receipt, receipts = await decide(context, whole, batch.work)
+        receipt, receipts = await context.ledger.decide(batch.work, *whole.terms)
     except _Failed as failed:
         return _undone(sender, texts, {failed.number: failed.refusal})
     if not receipt.replayed:
@@ -178,14 +178,15 @@ def _done(batch: _Batch, receipt: Receipt, receipts: Sequence[Receipt]) -> Reply
     """An answer a line. A file that was sent before learns its position again, and no more."""
     answers = []
     for nth, (number, request) in enumerate(batch.requests.items()):
-        answer: dict[str, Any] = {"line": number, "status": status_of(request.route)}
+        status = status_of(request.route, receipt)
+        answer: dict[str, Any] = {"line": number, "status": status}
         if receipt.replayed:
             answer |= {"replayed": True, "receipt": {"position": receipt.position}}
         else:
             own = msgspec.structs.replace(receipts[nth], position=receipt.position)
             answer["receipt"] = receipt_fields(request.route.kind, own)
         answers.append(encoded(answer) + b"\n")
-    headers = [(b"ledger-position", b"%d" % receipt.position)]
+    headers = [at_position(receipt.position)]
     return Reply(200, b"".join(answers), headers, MEDIA_TYPE)
 
 

@@ -45,7 +45,11 @@ def _done(number: int, done: Done) -> bytes:
     """The answer to a line that was carried out."""
     route, receipt = done.request.route, done.receipt
     fields = receipt_fields(route.kind, receipt)
-    answer: dict[str, Any] = {"line": number, "status": status_of(route), "receipt": fields}
+    answer: dict[str, Any] = {
+        "line": number,
+        "status": status_of(route, receipt),
+        "receipt": fields,
+    }
     if receipt.replayed:
         answer["replayed"] = True
     return json.dumps(answer).encode() + b"\n"

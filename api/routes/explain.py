@@ -14,7 +14,7 @@ from api.pipeline.as_of import last_position, position_of
 from api.pipeline.disclosure import Look, keys_of, show
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, Other, activity_of
-from projections.cloud_events import Actor, Reader, Stored, persons_in, read
+from projections.cloud_events import Reader, Stamp, Stored, persons_in, read
 from projections.follow import log
 from projections.follow.fold import evolved
 from projections.follow.log import Line
@@ -169,15 +169,18 @@ def _moved(step: LoanStep, attribute: str) -> dict[str, Any] | None:
         "at": step.said.stamp.at,
         "from": before,
         "to": after,
-        "by": _by(step.said.stamp.actor),
+        "by": _by(step.said.stamp),
         "because": step.said.data,
     }
 
 
-def _by(actor: Actor) -> dict[str, Any]:
-    """Who moved it, with the name they had then, and with which API key, if a machine did."""
+def _by(stamp: Stamp) -> dict[str, Any]:
+    """Who moved it, with the name they had then; with which API key, if a machine did, and who
+    approved it, if it took two."""
+    actor, second = stamp.actor, stamp.approved_by
     key = {"apiKeyId": actor.api_key, "apiKeyName": actor.api_key_name} if actor.api_key else {}
-    return {"type": actor.type, "id": actor.id, "name": actor.name} | key
+    approved = {"approvedById": second.id, "approvedByName": second.name} if second else {}
+    return {"type": actor.type, "id": actor.id, "name": actor.name} | key | approved
 
 
 NAIRA: Final = {"type": "number", "description": "Unit: naira."}
@@ -190,8 +193,10 @@ ACTOR: Final = shape(
         "name": TEXT,
         "apiKeyId": ID,
         "apiKeyName": TEXT,
+        "approvedById": {"type": "string", "format": "uuid"},
+        "approvedByName": TEXT,
     },
-    optional=("apiKeyId", "apiKeyName"),
+    optional=("apiKeyId", "apiKeyName", "approvedById", "approvedByName"),
 )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from api.pipeline.routes import AnyRoute, List, One, Route, resource
-from projections.lending import LoanRow, UserRow
+from projections.lending import LoanProductRow, LoanRow, UserRow
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.idempotency import Receipt
@@ -20,6 +20,12 @@ from rim_ledger.lending.loan_requests import (
     RequestLoan,
     RevokeApproval,
     SetLoanMetadata,
+)
+from rim_ledger.lending.product import LoanProduct
+from rim_ledger.lending.product_commands import (
+    ArchiveLoanProduct,
+    CreateLoanProduct,
+    UpdateLoanProduct,
 )
 from rim_ledger.lending.reschedule import RescheduleLoan
 from rim_ledger.lending.user import User
@@ -61,6 +67,8 @@ class SwitchAutoLimit(Command[User]):
 
 
 USERS, ONE_USER = "/v1/users", "/v1/users/{id}"
+PRODUCTS, PRODUCT = "/v1/loan-products", "/v1/loan-products/{id}"
+WRITE_PRODUCTS, DELETE_PRODUCTS = ("loan_products", "write"), ("loan_products", "delete")
 LOANS, ONE_LOAN = "/v1/loans", "/v1/loans/{id}"
 READ_USERS, WRITE_USERS = ("users", "read"), ("users", "write")
 CREDIT = ("users.credit", "write")
@@ -92,6 +100,10 @@ ROUTES: list[AnyRoute] = [
         ("user_id", UserRow),
         own=True,
     ),
+    *resource(PRODUCTS, LoanProductRow, "loan_products", own=True),
+    Route("POST", PRODUCTS, LoanProduct, CreateLoanProduct, WRITE_PRODUCTS, "Create a product"),
+    Route("PATCH", PRODUCT, LoanProduct, UpdateLoanProduct, WRITE_PRODUCTS, "Change a product"),
+    Route("DELETE", PRODUCT, LoanProduct, ArchiveLoanProduct, DELETE_PRODUCTS, "Archive a product"),
     *resource(LOANS, LoanRow, "loans", own=True),
     Route("POST", LOANS, Loan, RequestLoan, WRITE_LOANS, "Request a loan", own=True),
     Route("PATCH", ONE_LOAN, Loan, SetLoanMetadata, WRITE_LOANS, "Replace the free fields"),

@@ -56,7 +56,11 @@ ROUTES: list[AnyRoute] = [
     of_integrations("PATCH /{id}", integrations.UpdateIntegration, "Change"),
     of_integrations("POST /{id}/credentials", integrations.RotateCredentials, "New secrets"),
     of_integrations(
-        "POST /{id}/test", integrations.TestIntegration, "Call the provider", prepare=call_provider
+        "POST /{id}/test",
+        integrations.TestIntegration,
+        "Call the provider",
+        prepare=call_provider,
+        approvable=False,
     ),
     of_integrations("POST /{id}/activate", integrations.ActivateIntegration, "Activate"),
     of_integrations("POST /{id}/deactivate", integrations.DeactivateIntegration, "Stop"),

@@ -191,6 +191,7 @@ LEFT_OUT = {
     "AgentCreated.tickets": [],
     "AlertCreated.enabled": True,
     "ApiKeyCreated.ip_whitelist": [],
+    "ApprovalRuleCreated.enabled": True,
     "BackupDeleted.expired": False,
     "BackupStarted.dated": False,
     "BroadcastDrafted.custom_user_ids": [],
@@ -200,6 +201,12 @@ LEFT_OUT = {
     "BroadcastProgressed.unknown": 0,
     "BroadcastProgressed.excluded": 0,
     "BroadcastProgressed.chunks": 0,
+    "CommandProposed.body": {},
+    "CommandProposed.decided_on": [],
+    "CommandProposed.effects": [],
+    "CommandProposed.path": {},
+    "CommandProposed.secrets": [],
+    "CommandProposed.words": {},
     "CreditApplied.completed": [],
     "CreditScoreRecomputed.inputs_on_time_completions": 0,
     "CreditScoreRecomputed.inputs_late_completions": 0,
@@ -235,6 +242,8 @@ LEFT_OUT = {
     "DebtChargesWaived.completed": [],
     "LoanChargesWaived.charges_fee": 0,
     "LoanChargesWaived.charges_interest": 0,
+    "LoanDisbursementRequested.earlier": False,
+    "LoanDisbursementRequested.reserved": 0,
     "LoanFeeCharged.automatic": False,
     "LoanRepaid.fee": 0,
     "LoanRepaymentReversed.fee": 0,
@@ -255,12 +264,14 @@ ENTITIES = {
         "AdminUserRoleChanged "
     ),
     "AdoptedSecrets": ("NamesAdopted SecretsAdopted "),
+    "AirtimeFloat": ("FloatAdjusted FloatBecameLow FloatMoved FloatOpened FloatToppedUp "),
     "ApiIntegration": (
         "IntegrationActivated IntegrationArchived IntegrationBroken IntegrationChanged "
         "IntegrationCreated IntegrationCredentialsRotated IntegrationDeactivated "
         "IntegrationTested "
     ),
     "ApiKey": ("ApiKeyCreated ApiKeyRevoked ApiKeyUsed "),
+    "ApprovalRule": ("ApprovalRuleChanged ApprovalRuleCreated ApprovalRuleRemoved "),
     "Backup": (
         "BackupDeleted BackupDownloadOffered BackupDownloaded BackupFailed BackupFoundUnsound "
         "BackupPromoted BackupStarted BackupSucceeded BackupVerificationRequested "
@@ -289,12 +300,17 @@ ENTITIES = {
         "LoanDisbursementSettled LoanDisbursementUnknown LoanDisputeResolved LoanMetadataSet "
         "LoanRejected LoanRepaid LoanRepaymentReversed LoanRequested "
     ),
+    "LoanProduct": ("LoanProductArchived LoanProductChanged LoanProductCreated "),
     "NotificationHistory": (
         "NotificationContradicted NotificationDelivered NotificationFailed "
         "NotificationOutcomeUnknown NotificationQueued NotificationRetried NotificationSent "
         "NotificationTaken NotificationWithheld "
     ),
     "Outbound": ("OutboundResumed OutboundStopped "),
+    "Proposal": (
+        "CommandProposed ProposalApproved ProposalExpired ProposalFailed ProposalRejected "
+        "ProposalWithdrawn "
+    ),
     "SecuritySettings": ("SecuritySettingsChanged "),
     "SmsTemplate": (
         "SmsTemplateArchived SmsTemplateChanged SmsTemplateCreated SmsTemplateDisabled "

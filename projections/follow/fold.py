@@ -23,11 +23,14 @@ from rim_ledger.engine import entry
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.codec import Codec, Recorded
 from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.user import User
 from rim_ledger.payments.statement import StatementLinesSettled
 from rim_ledger.payments.transaction import Transaction
 from rim_ledger.support.ticket import Ticket
 from rim_ledger.values import ZERO
 
+OF_USERS: Final = (User, Loan, Transaction)
+"""What a user's entries in the journal come from; others concern no user."""
 _codec: Final = Codec(EVENTS)
 
 
@@ -200,6 +203,8 @@ def _audit(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -
         actor_id=actor.id,
         api_key_id=actor.api_key,
         api_key_name=actor.api_key_name,
+        approved_by_id=stamp.approved_by.id if stamp.approved_by else None,
+        approved_by_name=stamp.approved_by.name if stamp.approved_by else None,
         changes=_changes(before, after),
         ip_address=stamp.ip,
         user_agent=stamp.user_agent,
@@ -218,7 +223,7 @@ def _journal(after: Entry, recorded: Recorded, line: Line, posted: list[Posting]
         event=line.name,
         loan_id=_named(Loan, "loan_id", recorded, after),
         transaction_id=_named(Transaction, "transaction_id", recorded, after),
-        user_id=after.aggregate.person,
+        user_id=after.aggregate.person if isinstance(after.aggregate, OF_USERS) else None,
         lines=[each.shown for each in posted],
         version=line.version,
     )

@@ -31,6 +31,9 @@ UNITS: Final[Mapping[str, str]] = MappingProxyType(
         "units": "characters",
         "AlertStateChanged.value": "of the alert's type",
         "AlertTriggered.value": "of the alert's type",
+        "approval_rules.threshold": "naira",
+        "ApprovalRuleCreated.threshold": "naira",
+        "ApprovalRuleChanged.threshold": "naira",
     }
 )
 """Units that do not follow from a column's type, by name, or by owner and name."""

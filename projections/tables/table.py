@@ -61,6 +61,9 @@ class Row(BaseModel):
     """Filters over other tables, by their JSON names."""
     VISIBILITY: ClassVar[Visibility | None]
     """Restricts the rows that callers see, if not all do."""
+    BORROWERS: ClassVar[str | None]
+    """SQL test over alias t for the rows that a borrower sees of a table without a person, in which
+    each %s is the borrower's id; None for all."""
     VIEW: ClassVar[str | None]
     """An SQL query that gives the rows, if events do not build them."""
     TOGETHER: ClassVar[tuple[str, ...]]
@@ -86,6 +89,7 @@ class Row(BaseModel):
         together: tuple[str, ...] = (),
         related: Mapping[str, RelatedFilter] = MappingProxyType({}),
         visibility: Visibility | None = None,
+        borrowers: str | None = None,
         view: str | None = None,
         **options: Any,
     ) -> None:
@@ -98,6 +102,7 @@ class Row(BaseModel):
         }
         cls.TABLE, cls.OF, cls.NEWEST, cls.PERSON = table, of, newest, person
         cls.TOGETHER, cls.RELATED, cls.VISIBILITY, cls.VIEW = together, related, visibility, view
+        cls.BORROWERS = borrowers
         cls.COLUMNS = MappingProxyType(columns)
         cls.BUSINESS_ID = getattr(of, "BUSINESS_ID", None)
         for column in columns.values():

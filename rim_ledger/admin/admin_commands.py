@@ -80,6 +80,10 @@ class CreateAdmin(WithPassword, Creation[AdminUser]):
     phone: Phone | None = None
     role_id: Id
 
+    @property
+    def ruled_as(self) -> tuple[str, ...]:
+        return (*super().ruled_as, "AssignRole")
+
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         role = role_to_grant(self.role_id, uow)
         taken = Refused("username-taken", f"Another admin is named {self.username}.")

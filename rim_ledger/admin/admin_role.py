@@ -1,6 +1,7 @@
 """A role: the rights of its admins, their limits, and the list of its members."""
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar, Final, Self, assert_never
 from uuid import UUID
@@ -83,6 +84,8 @@ class AdminRole(Named):
     max_limit: Decimal | None
     edited: bool = False
     """Whether an admin ever changed it: later releases then leave it alone."""
+    changed_at: datetime | None = None
+    """When an admin last changed it."""
     members: frozenset[UUID] = frozenset()
     """All admins who have the role, active or not."""
 
@@ -107,7 +110,8 @@ class AdminRole(Named):
             case AdminRoleChanged():
                 given = self.rights if event.permissions is None else rights(event.permissions)
                 edited = self.edited or stamp.admin is not None
-                return self.but(**event.changes, rights=given, edited=edited)
+                changed_at = stamp.noted_at if stamp.admin else self.changed_at
+                return self.but(**event.changes, rights=given, edited=edited, changed_at=changed_at)
             case AdminRoleDeleted():
                 return self.but(archived=True)
             case AdminRoleGranted():

@@ -212,6 +212,8 @@ class AdminUser(Aggregate):
     sessions: dict[str, Session] = {}
     """By the hash of each token."""
     api_keys: frozenset[UUID] = frozenset()
+    touched_at: datetime | None = None
+    """When another admin last created or changed the account: its role, contact or access."""
 
     @property
     def claims(self) -> frozenset[tuple[str, str]]:
@@ -236,9 +238,15 @@ class AdminUser(Aggregate):
             created_at=stamp.at,
             created_by=stamp.admin,
             contacts=hashes(event.phone_hash, event.email_hash),
+            touched_at=stamp.noted_at if stamp.admin else None,
         )
 
-    def evolve(self, event: AdminUserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
+    def evolve(self, event: AdminUserEvent, stamp: Stamp) -> Self:
+        after = self._evolved(event, stamp)
+        by_another = stamp.admin not in (None, self.id)
+        return after.but(touched_at=stamp.noted_at) if by_another else after
+
+    def _evolved(self, event: AdminUserEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:
             case AdminContactChanged():
                 bare = "phone" in event.cleared

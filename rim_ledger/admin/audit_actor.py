@@ -36,6 +36,14 @@ def act_as(admin: AdminUser, uow: UnitOfWork, key: ApiKey | None = None) -> Admi
     return role
 
 
+def take_on(admin: AdminUser, uow: UnitOfWork, key: ApiKey | None = None) -> None:
+    """Have the admin act, with the present rights, limits and contacts. A key never grants more
+    than its owner has."""
+    role = act_as(admin, uow, key)
+    uow.rights = role.rights & key.rights if key else role.rights
+    uow.role_limits, uow.contacts = role.role_limits, admin.contacts
+
+
 def access_activity(action: str) -> Activity:
     """Return the activity of an access attempt or of a change to credentials."""
     return Activity(action=action, resource="auth")

@@ -11,13 +11,20 @@ from rim_ledger.admin import api_key_commands
 from rim_ledger.admin.admin_commands import ChangePassword
 from rim_ledger.admin.admin_user import AdminLoggedIn, AdminSeen, AdminStatus, AdminUser
 from rim_ledger.admin.api_key import ApiKey, require_session
-from rim_ledger.admin.audit_actor import NO_ADMIN, access_activity, act_as, failures_logged
+from rim_ledger.admin.audit_actor import (
+    NO_ADMIN,
+    access_activity,
+    act_as,
+    failures_logged,
+    take_on,
+)
 from rim_ledger.admin.login_throttle import LoginThrottle
 from rim_ledger.admin.passwords import TriedPassword, verify
 from rim_ledger.admin.security_settings import SecuritySettings, current, require_address
 from rim_ledger.admin.session import SESSION, USES_RECORDED
 from rim_ledger.admin.tokens import new_token, token_hash
 from rim_ledger.admin.two_factor import must_enrol
+from rim_ledger.approvals.approval_rule import require_no_approval
 from rim_ledger.customers import customer_session
 from rim_ledger.customers.access import CustomerAccess
 from rim_ledger.engine.aggregate import Stamp
@@ -85,18 +92,16 @@ def enter(
     if not admin or not lives or admin.status is not AdminStatus.ACTIVE:
         uow.activities.clear()  # The activities had no authenticated actor.
         raise Unauthenticated("unauthenticated", "Please log in: there is no live session.")
-    role = act_as(admin, uow, key)
+    take_on(admin, uow, key)
+    uow.guard = require_no_approval
     require_address(uow, settings)
     if key:
         api_key_commands.require_admitted(key, uow)
-    uow.rights = role.rights & key.rights if key else role.rights
-    uow.role_limits = role.role_limits
     if must_enrol(admin, settings):
         if not enrolling:
             words = "The security settings ask for a second factor: enrol one first."
             raise Forbidden("two-factor-required", words)
         uow.rights = frozenset()
-    uow.contacts = admin.contacts
     if key:
         api_key_commands.note_use(key, uow)
     elif session and uow.now >= session.seen_at + settings.idle / USES_RECORDED:

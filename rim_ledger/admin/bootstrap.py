@@ -66,33 +66,34 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     "loan_officer": (
         "Registers borrowers; decides, disburses and follows their loans.",
         _rights(
-            read="users.pii transactions tickets journal config notifications",
+            read="users.pii loan_products transactions tickets journal config notifications float",
             write="users users.credit loans loans.approval loans.disbursement loans.default"
-            " loans.fees loans.reschedule simulations",
+            " loans.fees loans.reschedule proposals simulations",
         ),
     ),
     "finance": (
         "Records money, refunds, reverses and reconciles it; keeps the books.",
         _rights(
-            read="users users.pii users.credit loans loans.disbursement journal events config"
-            " notifications",
+            read="users users.pii users.credit loans loans.disbursement loan_products journal"
+            " events config notifications",
             write="transactions transactions.cash transactions.refund transactions.reversal"
             " transactions.reconciliation statements loans.default loans.fees loans.waiver"
-            " loans.writeoff loans.reschedule simulations",
+            " loans.writeoff loans.reschedule proposals settlements float simulations",
         ),
     ),
     "support_agent": (
         "Answers borrowers; sees their loans and payments.",
         _rights(
-            read="users users.pii loans transactions agents departments templates notifications",
+            read="users users.pii loans loan_products transactions agents departments templates"
+            " notifications proposals",
             write="tickets",
         ),
     ),
     "support_lead": (
         "Runs the support desk: every ticket, its agents and departments.",
         _rights(
-            read="users users.pii users.credit loans transactions templates notifications"
-            " activity_logs",
+            read="users users.pii users.credit loans loan_products transactions templates"
+            " notifications activity_logs proposals",
             write="tickets tickets.all agents departments",
             delete="agents departments",
         ),
@@ -100,7 +101,7 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
     "marketing": (
         "Writes templates and broadcasts, and sends them; sees no personal data.",
         _rights(
-            read="users notifications",
+            read="users notifications proposals",
             write="broadcasts broadcasts.send templates",
             delete="broadcasts templates",
         ),
@@ -109,10 +110,10 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
         "Reads the figures, without personal data.",
         _rights(
             read="users users.credit loans loans.approval loans.disbursement loans.default"
-            " loans.fees loans.waiver loans.writeoff loans.reschedule transactions"
+            " loans.fees loans.waiver loans.writeoff loans.reschedule loan_products transactions"
             " transactions.refund transactions.reversal transactions.reconciliation statements"
             " tickets tickets.all agents departments events journal broadcasts notifications"
-            " config",
+            " config settlements float",
             write="simulations",
         ),
     ),

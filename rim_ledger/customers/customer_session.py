@@ -24,6 +24,7 @@ OWN: Final[frozenset[Right]] = frozenset(
         ("users", "read"),
         ("loans", "read"),
         ("loans", "write"),
+        ("loan_products", "read"),
         ("transactions", "read"),
         ("tickets", "read"),
         ("tickets", "write"),

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import Field
 
 from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
-from rim_ledger.engine.command import Form
+from rim_ledger.engine.command import Ruled
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import Note, derived_id
@@ -72,7 +72,7 @@ def require_open(uow: UnitOfWork) -> None:
         raise Refused("outbound-stopped", words)
 
 
-class SwitchOutbound(Form):
+class SwitchOutbound(Ruled):
     """Stop egress, or allow it again; no effect if it is so already."""
 
     enabled: bool

@@ -13,6 +13,7 @@ from rim_ledger.engine.refusals import Refused
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
 DONE: Final = "done"
+PROPOSED: Final = "proposed"
 FAILED: Final = "failed"
 
 
@@ -72,10 +73,11 @@ class AdminActivityLog(Struct, frozen=True, kw_only=True, omit_defaults=True):
 def logged(
     activity: Activity, stamp: Stamp, answer: object, *, id: UUID, at: datetime
 ) -> AdminActivityLog:
-    """Return the line of an activity logged at a time (UTC): `details.outcome` is done, or the code
-    of the refusal."""
+    """Return the line of an activity logged at a time (UTC): `details.outcome` is done, proposed
+    where it waits for approval, or the code of the refusal."""
+    done = PROPOSED if getattr(answer, "proposed", False) else DONE
     refused = answer.code if isinstance(answer, Refused) else FAILED
-    outcome = refused if isinstance(answer, Exception) else DONE
+    outcome = refused if isinstance(answer, Exception) else done
     said = shared(AdminActivityLog, activity) | {"details": {"outcome": outcome} | activity.details}
     return AdminActivityLog(
         **said,

@@ -53,6 +53,8 @@ class Stamp(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     key: str | None = None
     causation: UUID | None = None
     said_at: datetime | None = None
+    approved_by: Actor | None = None
+    """The admin who approved it, where it took two: `actor` proposed it."""
     recorded_at: datetime | None = None
     """When the log recorded it (UTC); stored beside the event, not in its body."""
 

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Generic, Self
 from uuid import UUID
 
@@ -26,13 +27,32 @@ class Form(BaseModel):
         strict=True,
     )
 
+    LATER: ClassVar[frozenset[str]] = frozenset()
+    """The fields that a later release added. At their defaults the request means what it meant
+    without them, so that its idempotency key is known after an update."""
+
     @classmethod
     def filled_in(cls, said: Any) -> Self:
         """Return the form of a client's body, by external names only. Raises ValidationError."""
         return cls.model_validate(said, by_name=False)
 
 
-class Timed(Form):
+class Ruled(Form):
+    """A form that approval rules may bind."""
+
+    @property
+    def ruled_as(self) -> tuple[str, ...]:
+        """The commands whose rules bind it: itself, and others whose effect it has as well."""
+        return (type(self).__name__,)
+
+    def naira(self, aggregate: Any, uow: UnitOfWork) -> Decimal | None:
+        """Return the amount that the threshold of a rule is compared with, in naira: the command's,
+        or that of what it is about (None for a creation). None if there is none."""
+        own: Decimal | None = getattr(self, "amount", None)
+        return getattr(aggregate, "amount", None) if own is None else own
+
+
+class Timed(Ruled):
     """A form with an optional business time."""
 
     occurred_at: Annotated[
@@ -92,14 +112,19 @@ class Creation(Timed, Generic[A]):
 def perform(
     uow: UnitOfWork, kind: type[Aggregate], id: UUID | None, command: Command[Any] | Creation[Any]
 ) -> UUID:
-    """Apply a command to the unit of work; return the id of its stream."""
+    """Apply a command to the unit of work; return the id of its stream. Raises NeedsApproval for
+    one that its caller does not do alone."""
     if isinstance(command, Creation):
+        if uow.guard:
+            uow.guard(uow, command, None)
         stream = command.stream or id or uow.new_id()
         uow.open_stream(kind, stream, command.begin(stream, uow))
         command.follow(stream, uow)
         return stream
     assert id is not None, "a command is about a stream"
     aggregate = uow.read(kind, id)
+    if uow.guard:
+        uow.guard(uow, command, aggregate)
     with uow.dated(id, command.occurred_at):
         uow.append(kind, id, list(command.decided(aggregate, uow)))
         command.follow(aggregate, uow)

@@ -175,4 +175,4 @@ def _receipt(stream: UUID, uow: UnitOfWork, view: Batch, draft: Draft) -> Receip
     entry = view.stream(stream)
     assert entry.aggregate is not None, "a decision names a stream that is there"
     position = draft.head + len(draft.streams)
-    return Receipt.of(entry.aggregate, entry.version, position, uow.events)
+    return Receipt.of(entry.aggregate, entry.version, position, uow.events, proposed=uow.proposed)

@@ -11,9 +11,19 @@ from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.codec import Recorded
 from rim_ledger.engine.counts import QuotaExceeded
 from rim_ledger.engine.draft import Outcome
-from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Refused, Stale, Unauthenticated
+from rim_ledger.engine.refusals import (
+    Forbidden,
+    Invalid,
+    NeedsApproval,
+    NotFound,
+    Refused,
+    Stale,
+    Unauthenticated,
+)
 
-REFUSALS: Final = {kind.__name__: kind for kind in (Refused, NotFound, Invalid, Stale)}
+REFUSALS: Final = {
+    kind.__name__: kind for kind in (Refused, NotFound, Invalid, Stale, NeedsApproval)
+}
 
 NOT_KEPT: Final = (Unauthenticated, Forbidden, QuotaExceeded)
 """Refusals that are not stored, because nothing was decided."""
@@ -27,12 +37,20 @@ class Receipt(Struct, frozen=True, omit_defaults=True):
     version: int
     position: int
     replayed: bool = False
+    proposed: bool = False
+    """Whether it is of a proposal, which waits for approval, in place of what was asked for."""
     completed: bool = False
     """Whether the command completed the aggregate: see `Event.COMPLETES`."""
 
     @classmethod
     def of(
-        cls, aggregate: Aggregate, version: int, position: int, events: Iterable[Recorded]
+        cls,
+        aggregate: Aggregate,
+        version: int,
+        position: int,
+        events: Iterable[Recorded],
+        *,
+        proposed: bool = False,
     ) -> Self:
         """Return the receipt of a decision about an aggregate that appended these events."""
         name, own = aggregate.BUSINESS_ID, aggregate.id
@@ -42,6 +60,7 @@ class Receipt(Struct, frozen=True, omit_defaults=True):
             version,
             position,
             completed=any(e.event.COMPLETES for e in events if e.originator_id == own),
+            proposed=proposed,
         )
 
 

@@ -37,7 +37,10 @@ class Recent(Generic[K, V]):
     @overload
     def get(self, key: K, default: D) -> V | D: ...
     def get(self, key: K, default: object = None) -> object:
-        return self[key] if key in self._values else default
+        if (found := self._values.get(key)) is None:
+            return default
+        self._values.move_to_end(key)
+        return found[0]
 
     def __setitem__(self, key: K, value: V) -> None:
         self.forget(key)

@@ -33,6 +33,20 @@ class Stale(Refused):
     """The caller acted on an older version than the current one."""
 
 
+class NeedsApproval(Refused):
+    """An approval rule lets nobody do it alone, and it cannot wait for approval here."""
+
+    def __init__(self, command: object) -> None:
+        name = type(command).__name__
+        super().__init__(
+            "needs-approval",
+            f"{name} takes two people: give it as a request of its own, or as a line of bulk that"
+            " is not atomic; then it waits as a proposal until another admin approves it.",
+            command=name,
+        )
+        self.of = command
+
+
 class Forbidden(Refused):
     """The caller is known and may not do this."""
 

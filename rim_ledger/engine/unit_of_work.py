@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -27,6 +28,9 @@ from rim_ledger.vault.personal_keys import Vault, opened, personal_fields
 A = TypeVar("A", bound=Aggregate)
 Right = tuple[str, str]
 """A resource and an action: ("loans", "write")."""
+Guard = Callable[["UnitOfWork", Any, Aggregate | None], None]
+"""Given a command and what it is about (None for a creation), raises NeedsApproval for one that
+nobody does alone."""
 Reminder = tuple[str, UUID]
 """What to check again, and in which stream: ("overdue", loan id)."""
 
@@ -54,6 +58,10 @@ class UnitOfWork:
         self.rights: Container[Right] | None = None
         """The caller's rights; None for the system itself, which may do everything."""
         self.role_limits = RoleLimits()
+        self.guard: Guard | None = None
+        """Which commands take two people; None for callers who are bound by no approval rule."""
+        self.proposed = False
+        """Whether the decision left a proposal in place of what was asked for."""
         self.streams: dict[UUID, Entry] = {}
         self._entries: dict[UUID, Entry] = {}
         """The changed streams, and those that were only read."""
@@ -78,6 +86,20 @@ class UnitOfWork:
         self.refused_requests: list[Asked] = []
         """Loan requests that the decision refuses: stored although there is no event."""
         self._fresh: set[UUID] = set()
+
+    def trial(self) -> "UnitOfWork":
+        """Return a copy in which commands are tried, alone: nothing of it is written."""
+        twin = copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, dict | list | set):
+                setattr(twin, name, copy(value))
+        twin._entries, twin._fresh, twin.guard = dict(self.streams), self._fresh, None
+        return twin
+
+    @property
+    def read_streams(self) -> list[UUID]:
+        """The streams that it has looked at, but for those that it began itself."""
+        return [each for each in self._entries if each not in self._fresh]
 
     def may(self, resource: str, action: str) -> bool:
         """Return whether the caller has a right."""
@@ -214,7 +236,9 @@ class UnitOfWork:
 
     def key(self, person: UUID) -> AESGCM | None:
         """Return the key of a person's data and files; None once erased."""
-        return self.keys[person][0] if person in self.keys else self._view.key(person)
+        if person in self.keys:
+            return self.keys[person][0]
+        return None if person in self._fresh else self._view.key(person)
 
     def erase(self, person: UUID) -> None:
         """Destroy a person's key: their data is unreadable in every event, forever."""

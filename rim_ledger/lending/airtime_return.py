@@ -5,6 +5,7 @@ import msgspec
 from rim_ledger.admin.same_person import require_second_person
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.lending.airtime_float import FloatMoved, move
 from rim_ledger.lending.attempt import Attempt
 from rim_ledger.lending.disbursement import FAILED, provider_of
 from rim_ledger.lending.loan import Loan
@@ -29,6 +30,12 @@ def claim_return(uow: UnitOfWork, loan: Loan, attempt: Attempt, reference: str) 
         raise taken
     claim = msgspec.json.encode([folded_source(provider_of(uow, attempt)), name])
     uow.claim("telco-return", claim.decode(), loan.id, taken)
+
+
+def take_in(uow: UnitOfWork, loan: Loan, attempt: Attempt) -> None:
+    """Return a top-up's airtime to the tracked float of its network, if it had left it."""
+    if not attempt.earlier:
+        move(uow, loan.network, FloatMoved(amount=loan.airtime, loan_id=loan.id))
 
 
 def require_another_than_sender(uow: UnitOfWork, loan: Loan, attempt: Attempt, words: str) -> None:

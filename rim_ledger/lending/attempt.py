@@ -67,6 +67,10 @@ class Attempt(Struct, frozen=True, gc=False):
     """The admin who made it a debt after it was in dispute."""
     given_up_by: UUID | None = None
     """The admin who last recorded that it failed, was returned or is lost."""
+    reserved: Decimal = ZERO
+    """Airtime of a tracked float (naira) that is in transit for it."""
+    earlier: bool = False
+    """Whether its airtime was bought before the float was tracked."""
     unconfirmed: bool = False
     """Whether staff settled or reversed it without a definite answer of the telco since."""
 
@@ -77,13 +81,17 @@ class Attempt(Struct, frozen=True, gc=False):
 
 
 class LoanDisbursementRequested(Event):
-    """The telco is about to be called, under this reference; through which integration, if any."""
+    """The telco is about to be called, under this reference; through which integration, if any.
+    `reserved` is in transit from a tracked float; of a loan of the past on a tracked network, the
+    airtime was bought `earlier` than that."""
 
     transaction_id: UUID
     reference: str
     attempt: int
     asked_at: datetime
     integration: UUID | None = None
+    reserved: Decimal = ZERO
+    earlier: bool = False
 
 
 class LoanDisbursementUnknown(Event):
@@ -178,11 +186,12 @@ def _news(  # noqa: PLR0911 - a line an event
     match event:
         case LoanDisbursementSettled():
             return {"unconfirmed": True}
-        case LoanDisbursementFailed() if stamp.admin:
-            return gone
+        case LoanDisbursementFailed():
+            return {"reserved": ZERO} | (gone if stamp.admin else {"unconfirmed": False})
         case LoanDisbursed():
             return {
                 "airtime": Airtime.OWED,
+                "reserved": ZERO,
                 "transaction_id": event.transaction_id,
                 "telco_reference": event.telco_reference or attempt.telco_reference,
                 "taken_up_by": stamp.admin if attempt.airtime is Airtime.DISPUTED else None,
@@ -190,7 +199,8 @@ def _news(  # noqa: PLR0911 - a line an event
             }
         case LoanDisbursementDisputed():
             told = event.telco_reference or attempt.telco_reference
-            return {"airtime": Airtime.DISPUTED, "telco_reference": told, "unconfirmed": False}
+            news = {"airtime": Airtime.DISPUTED, "reserved": ZERO, "unconfirmed": False}
+            return news | {"telco_reference": told}
         case LoanDisputeResolved():
             told = event.telco_reference or attempt.return_reference
             return gone | {"airtime": Airtime(event.outcome), "return_reference": told}

@@ -56,6 +56,11 @@ class WaiveCharges(Command[Loan]):
     amount: Money | None = None
     reason: Note
 
+    def naira(self, aggregate: Loan, uow: UnitOfWork) -> Decimal:
+        debt = uow.read(User, aggregate.user_id).debts.get(aggregate.id)
+        unpaid = debt.fee + debt.interest if debt else ZERO
+        return self.amount or unpaid
+
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         user = uow.read(User, aggregate.user_id)
         require_no_conflict(uow, user)

@@ -17,6 +17,7 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.lending.airtime_float import FloatMoved, find_float, move, spend
 from rim_ledger.lending.attempt import (
     Airtime,
     Attempt,
@@ -192,6 +193,7 @@ def _came(loan: Loan, attempt: Attempt, told: str | None, uow: UnitOfWork) -> No
         _deliver(loan.id, attempt.reference, told, uow)
     else:
         _ask_on(loan, attempt, uow)
+        _leave(loan, attempt, uow)
         disputed = LoanDisbursementDisputed(reference=attempt.reference, telco_reference=told)
         uow.append(Loan, loan.id, [disputed])
 
@@ -200,6 +202,8 @@ def _failed(loan: Loan, attempt: Attempt, reason: str, uow: UnitOfWork) -> Itera
     if attempt == loan.last and loan.in_flight:
         _ask_on(loan, attempt, uow)
         uow.append(Transaction, attempt.transaction_id, [TransactionFailed(reason=reason)])
+        if attempt.reserved:
+            move(uow, loan.network, FloatMoved(amount=attempt.reserved, loan_id=loan.id))
         yield LoanDisbursementFailed(reference=attempt.reference, reason=reason)
     elif attempt.unconfirmed and attempt.airtime is Airtime.OWED:
         name = provider_of(uow, attempt) or uow.stamp.actor.name
@@ -233,6 +237,10 @@ def _next_wait(waited: timedelta) -> timedelta:
 def _request(loan: Loan, uow: UnitOfWork) -> LoanDisbursementRequested:
     attempt = len(loan.attempts) + 1
     reference = f"{PREFIX}{loan.loan_id}-{attempt}"
+    past, network = loan.historical, loan.network
+    reserved = (
+        ZERO if past else spend(uow, network, FloatMoved(amount=-loan.airtime, loan_id=loan.id))
+    )
     uow.remind("query-top-up", loan.id, uow.now + FIRST_QUERY)
     uow.forget("disburse", loan.id)
     return LoanDisbursementRequested(
@@ -240,7 +248,9 @@ def _request(loan: Loan, uow: UnitOfWork) -> LoanDisbursementRequested:
         reference=reference,
         attempt=attempt,
         asked_at=uow.now,
-        integration=None if loan.historical else uow.holder(SERVES, loan.network),
+        integration=None if past else uow.holder(SERVES, network),
+        reserved=reserved,
+        earlier=past and find_float(uow, network) is not None,
     )
 
 
@@ -248,6 +258,8 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, uow: UnitOfW
     loan = uow.read(Loan, id)
     attempt = loan.attempt(reference)
     assert attempt, "what was delivered was asked for"
+    if attempt.airtime is not Airtime.DISPUTED:
+        _leave(loan, attempt, uow)
     due = due_date(uow.stamp.at, loan.repayment_period)
     rate: Decimal = setting(uow, "lending", "vatRate")
     transaction = attempt.transaction_id
@@ -267,6 +279,12 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, uow: UnitOfW
     )
     uow.append(Loan, id, [disbursed])
     incur(uow, uow.read(Loan, id), due)
+
+
+def _leave(loan: Loan, attempt: Attempt, uow: UnitOfWork) -> None:
+    """Take airtime that was delivered out of a tracked float, unless it was in transit."""
+    if not attempt.reserved and not attempt.earlier:
+        move(uow, loan.network, FloatMoved(amount=-loan.airtime, loan_id=loan.id))
 
 
 def _record(loan: Loan, reference: str, uow: UnitOfWork) -> UUID:

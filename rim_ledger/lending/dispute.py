@@ -10,7 +10,7 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Invalid, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.airtime_return import claim_return
+from rim_ledger.lending.airtime_return import claim_return, take_in
 from rim_ledger.lending.attempt import DisputeOutcome, LoanDisputeResolved
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import require_no_conflict
@@ -46,5 +46,6 @@ class ResolveDispute(Command[Loan]):
                 words = "Airtime that was returned has the telco's own reference of the return."
                 raise Invalid("missing", words, "/telcoReference")
             claim_return(uow, aggregate, attempt, self.telco_reference)
+            take_in(uow, aggregate, attempt)
         # Figures of an erased user are still recorded, words are not.
         yield LoanDisputeResolved.of(self, reason=user.words(self.reason))

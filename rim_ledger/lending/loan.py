@@ -66,6 +66,8 @@ class LoanRequested(Event):
     metadata: PersonalMap = {}
     fee_mode: FeeMode = FeeMode.ADDON
     upfront_fee: Decimal = ZERO
+    product_id: UUID | None = None
+    product_version: int | None = None
 
 
 class LoanApproved(Event):
@@ -214,6 +216,9 @@ class Loan(Aggregate):
     fee_mode: FeeMode = FeeMode.ADDON
     upfront_fee: Decimal = ZERO
     """Naira of the fee that are deducted from the airtime."""
+    product_id: UUID | None = None
+    product_version: int | None = None
+    """The version of the product that the terms come from."""
     status: LoanStatus = LoanStatus.PENDING
     disbursement: Disbursement = Disbursement.NONE
     amount_paid: Decimal = ZERO

@@ -1,9 +1,10 @@
 """Commands that request a loan and decide on the request, within the user's limit."""
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
+from msgspec.structs import asdict, replace
 from pydantic import Field
 
 from rim_ledger.admin.admin_role import alert_superadmins
@@ -11,11 +12,11 @@ from rim_ledger.admin.same_person import is_caller, require_second_person
 from rim_ledger.engine.aggregate import Event, shared
 from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
-from rim_ledger.engine.refusals import Forbidden, Refused, require, require_legal
+from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, require, require_legal
 from rim_ledger.engine.refused_request import Asked
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.decision import Terms, decide_request, require_active
-from rim_ledger.lending.fees import FeeMode
+from rim_ledger.lending.fees import FeeMode, LoanTerms, Period
 from rim_ledger.lending.loan import (
     LEGAL,
     POLICY_VERSION,
@@ -27,31 +28,35 @@ from rim_ledger.lending.loan import (
     LoanRejected,
     LoanRequested,
 )
+from rim_ledger.lending.product import LoanProduct
 from rim_ledger.lending.separation import require_may_lend
 from rim_ledger.lending.user import CreditReleased, CreditReserved, User, is_historical
 from rim_ledger.system.config import setting
 from rim_ledger.values import (
-    ZERO,
     AnyId,
+    Id,
     Metadata,
     Money,
     Network,
     Note,
     Rate,
     derived_id,
-    interest,
 )
 
 
 class RequestLoan(Creation[Loan]):
-    """Request airtime on credit. Omitted terms are the configured ones; borrowers, who request for
-    themselves, set none. The fee is owed beside the amount or, in the mode `upfront`, deducted from
-    the airtime."""
+    """Request airtime on credit, on the terms of a product if one is named. Omitted terms are those
+    of the product, or else the configured ones; borrowers, who request for themselves, set none,
+    and take products that are offered to them. The fee is owed beside the amount or, in the mode
+    `upfront`, deducted from the airtime."""
+
+    LATER: ClassVar = frozenset({"product_id", "fee_mode"})
 
     user_id: AnyId
     amount: Money
     network: Annotated[Network, Field(strict=False)]
-    repayment_period: Annotated[int, Field(ge=1, le=365)] | None = None
+    product_id: Id | None = None
+    repayment_period: Period | None = None
     interest_rate: Rate | None = None
     fee_mode: Annotated[FeeMode, Field(strict=False)] | None = None
     metadata: Metadata = {}
@@ -59,13 +64,11 @@ class RequestLoan(Creation[Loan]):
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         self._require_right_to_terms(uow)
         user = uow.known(User, self.user_id)
-        reasons = self._decided(user, uow)
-        rate = setting(uow, "lending", "interestRate")
-        rate = rate if self.interest_rate is None else self.interest_rate
-        mode = self.fee_mode or FeeMode.ADDON
-        fee = interest(self.amount, rate)
-        upfront_fee = fee if mode is FeeMode.UPFRONT else ZERO
-        words = f"A fee of {fee} naira, deducted from {self.amount} naira, leaves no airtime."
+        product = self._product(user, uow)
+        reasons = self._decided(user, product, uow)
+        terms = replace(product.terms if product else _configured(uow), **self._own_terms)
+        fee, upfront_fee = terms.fees_on(self.amount)
+        words = f"A fee of {upfront_fee} naira, deducted from {self.amount}, leaves no airtime."
         require(upfront_fee < self.amount, "fee-exceeds-amount", words)
         historical = is_historical(uow.stamp)
         if historical:
@@ -76,35 +79,50 @@ class RequestLoan(Creation[Loan]):
             _remind_to_disburse(uow, id)
         yield LoanRequested.of(
             self,
+            **asdict(terms),
             loan_id=uow.number("LOAN"),
             user_id=user.id,
-            interest_rate=rate,
-            amount_due=self.amount + fee - upfront_fee,
-            fee_mode=mode,
-            upfront_fee=upfront_fee or ZERO,
-            repayment_period=self.repayment_period or setting(uow, "lending", "repaymentPeriod"),
+            amount_due=self.amount + fee,
+            upfront_fee=upfront_fee,
+            product_version=uow.version(product.id) if product else None,
             decision=decision,
             historical=historical,
         )
         if not reasons:
             yield LoanApproved(automatic=True)
 
-    def _decided(self, user: User, uow: UnitOfWork) -> tuple[str, ...]:
-        """Return why staff must decide it. A refused request is kept as evidence."""
+    def _product(self, user: User, uow: UnitOfWork) -> LoanProduct | None:
+        if self.product_id is None:
+            return None
+        product = uow.find(LoanProduct, self.product_id)
+        if product is None or (uow.stamp.customer and not product.is_offered_to(user)):
+            raise Invalid("unknown-product", "There is no such loan product.", "/productId")
+        return product
+
+    def _decided(self, user: User, product: LoanProduct | None, uow: UnitOfWork) -> tuple[str, ...]:
+        """Return why staff must decide it. A refused request is kept as evidence; one that its
+        product is not for has no policy, and is not part of back-tests."""
         said = shared(Asked, user) | shared(Asked, self)
         asked = Asked(**said | {"user_id": user.id}, available=user.available)
         policy: str | None = None
         try:
             require_no_conflict(uow, user)
+            if product:
+                product.require_fits(self.amount, self.network, user.credit_score)
             terms, policy = terms_of(uow), POLICY_VERSION
             return decide_request(user, self.amount, terms, uow.now)
         except Refused as refusal:
             uow.refused_requests.append(asked.refused(refusal, policy))
             raise
 
+    @property
+    def _own_terms(self) -> dict[str, Any]:
+        """The terms that the request sets."""
+        wishes = ((field, getattr(self, field)) for field in LoanTerms.__struct_fields__)
+        return {field: wish for field, wish in wishes if wish is not None}
+
     def _require_right_to_terms(self, uow: UnitOfWork) -> None:
-        rate_or_mode = self.interest_rate is not None or self.fee_mode
-        own = rate_or_mode or self.repayment_period or self.metadata
+        own = self._own_terms or self.metadata
         if own and not uow.may("history.import", "write"):
             uow.need("loans.approval", "write")
 
@@ -166,6 +184,12 @@ class SetLoanMetadata(Patch[Loan]):
         metadata = self.metadata or {}
         if uow.reveal(aggregate.person, aggregate.notes) != metadata:
             yield LoanMetadataSet(metadata=metadata)
+
+
+def _configured(uow: UnitOfWork) -> LoanTerms:
+    """Return the terms of a loan without a product."""
+    rate, period = (setting(uow, "lending", key) for key in ("interestRate", "repaymentPeriod"))
+    return LoanTerms(rate, period)
 
 
 def terms_of(uow: UnitOfWork) -> Terms:

@@ -1,6 +1,7 @@
 """Commands on users: registration, contact, status, score and limit."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from functools import partial
 from typing import Annotated
 from uuid import UUID
@@ -60,9 +61,16 @@ class RegisterUser(Creation[User]):
     credit_limit: Limit | None = None
     auto_limit_enabled: bool = True
 
+    @property
+    def ruled_as(self) -> tuple[str, ...]:
+        rated = {"credit_score", "credit_limit"} & self.model_fields_set
+        return (*super().ruled_as, "SetCreditLimit") if rated else super().ruled_as
+
+    def naira(self, aggregate: User | None, uow: UnitOfWork) -> Decimal:
+        return limit_for(self.credit_score) if self.credit_limit is None else self.credit_limit
+
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
-        limit = self.credit_limit
-        limit = limit_for(self.credit_score) if limit is None else limit
+        limit = self.naira(None, uow)
         if {"credit_score", "credit_limit", "auto_limit_enabled"} & self.model_fields_set:
             uow.need("users.credit", "write")
             uow.role_limits.require_limit(limit)
@@ -126,6 +134,9 @@ class SetCreditLimit(Command[User]):
     limit: Limit
     reason: Note
     keep_auto: bool = False
+
+    def naira(self, aggregate: User | None, uow: UnitOfWork) -> Decimal:
+        return self.limit
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
         require_no_conflict(uow, aggregate)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from rim_ledger.admin.same_person import is_caller
@@ -23,6 +24,9 @@ class WriteOffLoan(Command[Loan]):
     approved the loan. The borrower still owes it, and later payments are recoveries."""
 
     reason: Note
+
+    def naira(self, aggregate: Loan, uow: UnitOfWork) -> Decimal:
+        return aggregate.outstanding_amount
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         user = uow.read(User, aggregate.user_id)

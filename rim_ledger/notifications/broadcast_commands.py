@@ -121,6 +121,10 @@ class ScheduleBroadcast(Command[BroadcastMessage]):
 
     scheduled_for: Annotated[Time, Field(examples=["2027-01-15T09:00:00+01:00"])]
 
+    @property
+    def ruled_as(self) -> tuple[str, ...]:
+        return (*super().ruled_as, "SendBroadcast")
+
     def decide(self, aggregate: BroadcastMessage, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.phase, "schedule", LEGAL)
         require_known(aggregate.title, aggregate.message)

@@ -1,6 +1,7 @@
 """Commands that record and settle payments: a repayment reaches the user's loans in one commit."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.refusals import Invalid, Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.lending.airtime_float import FloatMoved, spend
 from rim_ledger.lending.debt import repay
 from rim_ledger.lending.loan import OPEN, Loan
 from rim_ledger.lending.loan_requests import require_no_conflict
@@ -27,7 +29,7 @@ from rim_ledger.payments.transaction import (
     TransactionType,
 )
 from rim_ledger.text import folded
-from rim_ledger.values import AnyId, Metadata, Money, Name, Network, Note, Reference
+from rim_ledger.values import ZERO, AnyId, Metadata, Money, Name, Network, Note, Reference
 
 
 class RecordTransaction(Creation[Transaction]):
@@ -45,6 +47,15 @@ class RecordTransaction(Creation[Transaction]):
     network: Annotated[Network, Field(strict=False)] | None = None
     description: Note | None = None
     metadata: Metadata = {}
+
+    @property
+    def ruled_as(self) -> tuple[str, ...]:
+        cash = self.payment_method is PaymentMethod.CASH
+        return (*super().ruled_as, "CompleteTransaction") if cash else super().ruled_as
+
+    def naira(self, aggregate: Transaction | None, uow: UnitOfWork) -> Decimal:
+        """Return the amount of cash: anything else waits until it is completed."""
+        return self.amount if self.payment_method is PaymentMethod.CASH else ZERO
 
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         self._require_fitting_fields()
@@ -75,6 +86,8 @@ class RecordTransaction(Creation[Transaction]):
                 paid_at=uow.stamp.at,
             )
             completed = _completed(shared)
+        else:
+            _sell(uow, made)
         uow.append(Transaction, id, [completed])
 
     def _require_fitting_fields(self) -> None:
@@ -128,6 +141,7 @@ class CompleteTransaction(Command[Transaction]):
             )
             yield _completed(shared, self.reference)
         else:
+            _sell(uow, aggregate)
             yield TransactionCompleted(reference=self.reference)
 
 
@@ -179,6 +193,12 @@ def require_own_life(transaction: Transaction) -> None:
     """Refuse a loan's top-up, which is completed, failed and reversed with its loan."""
     words = f"{transaction.transaction_id} is the top-up of a loan and moves with that loan only."
     require(not transaction.disburses, "follows-loan", words)
+
+
+def _sell(uow: UnitOfWork, sale: Transaction) -> None:
+    """Take sold airtime out of a tracked float. Raises Refused (`float-exhausted`)."""
+    assert sale.network, "a sale of airtime names its network"
+    spend(uow, sale.network, FloatMoved(amount=-sale.amount, transaction_id=sale.id))
 
 
 def _completed(shared: RepaymentAllocated, reference: str | None = None) -> TransactionCompleted:

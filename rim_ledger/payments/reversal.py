@@ -11,7 +11,8 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.airtime_return import claim_return, require_another_than_sender
+from rim_ledger.lending.airtime_float import FloatMoved, move
+from rim_ledger.lending.airtime_return import claim_return, require_another_than_sender, take_in
 from rim_ledger.lending.attempt import LoanDisbursementReversed
 from rim_ledger.lending.debt import cancel, take_back
 from rim_ledger.lending.disbursement import FIRST_QUERY
@@ -49,6 +50,8 @@ class ReverseTransaction(Command[Transaction]):
         require_second_person(uow, words, aggregate.settled_by)
         if aggregate.type is TransactionType.REPAYMENT:
             take_back(uow, aggregate)
+        elif network := aggregate.network:
+            move(uow, network, FloatMoved(amount=aggregate.amount, transaction_id=aggregate.id))
         yield TransactionReversed(reason=self.reason)
 
 
@@ -156,6 +159,7 @@ class ReverseDisbursement(Command[Loan]):
         words = "You disbursed this loan; another person says that its airtime came back."
         require_another_than_sender(uow, aggregate, owed, words)
         claim_return(uow, aggregate, owed, self.telco_reference)
+        take_in(uow, aggregate, owed)
         uow.append(Transaction, owed.transaction_id, [TransactionReversed(reason=self.reason)])
         cancel(uow, aggregate)
         uow.forget("overdue", aggregate.id)

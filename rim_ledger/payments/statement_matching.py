@@ -134,9 +134,12 @@ def _reconcile(uow: UnitOfWork, transaction: Transaction, name: str) -> None:
     """Complete and reconcile a payment, or refuse before anything of it is written."""
     if uow.holder(*line_claim(name)):
         raise Refused("statement-line-taken", f"The line {name} settles another payment.")
+    reconcile = Reconcile(statement_line=name)
+    if uow.guard:
+        uow.guard(uow, reconcile, transaction)
     if transaction.status is TransactionStatus.PENDING:
         perform(uow, Transaction, transaction.id, CompleteTransaction())
-    perform(uow, Transaction, transaction.id, Reconcile(statement_line=name))
+    perform(uow, Transaction, transaction.id, reconcile)
 
 
 def _looks(uow: UnitOfWork, line: StatementLine, name: str) -> Iterator[Callable[[], object]]:

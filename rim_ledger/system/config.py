@@ -177,6 +177,10 @@ def set_defaults(uow: UnitOfWork) -> None:
 class ResetConfig(Command[SystemConfig]):
     """Reset a setting to its default."""
 
+    @property
+    def ruled_as(self) -> tuple[str, ...]:
+        return (*super().ruled_as, SetConfig.__name__)
+
     def decide(self, aggregate: SystemConfig, uow: UnitOfWork) -> Iterable[Event]:
         require(aggregate.value is not None, "already-done", "The setting is at its default.")
         yield SystemConfigReset()

@@ -5,6 +5,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from rim_ledger.values import Network
+
 
 class Known(Struct, frozen=True):
     """A known setting: its meaning, its default, and the range of a number."""
@@ -84,6 +86,16 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         3650,
         looks="write-off",
     ),
+    **{
+        ("lending", f"floatLow.{network}"): Known(
+            f"Naira below which the tracked airtime float of {network} is low; 0 is off.",
+            Decimal(0),
+            0,
+            1_000_000_000,
+            places=2,
+        )
+        for network in Network
+    },
     ("security", "separationDays"): Known(
         "Days in which an admin who registered a borrower, changed contact, limit or score, or"
         " imported loans of theirs, neither approves nor disburses for them. A lower number holds"
@@ -92,6 +104,9 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         1,
         365,
         lapses=True,
+    ),
+    ("security", "proposalHours"): Known(
+        "Hours after which a proposal expires that nobody has decided on.", 72, 1, 8760
     ),
     ("support", "firstResponseHours"): Known(
         "Hours until an agent shall have answered a ticket.", 4, 1, 8760

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from rim_ledger.delivery.signature import signing_key
-from rim_ledger.engine.command import Form
+from rim_ledger.engine.command import Ruled
 from rim_ledger.engine.frozen import FrozenMeta
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
@@ -98,11 +98,16 @@ Secret = Annotated[
 """What messages are signed with; for a mail server, our password."""
 
 
-class WithCredentials(Form):
+class WithCredentials(Ruled):
     """A form with optional secrets. They can be set, never read."""
 
     api_key: Key | None = None
     api_secret: Secret | None = None
+
+    @property
+    def ruled_as(self) -> tuple[str, ...]:
+        given = {"api_key", "api_secret"} & self.model_fields_set
+        return (*super().ruled_as, "RotateCredentials") if given else super().ruled_as
 
 
 def keep(

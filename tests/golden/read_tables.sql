@@ -66,6 +66,47 @@ CREATE TABLE read.security_settings (
     version bigint NOT NULL,
     begun bigint NOT NULL
 );
+CREATE TABLE read.approval_rules (
+    id uuid NOT NULL,
+    command text NOT NULL,
+    threshold numeric(20, 2),
+    enabled boolean NOT NULL,
+    archived boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL,
+    begun bigint NOT NULL
+);
+CREATE TABLE read.proposals (
+    id uuid NOT NULL,
+    command text NOT NULL,
+    permission text NOT NULL,
+    entity text NOT NULL,
+    target uuid NOT NULL,
+    person uuid NOT NULL,
+    path json,
+    body json,
+    words json,
+    secrets json NOT NULL,
+    amount numeric(20, 2),
+    decided_on json NOT NULL,
+    effects json NOT NULL,
+    status text NOT NULL CHECK (status IN ('pending', 'approved', 'rejected', 'withdrawn', 'expired', 'failed')),
+    maker uuid NOT NULL,
+    maker_name text,
+    api_key uuid,
+    decided_by uuid,
+    decided_by_name text,
+    reason text,
+    failure_code text,
+    failure_detail text,
+    expires_at timestamptz NOT NULL,
+    ended_at timestamptz,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL,
+    begun bigint NOT NULL
+);
 CREATE TABLE read.users (
     id uuid NOT NULL,
     user_id text NOT NULL,
@@ -89,12 +130,31 @@ CREATE TABLE read.users (
     version bigint NOT NULL,
     begun bigint NOT NULL
 );
+CREATE TABLE read.loan_products (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    networks text[] NOT NULL,
+    min_amount numeric(20, 2) NOT NULL,
+    max_amount numeric(20, 2) NOT NULL,
+    interest_rate numeric(10, 6) NOT NULL,
+    repayment_period bigint NOT NULL,
+    fee_mode text NOT NULL CHECK (fee_mode IN ('addon', 'upfront')),
+    offered boolean NOT NULL,
+    min_score bigint NOT NULL,
+    archived boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL,
+    begun bigint NOT NULL
+);
 CREATE TABLE read.loans (
     id uuid NOT NULL,
     loan_id text NOT NULL,
     user_id uuid NOT NULL,
     user_phone text,
     user_email text,
+    product_id uuid,
+    product_version bigint,
     amount numeric(20, 2) NOT NULL,
     status text NOT NULL CHECK (status IN ('pending', 'approved', 'rejected', 'disbursed', 'repaying', 'completed', 'defaulted')),
     disbursement text NOT NULL CHECK (disbursement IN ('none', 'requested', 'unknown', 'failed', 'delivered')),
@@ -452,6 +512,8 @@ CREATE TABLE read.audit_logs (
     actor_id uuid,
     api_key_id uuid,
     api_key_name text,
+    approved_by_id uuid,
+    approved_by_name text,
     changes json NOT NULL,
     ip_address text,
     user_agent text,
@@ -530,8 +592,11 @@ CREATE VIEW read_masked.admin_roles AS SELECT t.id, t.name, t.description, t.per
 CREATE VIEW read_masked.admin_users AS SELECT t.id, t.username, NULL::text AS email, NULL::text AS name, NULL::text AS display_name, NULL::text AS phone, t.role, t.role_id, t.status, t.last_login, t.two_factor_enabled, t.created_at, t.created_by, t.updated_at, t.version, t.begun FROM read.admin_users t;
 CREATE VIEW read_masked.api_keys AS SELECT t.id, t.name, t.admin_id, t.username, t.permissions, t.ip_whitelist, t.expires_at, t.last_used_at, t.revoked_at, t.created_at, t.updated_at, t.version, t.begun FROM read.api_keys t;
 CREATE VIEW read_masked.security_settings AS SELECT t.id, t.password_min_length, t.password_require_uppercase, t.password_require_lowercase, t.password_require_numbers, t.password_require_special_chars, t.session_timeout, t.max_login_attempts, t.lockout_duration, t.two_factor_required, t.two_factor_method, t.ip_whitelist, t.ip_blacklist, t.updated_at, t.version, t.begun FROM read.security_settings t;
+CREATE VIEW read_masked.approval_rules AS SELECT t.id, t.command, t.threshold, t.enabled, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.approval_rules t;
+CREATE VIEW read_masked.proposals AS SELECT t.id, t.command, t.permission, t.entity, t.target, t.person, t.path, t.body, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.words) m) AS words, t.secrets, t.amount, t.decided_on, t.effects, t.status, t.maker, NULL::text AS maker_name, t.api_key, t.decided_by, NULL::text AS decided_by_name, NULL::text AS reason, t.failure_code, t.failure_detail, t.expires_at, t.ended_at, t.created_at, t.updated_at, t.version, t.begun FROM read.proposals t;
 CREATE VIEW read_masked.users AS SELECT t.id, t.user_id, NULL::text AS phone, NULL::text AS email, NULL::text AS name, t.credit_score, t.repayment_status, t.total_repaid, t.status, t.credit_limit, t.auto_limit_enabled, t.total_loans, t.credit_balance, t.exposure, t.opted_out, t.erased, t.deleted_at, t.created_at, t.updated_at, t.version, t.begun FROM read.users t;
-CREATE VIEW read_masked.loans AS SELECT t.id, t.loan_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.amount, t.status, t.disbursement, t.network, t.interest_rate, t.fee_mode, t.repayment_period, t.due_date, t.original_due_date, t.rescheduled_count, t.upfront_fee, t.vat, t.amount_due, t.amount_paid, t.outstanding_amount, t.fees_charged, t.fees_waived, t.approved_at, t.approved_by, t.rejected_at, t.rejected_by, NULL::text AS rejection_reason, t.disbursed_at, t.completed_at, t.defaulted_at, t.written_off_at, t.written_off_by, t.written_off_amount, t.telco_reference, t.disputed, t.disputes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('', 'creditScore', 'previousLoans', 'autoApproved', 'policy', 'reasons') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.loans t;
+CREATE VIEW read_masked.loan_products AS SELECT t.id, t.name, t.networks, t.min_amount, t.max_amount, t.interest_rate, t.repayment_period, t.fee_mode, t.offered, t.min_score, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.loan_products t;
+CREATE VIEW read_masked.loans AS SELECT t.id, t.loan_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.product_id, t.product_version, t.amount, t.status, t.disbursement, t.network, t.interest_rate, t.fee_mode, t.repayment_period, t.due_date, t.original_due_date, t.rescheduled_count, t.upfront_fee, t.vat, t.amount_due, t.amount_paid, t.outstanding_amount, t.fees_charged, t.fees_waived, t.approved_at, t.approved_by, t.rejected_at, t.rejected_by, NULL::text AS rejection_reason, t.disbursed_at, t.completed_at, t.defaulted_at, t.written_off_at, t.written_off_by, t.written_off_amount, t.telco_reference, t.disputed, t.disputes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('', 'creditScore', 'previousLoans', 'autoApproved', 'policy', 'reasons') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.loans t;
 CREATE VIEW read_masked.transactions AS SELECT t.id, t.transaction_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.type, t.amount, t.status, t.payment_method, NULL::text AS description, t.reference, t.provider, t.network, t.loan_id, t.allocations, t.unallocated, NULL::text AS failure_reason, t.occurred_at, t.quarantine, t.provider_claim, t.reconciled_at, t.reconciled_by, NULL::text AS notes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.transactions t;
 CREATE VIEW read_masked.statements AS SELECT t.id, t.sha256, t.lines, t.matched, t.mismatched, t.unknown, t.duplicate, t.already_reconciled, t.own_record, t.refused, t.invalid, t.finished_at, t.created_at, t.created_by, t.updated_at, t.version, t.begun FROM read.statements t;
 CREATE VIEW read_masked.departments AS SELECT t.id, t.name, t.description, t.tier, t.agent_count, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.departments t;
@@ -548,7 +613,7 @@ CREATE VIEW read_masked.api_integrations AS SELECT t.id, t.name, t.type, t.provi
 CREATE VIEW read_masked.backup_settings AS SELECT t.id, t.enabled, t.frequency, t.time, t.retention_days, t.backup_type, t.storage_location, t.cloud_provider, t.last_backup, t.next_backup, t.updated_at, t.version, t.begun FROM read.backup_settings t;
 CREATE VIEW read_masked.backups AS SELECT t.id, t.name, t.type, t.size, t.status, t.created_at, t.completed_at, t.retention_days, t.download_url, t.parent_id, t.promoted, t.storage_location, t.position, t.events, t.files, t.missing_files, t.verifying, t.verified_at, t.failed_at, t.failure_reason, t.deleted_at, t.updated_at, t.version, t.begun FROM read.backups t;
 CREATE VIEW read_masked.outbound AS SELECT t.id, t.enabled, t.reason, t.updated_at, t.version, t.begun FROM read.outbound t;
-CREATE VIEW read_masked.audit_logs AS SELECT t.id, t.position, t.action, t.entity, t.entity_id, t.user_id, t.user_name, t.user_role, t.actor_type, t.actor_id, t.api_key_id, t.api_key_name, NULL::json AS changes, t.ip_address, t.user_agent, t.request_id, t.timestamp, t.recorded_at, t.version FROM read.audit_logs t;
+CREATE VIEW read_masked.audit_logs AS SELECT t.id, t.position, t.action, t.entity, t.entity_id, t.user_id, t.user_name, t.user_role, t.actor_type, t.actor_id, t.api_key_id, t.api_key_name, t.approved_by_id, t.approved_by_name, NULL::json AS changes, t.ip_address, t.user_agent, t.request_id, t.timestamp, t.recorded_at, t.version FROM read.audit_logs t;
 CREATE VIEW read_masked.journal_entries AS SELECT t.id, t.position, t.at, t.event, t.loan_id, t.transaction_id, t.user_id, t.lines, t.version FROM read.journal_entries t;
 CREATE VIEW read_masked.journal_lines AS SELECT t.id, t.entry_id, t.position, t.recorded_at, t.effective_at, t.approximate, t.account, t.debit, t.credit, t.version FROM read.journal_lines t;
 CREATE VIEW read_masked.statement_lines AS SELECT t.id, t.statement_id, t.line, t.outcome, t.transaction_id, t.date, t.reference, t.amount, t.provider, t.differs, t.reason, t.version FROM read.statement_lines t;
@@ -577,6 +642,19 @@ CREATE INDEX api_keys_revoked_at ON read.api_keys (revoked_at);
 CREATE INDEX api_keys_created_at ON read.api_keys (created_at, id);
 ALTER TABLE read.security_settings ADD PRIMARY KEY (id);
 CREATE INDEX security_settings_updated_at ON read.security_settings (updated_at, id);
+ALTER TABLE read.approval_rules ADD PRIMARY KEY (id);
+ALTER TABLE read.approval_rules ADD CONSTRAINT approval_rules_command EXCLUDE (command WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX approval_rules_enabled ON read.approval_rules (enabled);
+CREATE INDEX approval_rules_created_at ON read.approval_rules (created_at, id);
+ALTER TABLE read.proposals ADD PRIMARY KEY (id);
+CREATE INDEX proposals_command ON read.proposals (command);
+CREATE INDEX proposals_target ON read.proposals (target);
+CREATE INDEX proposals_person ON read.proposals (person);
+CREATE INDEX proposals_status ON read.proposals (status);
+CREATE INDEX proposals_maker ON read.proposals (maker);
+CREATE INDEX proposals_decided_by ON read.proposals (decided_by);
+CREATE INDEX proposals_expires_at ON read.proposals (expires_at);
+CREATE INDEX proposals_created_at ON read.proposals (created_at, id);
 ALTER TABLE read.users ADD PRIMARY KEY (id);
 ALTER TABLE read.users ADD CONSTRAINT users_user_id UNIQUE (user_id) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX users_phone ON read.users (phone);
@@ -584,9 +662,16 @@ CREATE INDEX users_email ON read.users (email);
 CREATE INDEX users_email_compared ON read.users ((lower(email)));
 CREATE INDEX users_status ON read.users (status);
 CREATE INDEX users_created_at ON read.users (created_at, id);
+ALTER TABLE read.loan_products ADD PRIMARY KEY (id);
+ALTER TABLE read.loan_products ADD CONSTRAINT loan_products_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX loan_products_name_compared ON read.loan_products ((replace(translate(regexp_replace(lower(normalize(name, NFKC)), '\s+', ' ', 'g'), 'ς', 'σ'), 'ß', 'ss')));
+CREATE INDEX loan_products_offered ON read.loan_products (offered);
+CREATE INDEX loan_products_archived ON read.loan_products (archived);
+CREATE INDEX loan_products_created_at ON read.loan_products (created_at, id);
 ALTER TABLE read.loans ADD PRIMARY KEY (id);
 ALTER TABLE read.loans ADD CONSTRAINT loans_loan_id UNIQUE (loan_id) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX loans_user_id ON read.loans (user_id);
+CREATE INDEX loans_product_id ON read.loans (product_id);
 CREATE INDEX loans_status ON read.loans (status);
 CREATE INDEX loans_network ON read.loans (network);
 CREATE INDEX loans_due_date ON read.loans (due_date);
@@ -691,6 +776,7 @@ CREATE INDEX audit_logs_entity ON read.audit_logs (entity);
 CREATE INDEX audit_logs_entity_id ON read.audit_logs (entity_id);
 CREATE INDEX audit_logs_user_id ON read.audit_logs (user_id);
 CREATE INDEX audit_logs_api_key_id ON read.audit_logs (api_key_id);
+CREATE INDEX audit_logs_approved_by_id ON read.audit_logs (approved_by_id);
 CREATE INDEX audit_logs_timestamp ON read.audit_logs (timestamp, id);
 ALTER TABLE read.journal_entries ADD PRIMARY KEY (id);
 ALTER TABLE read.journal_entries ADD CONSTRAINT journal_entries_position UNIQUE (position) DEFERRABLE INITIALLY DEFERRED;
@@ -723,7 +809,10 @@ CREATE INDEX ticket_history_timestamp ON read.ticket_history (timestamp, id);
 ALTER TABLE read.admin_users ADD FOREIGN KEY (role_id) REFERENCES read.admin_roles (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.admin_users ADD FOREIGN KEY (created_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.api_keys ADD FOREIGN KEY (admin_id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.proposals ADD FOREIGN KEY (maker) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.proposals ADD FOREIGN KEY (decided_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.loans ADD FOREIGN KEY (user_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.loans ADD FOREIGN KEY (product_id) REFERENCES read.loan_products (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.loans ADD FOREIGN KEY (approved_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.loans ADD FOREIGN KEY (rejected_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.loans ADD FOREIGN KEY (written_off_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;

@@ -9,15 +9,18 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from msgspec.structs import asdict
 
 from rim_ledger.delivery.port import Verdict
 from rim_ledger.engine.aggregate import Actor
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, Invalid, Refused
 from rim_ledger.lending.charges import ChargeFee, WaiveCharges
-from rim_ledger.lending.fees import FeeMode
+from rim_ledger.lending.fees import FeeMode, LoanTerms
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.loan import OPEN, Loan
+from rim_ledger.lending.product import LoanProduct
+from rim_ledger.lending.product_commands import CreateLoanProduct, UpdateLoanProduct
 from rim_ledger.lending.reschedule import RescheduleLoan
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import EraseUser, SuspendUser, erase_again
@@ -36,7 +39,7 @@ from rim_ledger.payments.reversal import (
 )
 from rim_ledger.payments.transaction import LEGAL, PaymentMethod, Transaction, TransactionType
 from rim_ledger.schedule import DECISIONS
-from rim_ledger.values import Network, interest, lagos_day
+from rim_ledger.values import Network, interest, is_past, lagos_day
 from tests.lending.desk import Desk, refused
 from tests.spec import names
 
@@ -307,6 +310,16 @@ class Payments(RuleBasedStateMachine):
         self.desk.configure("maxReschedules", value=3)
         self.loans, self.waiting, self.paid = list[UUID](), list[UUID](), list[UUID]()
         self.received = self.refunded = Decimal(0)
+        self.product, self.editions = UUID(int=77), [LoanTerms(Decimal(12), 14, FeeMode.UPFRONT)]
+        (terms,) = self.editions
+        created = CreateLoanProduct(
+            name="Any",
+            networks=(Network.MTN,),
+            min_amount=Decimal("0.01"),
+            max_amount=Decimal(2000),
+            **asdict(terms),
+        )
+        self.desk.perform(LoanProduct, self.product, created)
 
     @rule(
         amount=st.decimals("0.01", 2000, places=2),
@@ -315,6 +328,7 @@ class Payments(RuleBasedStateMachine):
         answer=st.sampled_from(Verdict),
         mode=st.sampled_from(FeeMode),
         vat=st.sampled_from([0, 5, 7.5]),
+        on_product=st.booleans(),
     )
     def lend(
         self,
@@ -324,18 +338,27 @@ class Payments(RuleBasedStateMachine):
         answer: Verdict,
         mode: FeeMode = FeeMode.ADDON,
         vat: float = 0,
+        on_product: bool = False,
     ) -> None:
         self.desk.configure("vatRate", value=vat)
-        terms = {"interest_rate": rate, "repayment_period": days, "fee_mode": mode}
+        terms: dict[str, Any] = {"interest_rate": rate, "repayment_period": days, "fee_mode": mode}
+        if on_product:
+            terms = {"product_id": self.product}
         try:
             loan = self.desk.approved(amount, **terms)
             reference = self.desk.ask(loan)
         except Refused as refusal:
-            if refusal.code not in ("outstanding-debt", "fee-exceeds-amount"):
+            if refusal.code not in ("outstanding-debt", "fee-exceeds-amount", "float-exhausted"):
                 raise
             return
         self.loans.append(loan)
         self.desk.reply(loan, reference, answer)
+
+    @rule(rate=st.decimals(0, 40, places=2), days=st.integers(1, 60), mode=st.sampled_from(FeeMode))
+    def change_product(self, rate: Decimal, days: int, mode: FeeMode) -> None:
+        change = UpdateLoanProduct(interest_rate=rate, repayment_period=days, fee_mode=mode)
+        if self.desk.perform(LoanProduct, self.product, change):
+            self.editions.append(LoanTerms(rate, days, mode))
 
     @rule(amount=st.decimals("0.01", 3000, places=2), named=st.integers(0, 5))
     def pay(self, amount: Decimal, named: int) -> None:
@@ -499,6 +522,30 @@ class Payments(RuleBasedStateMachine):
             assert loan.amount_due == agreed + loan.fees_charged - loan.fees_waived
             assert loan.fees_charged <= loan.amount / 10
             assert loan.amount_due >= loan.amount
+
+    @invariant()
+    def a_loan_keeps_the_terms_of_its_product_as_it_was(self) -> None:
+        for loan in map(self.desk.loan, self.loans):
+            if loan.product_version:
+                terms = self.editions[loan.product_version - 1]
+                known = loan.interest_rate, loan.repayment_period, loan.fee_mode
+                assert known == (terms.interest_rate, terms.repayment_period, terms.fee_mode)
+
+    @invariant()
+    def a_loan_is_late_by_its_original_due_day(self) -> None:
+        loans = [self.desk.loan(loan) for loan in self.loans]
+        ended = [loan for loan in loans if loan.status == "completed"]
+        for loan in loans:
+            if loan.due_date and loan.original_due_date:
+                moved = loan.due_date - loan.original_due_date
+                assert timedelta() <= moved <= timedelta(days=30)
+                assert bool(moved) == (loan.rescheduled_count > 0)
+        for loan in ended:
+            assert loan.original_due_date
+            assert loan.late == is_past(loan.original_due_date, loan.paid_up())
+        late = sum(loan.late for loan in ended)
+        user = self.desk.user
+        assert (user.completed_late, user.completed_on_time) == (late, len(ended) - late)
 
     @invariant()
     def replaying_the_log_gives_the_same_state(self) -> None:

@@ -34,6 +34,7 @@ def test_every_route_is_described_and_every_example_is_a_command() -> None:
             example = operation["requestBody"]["content"]["application/json"]["example"]
             some = "01900000-0000-7000-8000-000000000001"
             own = {"category": "lending", "key": "autoApprove", "source": some, "parent": some}
+            own |= {"network": "MTN"}
             in_path = {name: word for name, word in own.items() if f"{{{name}}}" in route.path}
             fill(route, in_path, example)
 

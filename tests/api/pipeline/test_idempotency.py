@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from hypothesis import given
@@ -14,6 +15,9 @@ from pydantic import SecretStr
 
 from api.pipeline.idempotency import _encoder, asked_by
 from rim_ledger.engine.command import Form
+from rim_ledger.lending.fees import FeeMode
+from rim_ledger.lending.loan_requests import RequestLoan
+from rim_ledger.values import Network
 from tests.api.conftest import Client, Tell
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -171,3 +175,15 @@ def test_every_way_to_write_a_number_is_one_number(number: Decimal) -> None:
     ways = [number, number * Decimal("1.000"), Decimal(f"{number:E}")]
     assert len({_spelled(free={"a": each}) for each in ways}) == 1
     assert _spelled(free={"a": number}) != _spelled(free={"a": number + Decimal("0.01")})
+
+
+def test_a_field_of_a_later_release_changes_only_requests_that_set_it() -> None:
+    wish: dict[str, Any] = {"user_id": UUID(int=1), "amount": 100, "network": Network.MTN}
+    op, meant = asked_by("POST /v1/loans", RequestLoan(**wish))
+    assert meant.keys() == {
+        *("occurred_at", "id", "user_id", "amount", "network"),
+        *("repayment_period", "interest_rate", "metadata"),
+    }
+    for more in ({"fee_mode": FeeMode.ADDON}, {"product_id": UUID(int=2)}):
+        _, other = asked_by(op, RequestLoan(**wish | more))
+        assert other.keys() - meant.keys() == more.keys()

@@ -151,6 +151,8 @@ def test_a_loan_is_shown_with_every_field(database: str) -> None:
         "userId": str(ADA),
         "userPhone": "+2348031234567",
         "userEmail": "ada@example.com",
+        "productId": None,
+        "productVersion": None,
         "amount": 100,
         "status": "pending",
         "disbursement": "none",
