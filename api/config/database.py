@@ -219,7 +219,7 @@ async def _begin(
 
 
 def _erase_again(id: UUID) -> Work:
-    """The decision that destroys a key again, whoever it belonged to."""
+    """The decision that destroys the key of a person, or of an ended proposal, again."""
 
     def work(uow: UnitOfWork) -> UUID:
         again = erase_ended if uow.find(Proposal, id) else erase_again

@@ -65,8 +65,8 @@ class Route(Struct, frozen=True):
     body_max: int = BODY_MAX
     """Bytes of its body."""
     approvable: bool = True
-    """Whether it can wait as a proposal. What is shown once to whoever asks, or is done before the
-    decision, cannot."""
+    """Whether it can wait as a proposal. A command whose answer is shown once, or whose effect
+    comes before the decision, cannot."""
     own: bool = False
     """Whether borrowers may send it too, for what is theirs."""
 
@@ -252,6 +252,7 @@ def activity_of(action: str, path: str, parameters: Parameters) -> Activity:
 UNSHOWN: Final[Mapping[str, Right]] = {
     "AdoptedSecrets": ("admins", "read"),
     "CustomerAccess": ("users", "read"),
+    "ProviderClearing": ("settlements", "read"),
     "BroadcastChunk": ("broadcasts", "read"),
 }
 """The rights to read about what has events and no route."""

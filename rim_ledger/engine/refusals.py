@@ -34,7 +34,7 @@ class Stale(Refused):
 
 
 class NeedsApproval(Refused):
-    """An approval rule lets nobody do it alone, and it cannot wait for approval here."""
+    """An approval rule has it take two people, and it cannot wait for approval here."""
 
     def __init__(self, command: object) -> None:
         name = type(command).__name__

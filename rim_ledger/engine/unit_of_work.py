@@ -29,8 +29,8 @@ A = TypeVar("A", bound=Aggregate)
 Right = tuple[str, str]
 """A resource and an action: ("loans", "write")."""
 Guard = Callable[["UnitOfWork", Any, Aggregate | None], None]
-"""Given a command and what it is about (None for a creation), raises NeedsApproval for one that
-nobody does alone."""
+"""Given a command and its aggregate (None for a creation), raises NeedsApproval for one that takes
+two people."""
 Reminder = tuple[str, UUID]
 """What to check again, and in which stream: ("overdue", loan id)."""
 

@@ -73,6 +73,9 @@ class AdjustFloat(Timed):
     amount: Difference
     reason: Note
 
+    def naira(self, aggregate: AirtimeFloat | None, uow: UnitOfWork) -> Decimal:
+        return abs(self.amount)
+
     def work(self, uow: UnitOfWork) -> UUID:
         """Decide on the float's stream, and return its id."""
         before = find_float(uow, self.network)
