@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
+import hypothesis
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import replace
@@ -24,6 +25,11 @@ from rim_ledger.vault.personal_keys import Vault, opened, personal_fields
 
 SECRET = b"a secret of the tests"
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
+
+
+def examples(number: int) -> int:
+    """How many examples a test tries that tries so many in a whole run: `make fast` tries fewer."""
+    return max(1, number * hypothesis.settings.default.max_examples // 100)
 
 
 class TestWorld:

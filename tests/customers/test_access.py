@@ -37,7 +37,7 @@ from rim_ledger.lending.user_commands import (
 from rim_ledger.payments.payment_commands import RecordTransaction
 from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
 from tests.customers.borrower import ADA, Borrower
-from tests.spec import given, names
+from tests.spec import examples, given, names
 
 SUSPEND = SuspendUser(reason="lost the phone")
 STANDING = (SUSPEND, ReinstateUser(), DeactivateUser(), ActivateUser())
@@ -253,5 +253,5 @@ class Stories(RuleBasedStateMachine):
         assert self.memory.replayed() == self.memory.streams
 
 
-Stories.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
+Stories.TestCase.settings = settings(max_examples=examples(40), stateful_step_count=30)
 TestStories = Stories.TestCase

@@ -31,7 +31,7 @@ from rim_ledger.system.integration import ApiIntegration, IntegrationBroken
 from rim_ledger.system.integration_commands import DeactivateIntegration, open_breaker
 from tests.lending.desk import refused
 from tests.lending.telecom import DELIVERED, FAILED, TelcoDesk
-from tests.spec import names
+from tests.spec import examples, names
 
 
 @pytest.mark.parametrize("unknown", [False, True])
@@ -432,4 +432,4 @@ class Sayings(RuleBasedStateMachine):
 
 
 TestSayings = Sayings.TestCase
-TestSayings.settings = settings(max_examples=150, stateful_step_count=25)
+TestSayings.settings = settings(max_examples=examples(150), stateful_step_count=25)
