@@ -41,7 +41,7 @@ from rim_ledger.payments.transaction import LEGAL, PaymentMethod, Transaction, T
 from rim_ledger.schedule import DECISIONS
 from rim_ledger.values import Network, interest, is_past, lagos_day
 from tests.lending.desk import Desk, refused
-from tests.spec import names
+from tests.spec import examples, names
 
 CARD = PaymentMethod.CARD
 COMMANDS: dict[str, Command[Transaction]] = {
@@ -588,4 +588,4 @@ class UntrackedPayments(Payments):
 
 
 TestPayments = UntrackedPayments.TestCase
-TestPayments.settings = settings(max_examples=60, stateful_step_count=25)
+TestPayments.settings = settings(max_examples=examples(60), stateful_step_count=25)

@@ -11,7 +11,7 @@ from api.catalogue import ROUTES
 from api.pipeline.filters import of_list
 from api.pipeline.routes import AnyRoute, List, One, Other, Route
 from rim_ledger.approvals.proposal import Proposal
-from rim_ledger.customers.customer_session import OWN_SESSION
+from rim_ledger.customers.access import OWN_SESSION
 from rim_ledger.support.ticket import Ticket
 from tests.api.conftest import Client, Tell
 from tests.api.routes.borrowers import logged_in
