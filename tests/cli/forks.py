@@ -4,18 +4,21 @@ To import it takes most of the CPU time of a command. Arguments, environment, di
 exit code are the same as those of a process that starts from nothing.
 """
 
+import atexit
 import contextlib
 import logging
 import multiprocessing
 import os
 import random
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +37,7 @@ from api.cli import (  # noqa: F401
 )
 from projections.proofs import sealer
 from rim_ledger.admin import passwords
+from rim_ledger.postgres.server import OWNER, EmbeddedPostgres
 
 FORKS: Final = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([__name__])
@@ -130,16 +134,27 @@ def run(
 def _start(
     arguments: Sequence[str], environment: Mapping[str, str], place: Path, out: int, err: int
 ) -> "multiprocessing.context.ForkServerProcess":
-    outputs = Descriptor(out), Descriptor(err)
-    process = FORKS.Process(target=_run, args=(arguments, environment, place, *outputs))
+    given = arguments, environment, place, _initialized(), Descriptor(out), Descriptor(err)
+    process = FORKS.Process(target=_run, args=given)
     process.start()
     return process
+
+
+@cache
+def _initialized() -> Path:
+    """The home of a PostgreSQL that was started once."""
+    home = Path(tempfile.mkdtemp(prefix="rim-initialized-"))
+    atexit.register(shutil.rmtree, home)
+    home.chmod(0o755)
+    with EmbeddedPostgres(home / "postgres", durable=False, role=OWNER):
+        return home / "postgres"
 
 
 def _run(
     arguments: Sequence[str],
     environment: Mapping[str, str],
     place: Path,
+    initialized: Path,
     out: Descriptor,
     err: Descriptor,
 ) -> None:
@@ -153,6 +168,13 @@ def _run(
     os.chdir(place)
     supervisor.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": _fork})  # type: ignore[assignment]
     sealer.EVERY_SECONDS = 1.0  # type: ignore[misc]
+
+    def create(made: EmbeddedPostgres) -> None:
+        """A data directory is a copy, with the secrets of its roles."""
+        files = [*initialized.glob("pg*"), *initialized.glob("*.pgpass")]
+        subprocess.run(["cp", "-a", *map(str, files), str(made.home)], check=True)
+
+    EmbeddedPostgres._create = create  # type: ignore[method-assign]
     _become(arguments, environment, ())
     main.main()
 
