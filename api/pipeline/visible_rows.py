@@ -9,6 +9,7 @@ from api.pipeline.routes import List
 from projections.audit import AuditLog
 from projections.catalogue import TABLES
 from projections.tables.table import Row
+from rim_ledger.approvals.proposal import Proposal
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
 
@@ -34,6 +35,8 @@ def seen(row: type[Row], rights: Rights) -> list[Test]:
         return [(where, [rights.actor.id] * where.count("%s"))] if where else []
     if row.OF is AuditLog:
         return _audited(rights)
+    if row.OF is Proposal:
+        return _proposed(rights)
     if row.VISIBILITY is None or rights.may(*row.VISIBILITY.all):
         return []
     return [(row.VISIBILITY.where, [rights.actor.id] * row.VISIBILITY.where.count("%s"))]
@@ -51,6 +54,13 @@ def _audited(rights: Rights) -> list[Test]:
             name = row.OF.__name__
             tests.append((f"(t.entity <> %s OR t.entity_id IN ({known}))", [name, *values]))
     return tests
+
+
+def _proposed(rights: Rights) -> list[Test]:
+    """The test for proposals: each is about something that the caller may read, or their own."""
+    if rights.reads == rights.entities.keys():
+        return []
+    return [("(t.entity = ANY (%s) OR t.maker = %s)", [sorted(rights.reads), rights.actor.id])]
 
 
 def named(row: type[Row], column: str, text: str) -> Test:

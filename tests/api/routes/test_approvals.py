@@ -563,16 +563,25 @@ def test_the_log_of_activities_says_what_was_proposed_and_approved(tell: Tell) -
     tell(story)
 
 
-def test_who_may_not_see_persons_sees_no_words_of_a_proposal(tell: Tell) -> None:
+def test_a_proposal_is_seen_by_who_may_read_what_it_is_about(tell: Tell) -> None:
     async def story(admin: Client) -> None:
-        await rule(admin, "SetCreditLimit", threshold=10_000)
-        reader = await admin.take_on("reader", {"resource": "proposals", "actions": ["read"]})
-        user = await admin.user(creditLimit=5_000)
-        proposal = waits(await admin.post(f"/v1/users/{user['id']}/credit-limit", LIMIT))
-        shown = await row(reader, proposal)
-        assert shown["words"] == {"reason": "***"}
+        _, user = await limits(admin)
+        read = {"resource": "proposals", "actions": ["read"]}
+        users = {"resource": "users", "actions": ["read"]}
+        credit = {"resource": "users.credit", "actions": ["write"]}
+        reader = await admin.take_on("reader", read, users)
+        stranger = await admin.take_on("stranger", read)
+        maker = await admin.take_on("maker", read, credit)
+        path = f"{user}/credit-limit"
+        first, own = waits(await admin.post(path, LIMIT)), waits(await maker.post(path, LIMIT))
+        shown = await row(reader, first)
+        assert shown["words"] == {"reason": "***"}, "persons are masked without users.pii"
         assert shown["makerName"] == "a***"
-        assert "person" in shown
+        assert code(await stranger.get(first), 404) == "not-found"
+        for client, seen in ((reader, {first, own}), (stranger, set()), (maker, {own})):
+            answer = await client.get("/v1/proposals", headers=await admin.caught_up())
+            items = {f"/v1/proposals/{each['id']}" for each in answer.json()["items"]}
+            assert items == seen
 
     tell(story)
 
