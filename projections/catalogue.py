@@ -20,7 +20,7 @@ from projections.notifications import (
     NotificationRow,
     SmsTemplateRow,
 )
-from projections.payments import StatementLineRow, StatementRow, TransactionRow
+from projections.payments import SettlementRow, StatementLineRow, StatementRow, TransactionRow
 from projections.refused_requests import RefusedRequestRow
 from projections.support import DepartmentRow, SupportAgentRow, TicketRow
 from projections.system import ApiIntegrationRow, SystemConfigRow
@@ -43,6 +43,7 @@ TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
             FloatRow,
             TransactionRow,
             StatementRow,
+            SettlementRow,
             DepartmentRow,
             SupportAgentRow,
             TicketRow,

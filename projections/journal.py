@@ -47,6 +47,7 @@ from rim_ledger.lending.restatement import (
     LoanWrittenOff,
 )
 from rim_ledger.lending.user import CreditRefunded
+from rim_ledger.payments.settlement import SettlementRecorded
 from rim_ledger.payments.transaction import (
     Transaction,
     TransactionCompleted,
@@ -78,6 +79,7 @@ ACCOUNTS: Final = {
     "4300": "Airtime margin",
     "5100": "Impairment",
     "5200": "Airtime lost",
+    "5210": "Provider fees",
     "5300": "Differences",
     "5400": "Waivers",
     "5500": "Write-offs",
@@ -171,6 +173,10 @@ def _lines(event: Event, before: Any, after: Any) -> Iterator[Posting]:
             yield from _of_transaction(event, before, after)
         case _, AirtimeFloat():
             yield from _of_float(event, after)
+        case SettlementRecorded(), _:
+            yield Posting("1310", event.gross - event.fee)
+            yield Posting("5210", event.fee)
+            yield Posting(f"1300.{event.provider}", -event.gross)
         case CreditRefunded(), _:
             yield from _move(event.amount, "2110", f"1300.{event.payment_method}")
 

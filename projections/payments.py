@@ -1,4 +1,4 @@
-"""Transactions and statements as clients see them."""
+"""Transactions, statements and settlements as clients see them."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -28,6 +28,7 @@ from projections.tables.columns import (
 from projections.tables.embedded import Allocation, Differences, ProviderClaim
 from projections.tables.table import Row, row_of
 from rim_ledger.engine.aggregate import shared
+from rim_ledger.payments.settlement import Settlement
 from rim_ledger.payments.statement import Finding, LineOutcome, Statement, StatementLinesSettled
 from rim_ledger.payments.transaction import (
     PaymentMethod,
@@ -35,7 +36,7 @@ from rim_ledger.payments.transaction import (
     TransactionStatus,
     TransactionType,
 )
-from rim_ledger.values import Network, Reference
+from rim_ledger.values import Name, Network, Reference
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$"), AfterValidator(str.lower)]
 
@@ -86,6 +87,22 @@ class StatementRow(Row, table="statements", of=Statement):
     refused: int
     invalid: int
     finished_at: Moment | None
+    created_at: Annotated[Moment, Indexed]
+    created_by: Annotated[UUID | None, References("admin_users")]
+    updated_at: Moment
+
+
+class SettlementRow(Row, table="settlements", of=Settlement):
+    """A provider's payout: `net` of it reached the bank."""
+
+    id: Key
+    provider: Annotated[str, Indexed, Read(Name)]
+    gross: Naira
+    fee: Naira
+    net: Naira
+    reference: Annotated[str, Indexed, Read(Reference)]
+    date: str
+    statement_id: Annotated[UUID | None, Indexed, References("statements")]
     created_at: Annotated[Moment, Indexed]
     created_by: Annotated[UUID | None, References("admin_users")]
     updated_at: Moment

@@ -42,6 +42,12 @@ from rim_ledger.notifications.template import (
     SmsTemplateCreated,
     SmsTemplateEvent,
 )
+from rim_ledger.payments.settlement import (
+    ClearingSettled,
+    ProviderClearing,
+    Settlement,
+    SettlementRecorded,
+)
 from rim_ledger.payments.statement import Statement, StatementEvent, StatementStarted
 from rim_ledger.payments.transaction import Transaction, TransactionEvent, TransactionRecorded
 from rim_ledger.support.department import Department, DepartmentCreated, DepartmentEvent
@@ -59,6 +65,8 @@ ENTITIES: Final[dict[type[Aggregate], Any]] = {
     Loan: LoanRequested | LoanEvent,
     AirtimeFloat: FloatEvent,
     Transaction: TransactionRecorded | TransactionEvent,
+    Settlement: SettlementRecorded,
+    ProviderClearing: ClearingSettled,
     Statement: StatementStarted | StatementEvent,
     Department: DepartmentCreated | DepartmentEvent,
     SupportAgent: AgentCreated | SupportAgentEvent,

@@ -194,7 +194,7 @@ async def _begin(
     made = list[str]()
     async with open_ledger(settings, url) as ledger:
         for take_over in (adopt, adopt_names):
-            await take_over(url, ledger, open_vault(settings, url), SystemEnvironment())
+            await take_over(url, ledger)
         await ErasureRegister(settings.home, SystemEnvironment()).settle(url, ledger, _erase_again)
         for what, username, setting, take_on in people:
             given: SecretStr | None = getattr(settings, setting)

@@ -252,6 +252,7 @@ def activity_of(action: str, path: str, parameters: Parameters) -> Activity:
 UNSHOWN: Final[Mapping[str, Right]] = {
     "AdoptedSecrets": ("admins", "read"),
     "CustomerAccess": ("users", "read"),
+    "ProviderClearing": ("settlements", "read"),
     "BroadcastChunk": ("broadcasts", "read"),
 }
 """The rights to read about what has events and no route."""

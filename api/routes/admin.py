@@ -19,12 +19,11 @@ from rim_ledger.admin import authentication
 from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.audit_actor import access_activity
-from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.one_time import AcceptInvitation, FinishReset, choose_password, send_token
 from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.admin.permissions import ALL, permissions
 from rim_ledger.admin.security_settings import SETTINGS, EditSecuritySettings, SecuritySettings
-from rim_ledger.admin.tokens import new_token
+from rim_ledger.admin.session import new_token
 from rim_ledger.engine.command import Form, perform
 from rim_ledger.engine.deciding import Admit
 from rim_ledger.engine.idempotency import Receipt
@@ -216,7 +215,7 @@ ROUTES: list[AnyRoute] = [
         prepare=hash_or_promise,
         after=send_promise,
     ),
-    of_admins("PATCH /{id}", EditAdmin, "Change e-mail, name or phone"),
+    of_admins("PATCH /{id}", admins.EditAdmin, "Change e-mail, name or phone"),
     of_admins("POST /{id}/role", admins.AssignRole, "Give another role"),
     of_admins("POST /{id}/suspend", admins.SuspendAdmin, "Suspend"),
     of_admins("POST /{id}/reinstate", admins.ReinstateAdmin, "Reinstate"),

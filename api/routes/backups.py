@@ -16,7 +16,7 @@ from api.pipeline.readmission import streaming
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, One, Other, activity_of, commands, resource
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
-from rim_ledger.admin.tokens import new_token, token_hash
+from rim_ledger.admin.session import new_token, token_hash
 from rim_ledger.delivery.kill_switch import OUTBOUND, Outbound, SwitchOutbound
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.backup import Backup, BackupDownloadOffered

@@ -14,8 +14,8 @@ from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, Other, Request
 from api.routes.admin import position
 from rim_ledger.admin import authentication
+from rim_ledger.customers.access import OWN_SESSION
 from rim_ledger.customers.access import log_out as end_session
-from rim_ledger.customers.customer_session import OWN_SESSION
 from rim_ledger.customers.phone_code import AskForCode, LogInWithCode
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User

@@ -27,12 +27,12 @@ from rim_ledger.engine.idempotency import Idempotency
 from rim_ledger.engine.refusals import Unavailable, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications import template as templates
+from rim_ledger.notifications.contact import recipient_hash, require_test_recipient
 from rim_ledger.notifications.sms_text import measured
 from rim_ledger.notifications.template import EmailTemplate, SmsTemplate
 from rim_ledger.notifications.template_text import FillIn, Values, require_enabled
-from rim_ledger.notifications.test_message import recipient_hash, require_test_recipient
-from rim_ledger.postgres.advisory_lock import lease
 from rim_ledger.postgres.outage import OUTAGE, unavailable
+from rim_ledger.postgres.pool import lease
 
 WRITE: Final = ("templates", "write")
 DISABLED: Final = "The template is disabled: nothing is sent from it."

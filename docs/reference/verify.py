@@ -311,7 +311,9 @@ ENTITIES = {
         "CommandProposed ProposalApproved ProposalExpired ProposalFailed ProposalRejected "
         "ProposalWithdrawn "
     ),
+    "ProviderClearing": ("ClearingSettled "),
     "SecuritySettings": ("SecuritySettingsChanged "),
+    "Settlement": ("SettlementRecorded "),
     "SmsTemplate": (
         "SmsTemplateArchived SmsTemplateChanged SmsTemplateCreated SmsTemplateDisabled "
         "SmsTemplateEnabled "

@@ -17,7 +17,7 @@ from projections.proofs.sealed_logs import Activities, Events, Item, SealedLog, 
 from projections.proofs.signed_note import Checkpoint, VerificationError, parsed
 from projections.proofs.trees import Contradiction
 from rim_ledger.engine.event_mac import EventMac
-from rim_ledger.progress import Progress, silent
+from rim_ledger.progress import Progress, unreported
 
 PAGE: Final = 20 * WIDTH
 LOOKED_AT: Final = 200 * WIDTH
@@ -227,7 +227,7 @@ class Verification:
         """Whether this login may read the activity log; otherwise it is not verified."""
         self.events = self.sealed = self.checkpoints = self.activities = self.sealed_activities = 0
 
-    async def faults(self, progress: Progress = silent) -> AsyncIterator[str]:
+    async def faults(self, progress: Progress = unreported) -> AsyncIterator[str]:
         """Yield faults, log by log."""
         for claim in self._outside:
             if not self._origins.has(claim) and not self._origins.lost(claim):

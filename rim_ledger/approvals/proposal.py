@@ -9,8 +9,15 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Personal, PersonalMap, Reader, Stamp
-from rim_ledger.engine.frozen import FrozenMeta
+from rim_ledger.engine.aggregate import (
+    Aggregate,
+    Event,
+    FrozenMeta,
+    Personal,
+    PersonalMap,
+    Reader,
+    Stamp,
+)
 from rim_ledger.engine.refusals import require_legal
 
 REMINDER: Final = "proposal"

@@ -55,6 +55,13 @@ class Unauthenticated(Refused):
     """The caller is not authenticated."""
 
 
+class QuotaExceeded(Refused):
+    """The caller's quota of today is used up; `retryAfter` is in seconds."""
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__("quota-exceeded", detail, retryAfter=retry_after)
+
+
 class Unavailable(Exception):
     """The store cannot be reached or is too busy. The request may be repeated."""
 

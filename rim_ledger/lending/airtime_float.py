@@ -6,7 +6,6 @@ same commit, so that no two decisions spend the same airtime.
 
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
 from typing import Final, Self, assert_never
 from uuid import UUID
 
@@ -103,7 +102,6 @@ class AirtimeFloat(Aggregate):
         return self.but(balance=balance, low_mark=None if back else self.low_mark)
 
 
-@cache
 def float_id(network: str) -> UUID:
     """Return the stream id of a network's float."""
     return derived_id("airtime-float", network)

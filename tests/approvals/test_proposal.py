@@ -7,10 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.admin.admin_commands import AssignRole, SuspendAdmin
+from rim_ledger.admin.admin_commands import AssignRole, EditAdmin, SuspendAdmin
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, EditRole
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.approvals.proposal import (
     Proposal,

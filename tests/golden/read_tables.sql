@@ -251,6 +251,21 @@ CREATE TABLE read.statements (
     version bigint NOT NULL,
     begun bigint NOT NULL
 );
+CREATE TABLE read.settlements (
+    id uuid NOT NULL,
+    provider text NOT NULL,
+    gross numeric(20, 2) NOT NULL,
+    fee numeric(20, 2) NOT NULL,
+    net numeric(20, 2) NOT NULL,
+    reference text NOT NULL,
+    date text NOT NULL,
+    statement_id uuid,
+    created_at timestamptz NOT NULL,
+    created_by uuid,
+    updated_at timestamptz NOT NULL,
+    version bigint NOT NULL,
+    begun bigint NOT NULL
+);
 CREATE TABLE read.departments (
     id uuid NOT NULL,
     name text NOT NULL,
@@ -610,6 +625,7 @@ CREATE VIEW read_masked.loans AS SELECT t.id, t.loan_id, t.user_id, NULL::text A
 CREATE VIEW read_masked.floats AS SELECT t.id, t.network, t.balance, t.low, t.created_at, t.updated_at, t.version, t.begun FROM read.floats t;
 CREATE VIEW read_masked.transactions AS SELECT t.id, t.transaction_id, t.user_id, NULL::text AS user_phone, NULL::text AS user_email, t.type, t.amount, t.status, t.payment_method, NULL::text AS description, t.reference, t.provider, t.network, t.loan_id, t.allocations, t.unallocated, NULL::text AS failure_reason, t.occurred_at, t.quarantine, t.provider_claim, t.reconciled_at, t.reconciled_by, NULL::text AS notes, (SELECT coalesce(json_object_agg(m.key, CASE WHEN m.key IN ('') THEN m.value ELSE '"***"' END), '{}') FROM json_each(t.metadata) m) AS metadata, t.created_at, t.updated_at, t.version, t.begun FROM read.transactions t;
 CREATE VIEW read_masked.statements AS SELECT t.id, t.sha256, t.lines, t.matched, t.mismatched, t.unknown, t.duplicate, t.already_reconciled, t.own_record, t.refused, t.invalid, t.finished_at, t.created_at, t.created_by, t.updated_at, t.version, t.begun FROM read.statements t;
+CREATE VIEW read_masked.settlements AS SELECT t.id, t.provider, t.gross, t.fee, t.net, t.reference, t.date, t.statement_id, t.created_at, t.created_by, t.updated_at, t.version, t.begun FROM read.settlements t;
 CREATE VIEW read_masked.departments AS SELECT t.id, t.name, t.description, t.tier, t.agent_count, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.departments t;
 CREATE VIEW read_masked.support_agents AS SELECT t.id, NULL::text AS name, NULL::text AS email, NULL::text AS phone, t.department, t.tier, t.active_tickets, t.status, t.last_assigned_at, t.archived, t.created_at, t.updated_at, t.version, t.begun FROM read.support_agents t;
 CREATE VIEW read_masked.tickets AS SELECT t.id, t.ticket_number, t.customer_id, NULL::text AS customer_name, NULL::text AS customer_phone, NULL::text AS customer_email, NULL::text AS subject, NULL::text AS description, t.category, t.priority, t.status, t.assigned_to, NULL::text AS assigned_to_name, t.department, t.escalated_to, NULL::text AS escalated_to_name, NULL::text AS resolution, t.resolved_at, t.resolved_by, t.closed_at, t.last_message_at, t.message_count, t.read_by_agents, t.read_by_customer, t.tags, t.response_due_at, t.responded_at, t.response_overdue, t.resolution_due_at, t.resolution_overdue, t.breached, t.created_at, t.updated_at, t.version, t.begun FROM read.tickets t;
@@ -708,6 +724,11 @@ CREATE INDEX transactions_created_at ON read.transactions (created_at, id);
 ALTER TABLE read.statements ADD PRIMARY KEY (id);
 ALTER TABLE read.statements ADD CONSTRAINT statements_sha256 UNIQUE (sha256) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX statements_created_at ON read.statements (created_at, id);
+ALTER TABLE read.settlements ADD PRIMARY KEY (id);
+CREATE INDEX settlements_provider ON read.settlements (provider);
+CREATE INDEX settlements_reference ON read.settlements (reference);
+CREATE INDEX settlements_statement_id ON read.settlements (statement_id);
+CREATE INDEX settlements_created_at ON read.settlements (created_at, id);
 ALTER TABLE read.departments ADD PRIMARY KEY (id);
 ALTER TABLE read.departments ADD CONSTRAINT departments_name EXCLUDE (name WITH =) WHERE (NOT archived) DEFERRABLE INITIALLY DEFERRED;
 CREATE INDEX departments_name_compared ON read.departments ((replace(translate(regexp_replace(lower(normalize(name, NFKC)), '\s+', ' ', 'g'), 'ς', 'σ'), 'ß', 'ss')));
@@ -834,6 +855,8 @@ ALTER TABLE read.transactions ADD FOREIGN KEY (user_id) REFERENCES read.users (i
 ALTER TABLE read.transactions ADD FOREIGN KEY (loan_id) REFERENCES read.loans (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.transactions ADD FOREIGN KEY (reconciled_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.statements ADD FOREIGN KEY (created_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.settlements ADD FOREIGN KEY (statement_id) REFERENCES read.statements (id) DEFERRABLE INITIALLY DEFERRED;
+ALTER TABLE read.settlements ADD FOREIGN KEY (created_by) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.support_agents ADD FOREIGN KEY (id) REFERENCES read.admin_users (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.support_agents ADD FOREIGN KEY (department) REFERENCES read.departments (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE read.tickets ADD FOREIGN KEY (customer_id) REFERENCES read.users (id) DEFERRABLE INITIALLY DEFERRED;

@@ -17,4 +17,17 @@ MEANINGS: Final[dict[str, str]] = {
     "FloatOpened.amount": "What its account in the journal was set off by.",
     "reserved": "Airtime that is in transit from a tracked float.",
     "earlier": "Whether the airtime was bought before the float was tracked.",
+    # Settlements.
+    "settlements.provider": "Provider, spelled as its account is.",
+    "SettlementRecorded.provider": "Provider, spelled as its account is.",
+    "ClearingSettled.provider": "Provider, spelled as its account is.",
+    "gross": "What the provider paid out, before its fee.",
+    "SettlementRecorded.fee": "What the provider kept.",
+    "settlements.fee": "What the provider kept.",
+    "settlement_id": "Settlement that paid it out.",
+    "net": "What reached the bank.",
+    "SettlementRecorded.reference": "The provider's reference of the payout.",
+    "settlements.reference": "The provider's reference of the payout.",
+    "SettlementRecorded.date": "Lagos day of the payout.",
+    "settlements.date": "Lagos day of the payout.",
 }

@@ -182,8 +182,9 @@ def test_fifty_disbursements_at_once_never_overdraw_a_float(tell: Tell, database
             each.status_code if each.status_code == 200 else each.json()["code"] for each in answers
         )
         assert codes == {200: 30, "float-exhausted": 20}
-        found = (await floats(admin))["MTN"]
-        assert (found["balance"], found["inTransit"]) == (0, 0)
-        assert (await balances(admin))["1200.MTN"] == 3000
+        found, accounts = (await floats(admin))["MTN"], await balances(admin)
+        assert found["balance"] == 0
+        # Some outcomes may be open yet: what is in transit is lent by nobody.
+        assert accounts["1150.MTN"] + accounts.get("1200.MTN", 0) == 3000
 
     tell(story)

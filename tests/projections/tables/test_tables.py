@@ -10,6 +10,7 @@ from rim_ledger.catalogue import ENTITIES
 from rim_ledger.customers.access import CustomerAccess
 from rim_ledger.engine.adopted_secrets import AdoptedSecrets
 from rim_ledger.lending.loan import LoanStatus
+from rim_ledger.payments.settlement import ProviderClearing
 from tests.golden import pinned
 
 
@@ -18,7 +19,7 @@ def columns() -> list[tuple[type[Row], Column]]:
 
 
 def test_every_entity_has_a_table_but_what_is_shown_to_nobody() -> None:
-    assert set(ENTITIES) - set(ROW_OF) == {CustomerAccess, AdoptedSecrets}
+    assert set(ENTITIES) - set(ROW_OF) == {CustomerAccess, AdoptedSecrets, ProviderClearing}
 
 
 def test_every_column_has_a_source() -> None:
