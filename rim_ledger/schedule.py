@@ -29,13 +29,16 @@ from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.float_commands import open_float
 from rim_ledger.lending.lateness import check_credit_default, check_default, check_overdue
 from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.notice_days import DUE_NOTICE
 from rim_ledger.lending.write_off import check_write_off
+from rim_ledger.notifications.due_notice import check_due_notice
 from rim_ledger.postgres.faults import note_fault
 from rim_ledger.postgres.outage import OUTAGE, Outages
 from rim_ledger.support.deadlines import check_ticket
 from rim_ledger.system import backup_settings, config, recovery
 from rim_ledger.system.backup_commands import check_backup_schedule
 from rim_ledger.system.backup_worker import BackupWorker
+from rim_ledger.system.config_keys import Known
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ DECISIONS: Final[Mapping[str, Callable[[UUID], Work]]] = {
     "late-fee": check_late_fee,
     "write-off": check_write_off,
     "credit-default": check_credit_default,
+    DUE_NOTICE: check_due_notice,
     "ticket": check_ticket,
     backup_settings.SCHEDULE: lambda _: check_backup_schedule,
     PROPOSAL: check_proposal,
@@ -144,16 +148,16 @@ async def _query(dispatch: Dispatch, loan: UUID, _: Stamp) -> None:
 async def _look_again(dispatch: Dispatch, setting_id: UUID, stamp: Stamp) -> None:
     """Bring forward the reminders that depend on a setting which was changed."""
 
-    def look(uow: UnitOfWork) -> str:
-        return config.looks_of(uow.read(config.SystemConfig, setting_id))
+    def look(uow: UnitOfWork) -> Known:
+        return config.known_of(uow.read(config.SystemConfig, setting_id))
 
     def leave(uow: UnitOfWork) -> UUID:
         uow.forget(config.LOOK_AGAIN, setting_id)
         return setting_id
 
-    what = await dispatch.ledger.read(look, stamp)
+    known = await dispatch.ledger.read(look, stamp)
     async with await AsyncConnection.connect(dispatch.url, autocommit=True) as connection:
-        await Store(connection).hasten(what, stamp.at)
+        await Store(connection).hasten(known.looks, stamp.at, known.beside)
     await dispatch.ledger.submit(leave, stamp)
 
 

@@ -1,5 +1,6 @@
 """Messages being delivered: text and address in the clear, and the lane of each."""
 
+from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ from rim_ledger.lending.user import User
 from rim_ledger.notifications.alert_recipients import episode_ended
 from rim_ledger.notifications.broadcast import BroadcastMessage
 from rim_ledger.notifications.contact import GONE, Purpose, address
+from rim_ledger.notifications.due_notice import notice_over
 from rim_ledger.notifications.notification import Notice, NotificationHistory, in_clear
 
 OVER: Final = "The alert was over before this could be sent."
@@ -48,7 +50,7 @@ def delivery_of(uow: UnitOfWork, known: NotificationHistory, lane: Lane) -> Deli
     """Return a message as it is to be sent now, or withheld."""
     notice, delivery = known.notice, _delivery(known, lane)
     title, message = in_clear(uow, known)
-    withheld = _withheld(notice, uow)
+    withheld = _withheld(notice, known.created_at, uow)
     if known.to is None:
         reached = address(uow, notice.recipient_type, notice.recipient, notice.channel)
     else:
@@ -72,9 +74,11 @@ def _delivery(known: NotificationHistory, lane: Lane) -> Delivery:
     return Delivery(id=known.id, reference=str(known.id), lane=lane, taken_at=taken_at)
 
 
-def _withheld(notice: Notice, uow: UnitOfWork) -> str | None:
+def _withheld(notice: Notice, queued_at: datetime, uow: UnitOfWork) -> str | None:
     """Return why a message may not be sent any more, whatever its recipient; None if it may. A
     retry may be sent, except for unwanted marketing."""
+    if notice.loan_id:
+        return notice_over(uow, notice.loan_id, queued_at)
     if notice.broadcast_id is None:
         return OVER if episode_ended(notice, uow) else None
     broadcast = uow.read(BroadcastMessage, notice.broadcast_id)
