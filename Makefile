@@ -34,8 +34,9 @@ $(VENV)/ready: $(VENV)/installed
 test: setup ## Run every test, on PostgreSQL servers of its own
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
-fast: setup ## Run the rules alone, without a database
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not database and not soak and not heavy"
+fast: setup ## Run the rules alone, on fewer examples and without a database
+	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile few \
+	-m "not database and not soak and not heavy"
 
 check: setup ## Lint, types, layers and tests: what CI runs
 	$(BIN)/ruff check .

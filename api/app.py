@@ -32,7 +32,7 @@ from rim_ledger.admin.login_throttle import LoginThrottle
 from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.customers.phone_code import PhoneCodes
-from rim_ledger.delivery.sender import Sender
+from rim_ledger.delivery.providers import Sender
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused, Unavailable
@@ -129,9 +129,9 @@ async def open_context(settings: Settings, table: Table) -> AsyncIterator[Contex
         through = providers(settings, url, ledger, environment)
         dispatch, sender = (
             Dispatch(url, ledger, through, environment),
-            Sender(through, ledger, environment),
+            Sender(through, ledger),
         )
-        challenges = Challenges(pool, ledger.known.event_mac)
+        challenges = Challenges(pool, ledger.cache.event_mac)
         phone_codes = PhoneCodes(ledger, at_codes, challenges, sender, environment)
         context = Context(
             url=url,

@@ -15,7 +15,7 @@ from api.pipeline.route_index import Table
 from rim_ledger.admin.login_throttle import LoginThrottle
 from rim_ledger.admin.second_factor import SecondFactor
 from rim_ledger.customers.phone_code import PhoneCodes
-from rim_ledger.delivery.sender import Sender
+from rim_ledger.delivery.providers import Sender
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch

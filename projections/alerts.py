@@ -8,8 +8,7 @@ from pydantic import WithJsonSchema
 
 from projections.tables.columns import Indexed, Key, Moment, References, Shown, Sql, Tags
 from projections.tables.table import Row
-from rim_ledger.notifications.alert import AlertType, SystemAlert
-from rim_ledger.notifications.alert_state import AlertState
+from rim_ledger.notifications.alert import AlertState, AlertType, SystemAlert
 from rim_ledger.notifications.notification import NotificationChannel
 
 Value = Annotated[

@@ -15,6 +15,7 @@ from projections.tables.columns import (
     Internal,
     Key,
     Moment,
+    Property,
     Read,
     References,
     Sealed,
@@ -59,7 +60,7 @@ class AuditLog(Struct, frozen=True, kw_only=True, gc=False):
 AuditLogRow = row_of(AuditLog, table="audit_logs", newest="timestamp")
 
 
-def _seen_by_owners(*rows: type[Row]) -> ForOwner:
+def _seen_by_owners(*rows: type[Row]) -> Property:
     """Only changes of columns that borrowers may see."""
     lists = ""
     for row in rows:

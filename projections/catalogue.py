@@ -25,6 +25,7 @@ from projections.refused_requests import RefusedRequestRow
 from projections.support import DepartmentRow, SupportAgentRow, TicketRow
 from projections.system import ApiIntegrationRow, SystemConfigRow
 from projections.tables.table import Row
+from rim_ledger.catalogue import ENTITIES
 
 TABLES: Final[Mapping[str, type[Row]]] = MappingProxyType(
     {
@@ -74,12 +75,5 @@ ROW_OF: Final[Mapping[type[Any], type[Row]]] = MappingProxyType(
     {row.OF: row for row in TABLES.values()}
 )
 
-TRACES: Final[tuple[type[Row], ...]] = (
-    AuditLogRow,
-    JournalEntryRow,
-    JournalLineRow,
-    StatementLineRow,
-    ChatMessageRow,
-    TicketHistoryRow,
-)
+TRACES: Final = tuple(row for row in TABLES.values() if row.OF not in ENTITIES)
 """Append-only tables."""

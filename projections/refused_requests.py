@@ -5,7 +5,7 @@ from uuid import UUID
 
 from projections.tables.columns import Indexed, Key, Moment, Naira, Percent, Read, References
 from projections.tables.table import Row
-from rim_ledger.engine.refused_request import RefusedRequest
+from rim_ledger.engine.activity import RefusedRequest
 from rim_ledger.values import Network, Word
 
 

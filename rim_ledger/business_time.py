@@ -83,8 +83,8 @@ def _lent(user: User, at: datetime, loan: UUID) -> datetime:
     return max(at, debt.stands_from) if debt else at
 
 
-def _shared_out(
-    event: RepaymentAllocated | RepaymentReversed, _: Stamp, __: User
+def _paid(
+    event: RepaymentAllocated | RepaymentReversed | LoanCompleted, _: Stamp, __: User | Loan
 ) -> datetime | None:
     return event.paid_at
 
@@ -136,10 +136,6 @@ def _repaid(event: LoanRepaid, _: Stamp, loan: Loan) -> datetime | None:
     return max(paid_at, loan.disbursed_at or paid_at) if paid_at else None
 
 
-def _completed(event: LoanCompleted, _: Stamp, __: Loan) -> datetime | None:
-    return event.paid_at
-
-
 def _repayment_reversed(event: LoanRepaymentReversed, _: Stamp, loan: Loan) -> datetime | None:
     share = loan.shares.get(event.transaction_id)
     return max(share.at, loan.disbursed_at or share.at) if share else None
@@ -187,9 +183,9 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
         DebtRescheduled: _of_debt,
         # The shares of a payment, at the time of its money.
         TransactionCompleted: _money_came,
-        RepaymentAllocated: _shared_out,
+        RepaymentAllocated: _paid,
         LoanRepaid: _repaid,
-        LoanCompleted: _completed,
+        LoanCompleted: _paid,
         # Credit pays as soon as there are both credit and loan.
         CreditApplied: _credit,
         # A loan is overdue at the end of its due day.
@@ -200,7 +196,7 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
         CreditLimitAdjusted: _carried,
         # Corrections, at the time of what they correct.
         TransactionReversed: _payment_reversed,
-        RepaymentReversed: _shared_out,
+        RepaymentReversed: _paid,
         DebtReopened: _reopened,
         LoanRepaymentReversed: _repayment_reversed,
         CreditTakenBack: _credit,

@@ -6,5 +6,5 @@ Progress = Callable[[int, int], None]
 """Takes the done and the total amount of work, in any unit."""
 
 
-def silent(done: int, total: int) -> None:
+def unreported(done: int, total: int) -> None:
     """Report nothing."""

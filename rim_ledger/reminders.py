@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
-from uuid import UUID
 
 from rim_ledger.approvals.proposal import REMINDER as PROPOSAL
 from rim_ledger.approvals.proposal import Proposal, ProposalStatus
 from rim_ledger.engine.aggregate import Aggregate
-from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, decision
 from rim_ledger.lending.airtime_float import OPENING, AirtimeFloat
 from rim_ledger.lending.charges import LATER
 from rim_ledger.lending.disbursement import LAST_WAIT
@@ -67,12 +66,8 @@ def _of_loan(loan: Loan, now: datetime) -> Iterator[Due]:
         yield Due(("write-off", loan.id), now + AFTER_MAX)
 
 
-def remind_again(due: Due) -> Work:
-    """Return the decision that restores a reminder, which then checks the stream as it is."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        (what, stream), latest = due
-        uow.remind(what, stream, min(latest, uow.now))
-        return stream
-
-    return work
+@decision
+def remind_again(uow: UnitOfWork, due: Due) -> None:
+    """Restore a reminder, which then checks the stream as it is."""
+    (what, stream), latest = due
+    uow.remind(what, stream, min(latest, uow.now))

@@ -21,7 +21,7 @@ from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.command import perform
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.store import Store
-from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork
 from rim_ledger.lending import airtime_float
 from rim_ledger.lending.charges import check_late_fee
 from rim_ledger.lending.disbursement import DisburseLoan
@@ -32,13 +32,12 @@ from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.notice_days import DUE_NOTICE
 from rim_ledger.lending.write_off import check_write_off
 from rim_ledger.notifications.due_notice import check_due_notice
-from rim_ledger.postgres.faults import note_fault
+from rim_ledger.postgres.heartbeat import note_fault
 from rim_ledger.postgres.outage import OUTAGE, Outages
 from rim_ledger.support.deadlines import check_ticket
-from rim_ledger.system import backup_settings, config, recovery
+from rim_ledger.system import backup_settings, config, integration_commands
 from rim_ledger.system.backup_commands import check_backup_schedule
 from rim_ledger.system.backup_worker import BackupWorker
-from rim_ledger.system.config_keys import Known
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
 
 log = logging.getLogger(__name__)
@@ -49,7 +48,7 @@ WORK_TIMEOUT_SECONDS: Final = 60.0
 INTERVAL_SECONDS: Final = 1.0
 """Between two polls."""
 
-DECISIONS: Final[Mapping[str, Callable[[UUID], Work]]] = {
+DECISIONS: Final[Mapping[str, Callable[[UUID], Callable[[UnitOfWork], object]]]] = {
     "overdue": check_overdue,
     "default": check_default,
     "late-fee": check_late_fee,
@@ -71,13 +70,13 @@ None if that is not known yet."""
 async def tick(
     dispatch: Dispatch,
     at: datetime | None = None,
-    archivist: BackupWorker | None = None,
+    backups: BackupWorker | None = None,
     find_opening: FindOpening | None = None,
 ) -> int:
     """Run what is due at a business time (UTC, default now), each once; return how many that was.
 
     A failure does not stop the others; the first error is raised at the end. Long work, such as a
-    backup, is started in the background, or left without an archivist. A new float is left without
+    backup, is started in the background, or left without `backups`. A new float is left without
     `find_opening`.
     """
     moment, done = at or dispatch.environment.now(), set[Reminder]()
@@ -89,7 +88,7 @@ async def tick(
                 break
             work = (
                 asyncio.wait_for(
-                    _run(dispatch, (archivist, find_opening), *each, moment), WORK_TIMEOUT_SECONDS
+                    _run(dispatch, (backups, find_opening), *each, moment), WORK_TIMEOUT_SECONDS
                 )
                 for each in fresh
             )
@@ -101,12 +100,12 @@ async def tick(
     return len(done)
 
 
-async def run(dispatch: Dispatch, archivist: BackupWorker, find_opening: FindOpening) -> None:
+async def run(dispatch: Dispatch, backups: BackupWorker, find_opening: FindOpening) -> None:
     """Tick forever. On failure, such as an unavailable database, try again."""
     outages = Outages(log.warning, "the clock")
     while True:
         try:
-            await tick(dispatch, archivist=archivist, find_opening=find_opening)
+            await tick(dispatch, backups=backups, find_opening=find_opening)
             outages.end()
         except (*OUTAGE, Unavailable) as error:
             outages.begin(error)
@@ -124,64 +123,55 @@ async def _run(
     stream: UUID,
     at: datetime,
 ) -> None:
-    archivist, find_opening = others
-    stamp = Stamp(at=at, actor=SYSTEM)
+    backups, find_opening = others
     match what:
         case _ if what in DECISIONS:
-            await dispatch.ledger.submit(DECISIONS[what](stream), stamp)
+            await dispatch.ledger.run(DECISIONS[what](stream), at)
         case _ if what in WORKS:
-            await WORKS[what](dispatch, stream, stamp)
+            await WORKS[what](dispatch, stream, at)
         case airtime_float.OPENING:
             if find_opening and (found := await find_opening(dispatch.url, stream)) is not None:
-                await dispatch.ledger.submit(open_float(stream, found), stamp)
+                await dispatch.ledger.run(open_float(stream, found), at)
         case "make-backup" | "verify-backup" | "drop-backup":
-            if archivist:
-                archivist.begin(what, stream)
+            if backups:
+                backups.begin(what, stream)
         case _:
             raise LookupError(f"nobody knows what '{what}' reminds of")
 
 
-async def _query(dispatch: Dispatch, loan: UUID, _: Stamp) -> None:
+async def _query(dispatch: Dispatch, loan: UUID, _: datetime) -> None:
     await dispatch.query(loan)
 
 
-async def _look_again(dispatch: Dispatch, setting_id: UUID, stamp: Stamp) -> None:
+async def _look_again(dispatch: Dispatch, setting_id: UUID, at: datetime) -> None:
     """Bring forward the reminders that depend on a setting which was changed."""
-
-    def look(uow: UnitOfWork) -> Known:
-        return config.known_of(uow.read(config.SystemConfig, setting_id))
-
-    def leave(uow: UnitOfWork) -> UUID:
-        uow.forget(config.LOOK_AGAIN, setting_id)
-        return setting_id
-
-    known = await dispatch.ledger.read(look, stamp)
+    known = await dispatch.ledger.run(
+        lambda uow: config.known_of(uow.read(config.SystemConfig, setting_id)), at
+    )
     async with await AsyncConnection.connect(dispatch.url, autocommit=True) as connection:
-        await Store(connection).hasten(known.looks, stamp.at, known.beside)
-    await dispatch.ledger.submit(leave, stamp)
+        await Store(connection).hasten(known.looks, at, known.beside)
+    await dispatch.ledger.run(lambda uow: uow.forget(config.LOOK_AGAIN, setting_id), at)
 
 
-async def _test(dispatch: Dispatch, integration: UUID, stamp: Stamp) -> None:
+async def _test(dispatch: Dispatch, integration: UUID, at: datetime) -> None:
     """Test an integration that was put out of use."""
 
-    def look(uow: UnitOfWork) -> tuple[UUID, Endpoint | None]:
+    def look(uow: UnitOfWork) -> Endpoint | None:
         if is_open(uow):
-            return integration, endpoint_of(uow, uow.read(ApiIntegration, integration))
-        uow.remind(recovery.PROBE, integration, uow.now + LATER)
-        return integration, None
+            return endpoint_of(uow, uow.read(ApiIntegration, integration))
+        uow.remind(integration_commands.PROBE, integration, uow.now + LATER)
+        return None
 
-    _, endpoint = await dispatch.ledger.decide(look, stamp)
-    if endpoint is None:
+    if (endpoint := await dispatch.ledger.run(look, at)) is None:
         return
     try:
         found = await dispatch.providers.test(endpoint)
     except Blocked:
         found = IntegrationTested(result=TestResult.FAILED, reason="blocked")
-    now = Stamp(at=dispatch.environment.now(), actor=SYSTEM)
-    await dispatch.ledger.submit(recovery.record_test(endpoint, found), now)
+    await dispatch.ledger.run(integration_commands.record_test(endpoint, found))
 
 
-async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
+async def _disburse(dispatch: Dispatch, loan: UUID, at: datetime) -> None:
     """Disburse an approved loan. If that is refused, or takes two people, it is left to an admin;
     while egress is stopped, or the float of its network does not cover it, it is deferred."""
     ledger = dispatch.ledger
@@ -190,32 +180,30 @@ async def _disburse(dispatch: Dispatch, loan: UUID, stamp: Stamp) -> None:
         uow.guard = require_no_approval
         return perform(uow, Loan, loan, DisburseLoan())
 
-    def look(uow: UnitOfWork) -> tuple[UUID, bool]:
+    def look(uow: UnitOfWork) -> bool:
         if automatic := bool(config.setting(uow, "lending", "autoDisburse")):
-            return loan, automatic
+            return automatic
         uow.forget("disburse", loan)
-        return loan, automatic
+        return automatic
 
-    def leave(refusal: Refused, uow: UnitOfWork) -> UUID:
+    def leave(refusal: Refused, uow: UnitOfWork) -> None:
         if is_open(uow) and refusal.code != "float-exhausted":
             uow.forget("disburse", loan)
         else:
             uow.remind("disburse", loan, uow.now + LATER)
-        return loan
 
-    _, automatic = await ledger.decide(look, stamp)
-    if not automatic:
+    if not await ledger.run(look, at):
         return
     try:
-        await dispatch.disburse(await ledger.submit(disburse, stamp))
+        await dispatch.disburse(await ledger.submit(disburse, Stamp(at=at, actor=SYSTEM)))
     except Refused as refusal:
-        await ledger.submit(partial(leave, refusal), stamp)
+        await ledger.run(partial(leave, refusal), at)
 
 
-WORKS: Final[Mapping[str, Callable[[Dispatch, UUID, Stamp], Awaitable[None]]]] = {
+WORKS: Final[Mapping[str, Callable[[Dispatch, UUID, datetime], Awaitable[None]]]] = {
     config.LOOK_AGAIN: _look_again,
     "query-top-up": _query,
-    recovery.PROBE: _test,
+    integration_commands.PROBE: _test,
     "disburse": _disburse,
 }
 """Reminders that need more than a decision, by kind."""

@@ -2,8 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
-from typing import Annotated, Final
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
@@ -128,6 +128,18 @@ def folded(name: str) -> str:
     invisible characters, and with single spaces."""
     visible = INVISIBLE.sub("", unicodedata.normalize("NFKC", name)).casefold()
     return " ".join(unicodedata.normalize("NFKC", visible).split())
+
+
+def fits(is_fit: Callable[[Any], bool], kind: str, otherwise: str) -> AfterValidator:
+    """Return a validator of what fits. Raises PydanticCustomError, of a kind and with words, for
+    anything else."""
+
+    def check(value: Any) -> Any:
+        if not is_fit(value):
+            raise PydanticCustomError(kind, otherwise)
+        return value
+
+    return AfterValidator(check)
 
 
 Line = Annotated[str, AfterValidator(one_line)]

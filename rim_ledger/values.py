@@ -143,13 +143,13 @@ NewId = Annotated[Id, AfterValidator(_of_a_client)]
 
 
 def _any_id(value: Any) -> Any:
-    if isinstance(value, UUID):
-        return value
     if isinstance(value, str) and BUSINESS_ID.fullmatch(value):
         return value
-    if isinstance(value, str) and UUID_TEXT.fullmatch(value):
-        return UUID(value)
-    raise PydanticCustomError("id", "an id is a UUID or a business id such as USR-2026-000001")
+    try:
+        return _uuid(value)
+    except PydanticCustomError:
+        words = "an id is a UUID or a business id such as USR-2026-000001"
+        raise PydanticCustomError("id", words) from None
 
 
 AnyId = Annotated[

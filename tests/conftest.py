@@ -5,7 +5,9 @@ import gc
 import os
 import tempfile
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NoReturn
 from uuid import uuid4
@@ -24,6 +26,7 @@ from tests.places import TEMPORARY
 settings.register_profile(
     "same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("few", settings.get_profile("same"), max_examples=20)
 settings.load_profile("same")
 
 
@@ -31,12 +34,31 @@ os.environ["TMPDIR"] = tempfile.tempdir = TEMPORARY  # Of every process of the r
 
 WHOLE: Final = {Path(__file__).with_name(name): name for name in ("cli", "soak")}
 """Directories of tests that start processes, and a database for them."""
+LONG: Final = {*WHOLE, Path(__file__).with_name("postgres")}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name a path that is not there: its workers would only say that they ran no test."""
+    for each in config.args:
+        path = each.partition("::")[0]
+        if not (config.invocation_params.dir / path).exists():
+            raise pytest.UsageError(f"there is no file or directory {path}")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Do not even import what is left out whole."""
     left_out, name = str(config.option.markexpr), WHOLE.get(collection_path)
     return bool(name and ("not database" in left_out or f"not {name}" in left_out)) or None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """While tests are imported hardly anything becomes garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish() -> None:
@@ -46,13 +68,20 @@ def pytest_collection_finish() -> None:
     atexit.register(gc.unfreeze)  # Some libraries count at the end what was not freed.
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a database: `make fast` leaves it out."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, object, object]:
+    """Mark what needs a database: `make fast` leaves it out. Each worker begins with its share of
+    the longest modules, so that none is left with one at the end."""
     for item in items:
         asks = {"server", "database"} & set(getattr(item, "fixturenames", ()))
         if asks or WHOLE.keys() & set(item.path.parents):
             item.add_marker(pytest.mark.database)
+    result = yield
+    modules = [list(some) for _, some in groupby(items, lambda item: item.path)]
+    modules.sort(key=lambda some: LONG.isdisjoint(some[0].path.parents))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = [item for nth in range(workers) for some in modules[nth::workers] for item in some]
+    return result
 
 
 @pytest.hookimpl(wrapper=True)
@@ -90,7 +119,14 @@ def a_server() -> Iterator[str]:
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute("CREATE DATABASE template_ledger")
             migrate(url.replace("/rim_ledger?", "/template_ledger?"))
-            yield url
+            with closing(_owner(url)):
+                yield url
+
+
+@cache
+def _owner(server: str) -> psycopg.Connection[Any]:
+    """The connection that makes and drops databases."""
+    return psycopg.connect(server, autocommit=True)
 
 
 @pytest.fixture(scope="session")
@@ -111,11 +147,10 @@ def database(server: str) -> Iterator[str]:
 def a_database(server: str, template: str = "template0") -> Iterator[str]:
     """The URL of a database of its own, a copy of the template."""
     name = f"test_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        copied = f"TEMPLATE {template} STRATEGY FILE_COPY"  # Half the CPU time of WAL_LOG.
-        connection.execute(f"CREATE DATABASE {name} {copied}".encode())
-        yield server.replace("/rim_ledger?", f"/{name}?")
-        drop(connection, name)
+    copied = f"TEMPLATE {template} STRATEGY FILE_COPY"  # Half the CPU time of WAL_LOG.
+    _owner(server).execute(f"CREATE DATABASE {name} {copied}".encode())
+    yield server.replace("/rim_ledger?", f"/{name}?")
+    drop(_owner(server), name)
 
 
 def drop(connection: psycopg.Connection[Any], name: str) -> None:

@@ -60,7 +60,10 @@ def fields() -> set[str]:
     found = set[str]()
     for node in chain(*nodes().values()):
         match node:
-            case ast.Call(func=ast.Name(id="PydanticCustomError"), args=[code, *_]):
+            case (
+                ast.Call(func=ast.Name(id="PydanticCustomError"), args=[code, *_])
+                | ast.Call(func=ast.Name(id="fits"), args=[_, code, *_])
+            ):
                 found |= {each.replace("_", "-") for each in _texts(code)}
             case ast.Call(func=ast.Name(id="_error"), args=[_, code, *_]):
                 found |= set(_texts(code))

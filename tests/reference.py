@@ -25,9 +25,9 @@ from rim_ledger.admin.bootstrap import BUILT_IN
 from rim_ledger.admin.permissions import RESOURCES
 from rim_ledger.admin.security_settings import DEFAULTS, EditSecuritySettings
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
-from rim_ledger.customers.customer_session import OWN_SESSION
+from rim_ledger.customers.access import OWN_SESSION
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.system.config_keys import KNOWN
+from rim_ledger.system.config import KNOWN
 from rim_ledger.vault.personal_keys import kept_back, personal_fields
 
 DOCS: Final = Path(__file__).parents[1] / "docs" / "reference"

@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.engine.aggregate import SYSTEM, Aggregate, Event, Personal, Stamp
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, SYSTEM, Aggregate, Event, Personal, Stamp
 from rim_ledger.engine.ledger import Work
 from rim_ledger.engine.refusals import Refused, require
 from rim_ledger.engine.unit_of_work import UnitOfWork

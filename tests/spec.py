@@ -6,26 +6,30 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
+import hypothesis
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import replace
 
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.aggregate import SYSTEM, Actor, Aggregate, Event, Stamp
-from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.codec import Recorded
 from rim_ledger.engine.command import Command, Creation, perform
-from rim_ledger.engine.counts import Count
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.environment import uuid7
-from rim_ledger.engine.missing import Secret
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import Reminder, UnitOfWork
+from rim_ledger.engine.view import Claim, Count, Secret
 from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault, opened, personal_fields
 
 SECRET = b"a secret of the tests"
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
+
+
+def examples(number: int) -> int:
+    """How many examples a test tries that tries so many in a whole run: `make fast` tries fewer."""
+    return max(1, number * hypothesis.settings.default.max_examples // 100)
 
 
 class TestWorld:

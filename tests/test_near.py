@@ -9,7 +9,7 @@ from api.pipeline.filters import of_list
 from api.pipeline.routes import List, Route
 from projections.tables.table import Row
 from rim_ledger.admin.admin_role import CreateRole
-from rim_ledger.lending.proposal import ProposedPolicy
+from rim_ledger.lending.proposed_policy import ProposedPolicy
 from rim_ledger.near import did_you_mean, nearest
 
 KNOWN = ["autoApproveMinScore", "autoApproveMaxAmount", "interestRate", "name"]

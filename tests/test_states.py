@@ -21,7 +21,7 @@ from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.snapshots import Snapshots
 from rim_ledger.vault.key_ring import derived
-from tests.spec import START
+from tests.spec import START, examples
 from tests.test_events import example
 
 MAC = derived(b"a secret of the tests").event_mac
@@ -88,7 +88,7 @@ def shape(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", ENTITIES, ids=lambda kind: kind.__name__)
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(data=st.data())
 def test_a_state_is_read_as_it_was(kind: type[Aggregate], data: st.DataObject) -> None:
     state = data.draw(values(kind))

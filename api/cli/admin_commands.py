@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from api.cli.output import print_once
 from api.config.database import fitting_database, open_ledger, open_vault
 from api.config.settings import Settings
-from rim_ledger.admin.break_glass import ResetAccess
+from rim_ledger.admin.admin_commands import ResetAccess
 from rim_ledger.admin.login_throttle import LoginThrottle
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import SystemEnvironment

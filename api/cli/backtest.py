@@ -21,7 +21,7 @@ from projections.analysis.backtest import Backtest, borrowers
 from projections.analysis.consequences import OutcomeTotals, Report
 from projections.follow import log
 from projections.tables.writer import encode
-from rim_ledger.lending.proposal import ProposedPolicy, Simulation
+from rim_ledger.lending.proposed_policy import ProposedPolicy, Simulation
 
 TITLES: Final = ("requests", "lent", "naira", "fees", "late", "defaults")
 WIDTHS: Final = (9, 7, 17, 15, 6, 9)

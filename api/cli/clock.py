@@ -34,7 +34,7 @@ def clock() -> None:
     async def run(url: str) -> None:
         async with _clockwork(settings, url) as (dispatch, monitor, keeper):
             worker, ledger = _delivery_worker(dispatch), dispatch.ledger
-            check = Check(settings, url, ledger, ledger.known.vault, dispatch.environment)
+            check = Check(settings, url, ledger, ledger.cache.vault, dispatch.environment)
             works = (
                 due.run(dispatch, keeper, find_opening),
                 alert_monitor.run(monitor),

@@ -22,10 +22,9 @@ from projections.proofs.derived_rows import DerivedRows, RowsProgress, interrupt
 from projections.proofs.signed_note import VerificationError
 from projections.proofs.verify import Verification
 from projections.tables import schema
-from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
-from rim_ledger.postgres.faults import note_fault
+from rim_ledger.postgres.heartbeat import note_fault
 from rim_ledger.reminders import remind_again
 from rim_ledger.vault.personal_keys import Vault
 
@@ -123,8 +122,7 @@ class Check(Struct):
 
             async def rest() -> None:
                 while beside.lost:
-                    stamp = Stamp(at=self.environment.now(), actor=SYSTEM)
-                    await self.ledger.submit(remind_again(beside.lost.pop()), stamp)
+                    await self.ledger.run(remind_again(beside.lost.pop()))
                 self._keep(state)
                 await pace()
 

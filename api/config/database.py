@@ -194,7 +194,7 @@ async def _begin(
     made = list[str]()
     async with open_ledger(settings, url) as ledger:
         for take_over in (adopt, adopt_names):
-            await take_over(url, ledger, open_vault(settings, url), SystemEnvironment())
+            await take_over(url, ledger)
         await ErasureRegister(settings.home, SystemEnvironment()).settle(url, ledger, _erase_again)
         for what, username, setting, take_on in people:
             given: SecretStr | None = getattr(settings, setting)
@@ -219,7 +219,7 @@ async def _begin(
 
 
 def _erase_again(id: UUID) -> Work:
-    """The decision that destroys a key again, whoever it belonged to."""
+    """The decision that destroys the key of a person, or of an ended proposal, again."""
 
     def work(uow: UnitOfWork) -> UUID:
         again = erase_ended if uow.find(Proposal, id) else erase_again

@@ -1,11 +1,12 @@
 """JSON Schemas of the log's events, and the AsyncAPI document of all."""
 
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from api.context import Context
+from api.description.components import ID, NUMBER, TEXT, TIME, Schema
 from api.http.call import Call, Reply
 from api.http.problem import encoded
 from api.http.query import unfit
@@ -16,40 +17,32 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.refusals import NotFound
 from rim_ledger.vault.personal_keys import kept_back, personal_fields
 
-Schema = dict[str, Any]
-
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-STRING: Final[Schema] = {"type": "string"}
-NUMBER: Final[Schema] = {"type": "integer", "minimum": 1}
-TIME: Final[Schema] = {"type": "string", "format": "date-time"}
+NTH: Final[Schema] = NUMBER | {"minimum": 1}
 ENVELOPE: Final[Schema] = {
     "specversion": {"const": "1.0"},
-    "id": {"type": "string", "format": "uuid"},
+    "id": ID,
     "source": {"const": SOURCE},
-    "type": STRING,
-    "subject": {"type": "string", "format": "uuid", "description": "The object's id."},
+    "type": TEXT,
+    "subject": ID | {"description": "The object's id."},
     "time": TIME | {"description": "When it happened."},
     "datacontenttype": {"const": "application/json"},
     "dataschema": {"type": "string", "format": "uri-reference"},
-    "position": NUMBER | {"description": "Its place in the log: 1, 2, 3, … without a gap."},
-    "streamversion": NUMBER | {"description": "Its place among the object's events."},
+    "position": NTH | {"description": "Its place in the log: 1, 2, 3, … without a gap."},
+    "streamversion": NTH | {"description": "Its place among the object's events."},
     "recordedat": TIME | {"description": "When it was written down; never goes back."},
     "entity": {"enum": sorted({kind.__name__ for kind in ENTITY_OF.values()})},
     "actortype": {"enum": ["admin", "user", "system", "integration"]},
 }
 OPTIONAL: Final[Schema] = {
-    "actorid": {"type": "string", "format": "uuid"},
-    "actorname": STRING,
-    "apikeyid": {"type": "string", "format": "uuid", "description": "The API key that acted."},
-    "apikeyname": STRING,
-    "approvedbyid": {
-        "type": "string",
-        "format": "uuid",
-        "description": "The admin who approved it, where it took two.",
-    },
-    "approvedbyname": STRING,
-    "requestid": STRING,
-    "causationid": {"type": "string", "format": "uuid", "description": "The event behind it."},
+    "actorid": ID,
+    "actorname": TEXT,
+    "apikeyid": ID | {"description": "The API key that acted."},
+    "apikeyname": TEXT,
+    "approvedbyid": ID | {"description": "The admin who approved it, where it took two."},
+    "approvedbyname": TEXT,
+    "requestid": TEXT,
+    "causationid": ID | {"description": "The event behind it."},
     "saidat": TIME | {"description": "When a provider says that it happened."},
     "erased": {
         "type": "boolean",

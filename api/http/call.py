@@ -12,7 +12,7 @@ from starlette.types import Scope, Send
 
 from api.http.body import Receive
 from api.http.query import QueryParams
-from rim_ledger.admin.tokens import token_hash
+from rim_ledger.admin.session import token_hash
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.refusals import Unauthenticated

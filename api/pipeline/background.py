@@ -10,7 +10,7 @@ from api.context import Context
 from api.http import problem
 from api.http.call import Call
 from rim_ledger.engine.refusals import Refused, Unavailable
-from rim_ledger.postgres.faults import note_fault
+from rim_ledger.postgres.heartbeat import note_fault
 
 log = logging.getLogger("rim_ledger.api")
 

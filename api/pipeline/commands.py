@@ -7,10 +7,11 @@ from functools import cache, partial
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
 
 from api.context import Context
 from api.http.body import BODY_MAX, read_body, read_json
-from api.http.call import Call, Reply
+from api.http.call import Call, Reply, at_position
 from api.http.content_type import require_media_type
 from api.http.ids import missing
 from api.http.problem import InvalidFields
@@ -36,6 +37,7 @@ VERSION: Final = re.compile(r'(?<!W/)"([1-9][0-9]{0,17})"')
 PREFERRED: Final = re.compile(rb'(?i)(?:^|,)\s*return\s*=\s*"?representation"?\s*(?:[,;]|$)')
 """In a Prefer header, alone or beside other preferences (RFC 7240)."""
 PROPOSALS: Final = "/v1/proposals"
+_wire_name = cache(to_camel)
 NO_OBJECT: Final = "this is a JSON object"
 F = TypeVar("F", bound=Form)
 
@@ -130,16 +132,28 @@ def versions_in(if_match: str | None) -> frozenset[int] | None:
     return frozenset(int(found[1]) for tag in tags if (found := VERSION.fullmatch(tag)))
 
 
-async def answer_command(
-    context: Context, call: Call, route: Route, parameters: Parameters
-) -> Reply:
+async def answer_command(context: Context, call: Call, route: Route) -> Reply:
     """Read, decide, commit; the receipt, or the row when the client prefers that. Raises
     Unauthenticated before the body is read, where this process has not met the token yet."""
+    parameters = call.path_params
     if call.token not in context.callers:
         asked = activity_of(route.command.__name__, route.path, parameters)
         await admitted(context, call, activity=asked, enter=entry(route))
     try:
-        request = await _read(context, call, route, parameters)
+        read_parameters(call.query, {})
+        body = await read_body(call.receive, call.headers, route.body_max)
+        if body:
+            require_media_type(call.headers, b"application/json")
+        request = command_request(
+            context,
+            call,
+            route,
+            parameters,
+            read_json(body) if body else {},
+            op=f"{call.method} {call.path}",
+            key=call.header(b"idempotency-key"),
+            versions=versions_in(call.header(b"if-match")),
+        )
     except Refused:
         # A caller without the right learns only that.
         await refuse_others(context, call, route, parameters)
@@ -156,27 +170,6 @@ async def answer_command(
         if row is not None:
             return command_reply(done, row, (b"preference-applied", b"return=representation"))
     return command_reply(done, receipt_json(route.kind, done.receipt))
-
-
-async def _read(
-    context: Context, call: Call, route: Route, parameters: Parameters
-) -> CommandRequest:
-    """The request for a command. Raises Refused for one that cannot be read."""
-    read_parameters(call.query, route.QUERY)
-    body = await read_body(call.receive, call.headers, route.body_max)
-    if body:
-        require_media_type(call.headers, b"application/json")
-    said = read_json(body) if body else {}
-    return command_request(
-        context,
-        call,
-        route,
-        parameters,
-        said,
-        op=f"{call.method} {call.path}",
-        key=call.header(b"idempotency-key"),
-        versions=versions_in(call.header(b"if-match")),
-    )
 
 
 def command_request(
@@ -196,6 +189,7 @@ def command_request(
     caller = context.callers.get(call.token)
     return CommandRequest(
         token=call.token,
+        callers=context.callers,
         enter=entry(route),
         needs=(route.needs,),
         asked=activity_of(route.command.__name__, route.path, parameters),
@@ -239,7 +233,7 @@ def receipt_json(kind: type[Aggregate], receipt: Receipt) -> bytes:
 def receipt_fields(kind: type[Aggregate], receipt: Receipt) -> dict[str, Any]:
     fields: dict[str, Any] = {"proposalId" if receipt.proposed else "id": str(receipt.id)}
     if kind.BUSINESS_ID and not receipt.proposed:
-        fields[wire_name(kind.BUSINESS_ID)] = receipt.business_id
+        fields[_wire_name(kind.BUSINESS_ID)] = receipt.business_id
     fields |= {"version": receipt.version, "position": receipt.position}
     return fields | {"completed": True} if receipt.completed else fields
 
@@ -247,14 +241,7 @@ def receipt_fields(kind: type[Aggregate], receipt: Receipt) -> dict[str, Any]:
 def receipt_headers(receipt: Receipt) -> list[tuple[bytes, bytes]]:
     """The position of a receipt, and whether it was given before under its key."""
     replayed = [(b"idempotency-replayed", b"true")] if receipt.replayed else []
-    return [(b"ledger-position", b"%d" % receipt.position), *replayed]
-
-
-@cache
-def wire_name(name: str) -> str:
-    """snake_case as clients spell it."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
+    return [at_position(receipt.position), *replayed]
 
 
 def command_reply(done: Done, body: bytes, *headers: tuple[bytes, bytes]) -> Reply:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -29,13 +29,11 @@ from api.pipeline.list_formats import answer_rows
 from api.pipeline.pipeline import admitted
 from api.pipeline.reads import answer_one
 from api.pipeline.rights import NOBODY, Rights
-from api.pipeline.routes import AnyRoute, List, One, Other, Parameters, Route, activity_of, entry
+from api.pipeline.routes import AnyRoute, List, One, Other, Route, action_of, activity_of, entry
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.postgres.outage import OUTAGE, unavailable
 
-ACTIONS: Final = {"GET": "Read"}
-"""What the log of activities calls a request that is neither command nor list."""
 log = logging.getLogger("rim_ledger.api")
 
 
@@ -84,7 +82,7 @@ async def handle(route: AnyRoute, request: Request) -> Response:
     context: Context = request.app.state.context
     call: Call = request.scope["call"]
     try:
-        reply = await ANSWERS[type(route)](context, call, route, call.path_params)
+        reply = await _answer(context, call, route)
         if reply is None or len(reply.body) <= PIECE_MAX or call.method != "GET":
             return reply or SENT
         # A large answer to a read must find room.
@@ -121,18 +119,22 @@ def refused(refusal: Exception, call: Call) -> Reply:
     return Reply(body["status"], problem.encoded(body), headers, problem.MEDIA_TYPE)
 
 
-async def _answer_other(
-    context: Context, call: Call, route: Other, parameters: Parameters
-) -> Reply | None:
-    """Admit the caller, read the query, wait for the requested position, and call the route's
-    handler."""
-    if route.public:
+async def _answer(context: Context, call: Call, route: AnyRoute) -> Reply | None:
+    """The answer to a request; None when it was sent already. The caller of a command is admitted
+    with its decision, any other before the query is read and the handler called."""
+    if isinstance(route, Route):
+        return await answer_command(context, call, route)
+    if isinstance(route, Other) and route.public:
         call.query_params = read_parameters(call.query, route.query)
         return await route.answer(context, call, NOBODY)
-    action = route.action or ("Export" if route.exports else ACTIONS.get(route.method, "Send"))
-    asked = activity_of(action, route.path, parameters)
-    needs = filter(None, (route.needs, route.needs_also))
+    asked = activity_of(action_of(route), route.path, call.path_params)
+    also = route.needs_also if isinstance(route, Other) else None
+    needs = filter(None, (route.needs, also))
     rights = await admitted(context, call, *needs, activity=asked, enter=entry(route))
+    if isinstance(route, List):
+        return await answer_rows(context, call, route, rights, asked)
+    if isinstance(route, One):
+        return await answer_one(context, call, route, rights, asked)
     if route.exports:
         return await _export(context, call, route, rights, asked)
     await _read_query(context, call, route)
@@ -172,12 +174,3 @@ async def _export(
     finally:
         call.before_start = None
     return reply
-
-
-ANSWERS: Final[Mapping[type[AnyRoute], Callable[..., Awaitable[Reply | None]]]] = {
-    Route: answer_command,
-    List: answer_rows,
-    One: answer_one,
-    Other: _answer_other,
-}
-"""What answers each kind of route; it gives None when it has sent its answer by itself."""

@@ -6,7 +6,6 @@ logged are those of the pages. Nothing is held while a reader takes one.
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -14,15 +13,16 @@ import msgspec
 from msgspec import Raw, Struct
 
 from api.context import Context
-from api.http.accept import NotAcceptable, preferred
+from api.http.accept import preferred
 from api.http.call import JSON, NDJSON, Call, Headers, Reply
 from api.http.csv_text import CSV, CSV_UTF8, attached, csv_text
 from api.http.query import parameters_in
 from api.pipeline.filters import LIMIT_MAX, UNBOUND
-from api.pipeline.pipeline import admitted
-from api.pipeline.readmission import streaming
+from api.pipeline.readmission import admit_again, streaming
 from api.pipeline.reads import answer_list
-from api.pipeline.routes import List, Parameters, activity_of, entry
+from api.pipeline.rights import Rights
+from api.pipeline.routes import List
+from rim_ledger.engine.activity import Activity
 
 OFFERS: Final = (JSON, NDJSON, CSV)
 MEDIA_TYPES: Final = {NDJSON: NDJSON, CSV: CSV_UTF8}
@@ -36,20 +36,14 @@ class _Page(Struct, rename="camel"):
 
 
 async def answer_rows(
-    context: Context, call: Call, route: List, parameters: Parameters
+    context: Context, call: Call, route: List, rights: Rights, asked: Activity
 ) -> Reply | None:
     """The list in the requested media type; None when it was sent as lines. With a limit there is
     one page, with a link to the next; without one, lines go on to the end."""
-    asked = activity_of("List", route.path, parameters)
-    admit = partial(admitted, context, call, route.needs, activity=asked, enter=entry(route))
-    try:
-        call.media_type = preferred(call.headers.get(b"accept"), OFFERS)
-    except NotAcceptable:
-        await admit()  # Others get 401 or 403 first.
-        raise
+    call.media_type = preferred(call.headers.get(b"accept"), OFFERS)
+    first = await answer_list(context, call, route, rights, asked)
     if call.media_type == JSON:
-        return await answer_list(context, call, route, parameters)
-    rights, first = await admit(), await answer_list(context, call, route, parameters)
+        return first
     columns = route.row.COLUMNS.values()
     heads = [each.wire for each in columns if not (rights.own and each.internal)]
     given, page = parameters_in(call.query), _read(first)
@@ -62,7 +56,7 @@ async def answer_rows(
             headers = [*headers, (b"link", b'<%s?%s>; rel="next"' % following)]  # RFC 8288.
         body = _head(call, heads) + _lines(call, heads, page.items)
         return Reply(200, body, headers, MEDIA_TYPES[call.media_type])
-    await _stream(context, call, route, parameters, (heads, page, headers))
+    await _stream(context, call, route, asked, (heads, page, headers))
     return None
 
 
@@ -70,17 +64,19 @@ async def _stream(
     context: Context,
     call: Call,
     route: List,
-    parameters: Parameters,
+    asked: Activity,
     begun: tuple[Sequence[str], _Page, Headers],
 ) -> None:
-    """Send a list to its end, a page at a time: its first page and the headers are there."""
+    """Send a list to its end, a page at a time: its first page and the headers are there. Its
+    reader is admitted again for each other page."""
     (heads, page, headers), given = begun, parameters_in(call.query)
     async with streaming(context, call) as stream:
         await call.start(200, [*headers, (b"content-type", MEDIA_TYPES[call.media_type])])
         await stream.send(_head(call, heads) + _lines(call, heads, page.items))
         while page.next_cursor and call.method != "HEAD":
             call.query = _query(given, page.next_cursor, [str(LIMIT_MAX)])
-            page = _read(await answer_list(context, call, route, parameters))
+            rights = await admit_again(context, call, route.needs, activity=asked)
+            page = _read(await answer_list(context, call, route, rights, asked))
             await stream.send(_lines(call, heads, page.items))
         await stream.end()
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, TypeVar, overload
+from typing import Any, TypeVar
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -29,12 +29,10 @@ from rim_ledger.engine import command as deciding
 from rim_ledger.engine.activity import Activity, note_made
 from rim_ledger.engine.aggregate import A, Aggregate
 from rim_ledger.engine.command import Command, Creation, Form
-from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.refusals import Invalid, NeedsApproval, Stale, Unauthenticated
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 
 T = TypeVar("T")
-TOKENS_MAX: Final = 10_000
 AHEAD, BACK = timedelta(minutes=5), timedelta(days=7)
 
 
@@ -53,54 +51,7 @@ def request_of(
     said = meant.model_dump(mode="json") if isinstance(meant, Form) else meant
     idempotency = key_for(context, context.callers.get(token), key, op, meant=meant, said=said)
     stamp = call.stamp(context.environment, key)
-    return Request(token, enter, needs, asked, stamp, idempotency)
-
-
-def admit(context: Context, request: Request, uow: UnitOfWork) -> None:
-    """Let the caller in, as part of a decision. Raises Unauthenticated or Forbidden."""
-    if request.asked:
-        uow.activities.append(request.asked)
-    request.enter(uow, request.token)
-    # Whose a token is never changes, whatever becomes of this decision.
-    assert uow.stamp.actor.id is not None, "whoever is admitted is somebody"
-    context.callers[request.token] = uow.stamp.actor.id
-    while len(context.callers) > TOKENS_MAX:
-        del context.callers[next(iter(context.callers))]
-    for need in request.needs:
-        uow.need(*need)
-
-
-@overload
-async def decide(
-    context: Context,
-    request: Request,
-    work: Callable[[UnitOfWork], tuple[UUID, T]],
-    *,
-    keeps_value: bool = False,
-) -> tuple[Receipt, T]: ...
-
-
-@overload
-async def decide(
-    context: Context, request: Request, work: Callable[[UnitOfWork], tuple[None, T]]
-) -> tuple[Receipt | None, T]: ...
-
-
-async def decide(
-    context: Context,
-    request: Request,
-    work: Callable[[UnitOfWork], tuple[Any, T]],
-    *,
-    keeps_value: bool = False,
-) -> tuple[Receipt | None, T]:
-    """Decide and commit; see `Ledger.decide`."""
-    return await context.ledger.decide(
-        work,
-        request.stamp,
-        request.idempotency,
-        partial(admit, context, request),
-        keeps_value=keeps_value,
-    )
+    return Request(token, context.callers, enter, needs, asked, stamp, idempotency)
 
 
 async def look(
@@ -119,8 +70,9 @@ async def look(
         uow.activities.clear()
         return found
 
-    enter = partial(admit, context, request)
-    return await context.ledger.read(seen, request.stamp, enter, in_outage=in_outage, writes=writes)
+    return await context.ledger.read(
+        seen, request.stamp, request.admit, in_outage=in_outage, writes=writes
+    )
 
 
 def rights_in(context: Context, uow: UnitOfWork) -> Rights:
@@ -160,8 +112,8 @@ async def submit(context: Context, request: CommandRequest) -> Done:
     or Unavailable when the store cannot be reached."""
     request, before = await prepare(context, request)
     try:
-        receipt, rights = await decide(
-            context, request, partial(perform_or_propose, context, request)
+        receipt, rights = await context.ledger.decide(
+            partial(perform_or_propose, context, request), *request.terms
         )
     except Unauthenticated as ended:
         if before:

@@ -1,7 +1,7 @@
 """Rows as PostgreSQL writes them: one statement gives the rows and the position they reflect."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from api.context import Context
 from api.description.examples import AS_OF, EFFECTIVE_AT
-from api.http.call import Call, Reply
+from api.http.call import Call, Reply, at_position
 from api.http.ids import missing
 from api.http.problem import encoded
 from api.http.query import parameters_in, read_parameters
@@ -32,11 +32,12 @@ from api.pipeline.filters import (
 from api.pipeline.past import HistoricTable
 from api.pipeline.pipeline import admitted
 from api.pipeline.rights import SEES_PERSONS, Rights
-from api.pipeline.routes import List, One, Parameters, activity_of, entry
+from api.pipeline.routes import List, One, Parameters
 from api.pipeline.visible_rows import belonging, named, seen
 from projections.cloud_events import opened_or_null
 from projections.tables.table import Row
 from rim_ledger.catalogue import ENTITIES
+from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.refusals import Forbidden
 
 SEALED: Final = re.compile(r'"(~1\.[\w=-]+\.([0-9a-f]{32})\.[^"\\]*)"')
@@ -58,19 +59,17 @@ class Found(Struct, frozen=True):
     hint: str | None = None
 
 
-async def answer_one(context: Context, call: Call, route: One, parameters: Parameters) -> Reply:
+async def answer_one(
+    context: Context, call: Call, route: One, rights: Rights, asked: Activity
+) -> Reply:
     """One row with its version as ETag."""
-    asked = activity_of("Read", route.path, parameters)
-    rights = await admitted(context, call, route.needs, activity=asked, enter=entry(route))
-    answer = partial(_one, context, call, route.row, parameters)
+    answer = partial(_one, context, call, route.row)
     return await show(context, call, rights, asked, answer, shows=route.row.SHOWS_PERSONS)
 
 
-async def _one(
-    context: Context, call: Call, row: type[Row], parameters: Parameters, look: Look
-) -> Reply:
+async def _one(context: Context, call: Call, row: type[Row], look: Look) -> Reply:
     """The row for the reader of a look, and in that whose words it shows."""
-    rights = look.rights
+    rights, parameters = look.rights, call.path_params
     given = read_parameters(call.query, {} if rights.own else parameters_of(row))
     await wait_for(context, call)
     if (asked := Asked.of(given)) != NOW:
@@ -83,7 +82,7 @@ async def _one(
     text = await unsealed(context, found.text, sees=rights.sees_persons)
     headers = [
         *([APPROXIMATE] if found.approximate else []),
-        (b"ledger-position", b"%d" % found.position),
+        at_position(found.position),
         (b"etag", b'"%d"' % found.version),
     ]
     return Reply(200, text.encode(), headers)
@@ -141,18 +140,17 @@ async def find_id(
     return found[0][0] if found else None
 
 
-async def answer_list(context: Context, call: Call, route: List, parameters: Parameters) -> Reply:
+async def answer_list(
+    context: Context, call: Call, route: List, rights: Rights, asked: Activity
+) -> Reply:
     """`{"items": [...], "nextCursor": ...}`."""
-    asked = activity_of("List", route.path, parameters)
-    rights = await admitted(context, call, route.needs, activity=asked, enter=entry(route))
-    answer = partial(_list, context, call, route, parameters)
+    answer = partial(_list, context, call, route)
     return await show(context, call, rights, asked, answer, shows=route.row.SHOWS_PERSONS)
 
 
-async def _list(
-    context: Context, call: Call, route: List, parameters: Parameters, look: Look
-) -> Reply:
+async def _list(context: Context, call: Call, route: List, look: Look) -> Reply:
     """The list for the reader of a look, and in that what it shows of persons."""
+    parameters = call.path_params
     rights, sees = look.rights, look.rights.sees_persons
     scope = "/".join(parameters.values())
     key, order = context.cursor_key, route.order
@@ -174,16 +172,30 @@ async def _list(
     if route.of and owner is None:
         raise missing(route.of[1].OF)
     items = [item for _, _, *item in rows if item[0] is not None]
-    cursor = "null"
+    following = None
     if len(items) > query.limit:
         last, place, _ = items[query.limit - 1]
-        cursor = f'"{make_cursor(context.cursor_key, query.scope, place, last)}"'
+        following = place, last
     around = f"{owner[1:-1]}," if route.with_owner else ""
     texts = [text for _, _, text in items[: query.limit]]
     look.at_list(route, texts, said, owner)
-    text = ",".join(texts)
-    text = await unsealed(context, f'{{{around}"items":[{text}],"nextCursor":{cursor}}}', sees=sees)
-    return Reply(200, text.encode(), [(b"ledger-position", b"%d" % position)])
+    body = _body(context, query, texts, following, around)
+    body = await unsealed(context, body, sees=sees)
+    return Reply(200, body.encode(), [at_position(position)])
+
+
+def _body(
+    context: Context,
+    query: Query,
+    texts: Sequence[str],
+    following: tuple[Any, UUID] | None,
+    around: str = "",
+) -> str:
+    """The JSON of a page: the rows, and a cursor for the place after which the list goes on."""
+    cursor = "null"
+    if following:
+        cursor = f'"{make_cursor(context.cursor_key, query.scope, *following)}"'
+    return f'{{{around}"items":[{",".join(texts)}],"nextCursor":{cursor}}}'
 
 
 async def _list_then(
@@ -204,13 +216,10 @@ async def _list_then(
         tests = [*tests, belonging(route, column, ("%s::uuid", [owner]), rights)]
     past = HistoricTable(context, route.row, at, rights.sees_persons)
     found = await past.page(query, tests)
-    look.at_list(route, [each.text for each in found.items], said, owner)
-    cursor = "null"
-    if found.following:
-        cursor = f'"{make_cursor(context.cursor_key, query.scope, *found.following)}"'
-    items = ",".join(each.text for each in found.items)
-    body = f'{{"items":[{items}],"nextCursor":{cursor}}}'
-    headers = [(b"ledger-position", b"%d" % at.position)]
+    texts = [each.text for each in found.items]
+    look.at_list(route, texts, said, owner)
+    body = _body(context, query, texts, found.following)
+    headers = [at_position(at.position)]
     lasting = [*tests, *past.lasting(query)]
     if await is_approximate(context, route.row, at, lasting):
         headers.append(APPROXIMATE)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct
@@ -17,6 +17,7 @@ from rim_ledger.admin import authentication
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.aggregate import Aggregate, Stamp
 from rim_ledger.engine.command import Form
+from rim_ledger.engine.deciding import Admit
 from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT
@@ -27,6 +28,7 @@ Enter: TypeAlias = Callable[[UnitOfWork, str], None]
 Prepare: TypeAlias = "Callable[[Context, CommandRequest], Awaitable[Form]]"
 After: TypeAlias = "Callable[[Context, CommandRequest, Receipt], Awaitable[Receipt]]"
 Answer: TypeAlias = Callable[[Context, Call, Rights], Awaitable[Reply | None]]
+TOKENS_MAX: Final = 10_000
 NAMED: Final = re.compile(f"{UUID_TEXT.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
 """A thing's id, or a setting's name."""
 
@@ -63,13 +65,10 @@ class Route(Struct, frozen=True):
     body_max: int = BODY_MAX
     """Bytes of its body."""
     approvable: bool = True
-    """Whether it can wait as a proposal. What is shown once to whoever asks, or is done before the
-    decision, cannot."""
+    """Whether it can wait as a proposal. A command whose answer is shown once, or whose effect
+    comes before the decision, cannot."""
     own: bool = False
     """Whether borrowers may send it too, for what is theirs."""
-
-    QUERY: ClassVar[Mapping[str, Any]] = {}
-    """A command takes no parameters in its query string."""
 
 
 class Request(Struct):
@@ -77,12 +76,32 @@ class Request(Struct):
 
     token: str
     """The hash of the caller's token."""
+    callers: dict[str, UUID]
+    """The holders of tokens that were admitted before."""
     enter: Enter
     needs: tuple[Right, ...]
     asked: Activity | None
     """Its entry in the log of activities, if any."""
     stamp: Stamp
     idempotency: Idempotency | None = None
+
+    def admit(self, uow: UnitOfWork) -> None:
+        """Admit the caller, as part of a decision. Raises Unauthenticated or Forbidden."""
+        if self.asked:
+            uow.activities.append(self.asked)
+        self.enter(uow, self.token)
+        # Whose a token is never changes, whatever becomes of this decision.
+        assert uow.stamp.actor.id is not None, "whoever is admitted is somebody"
+        self.callers[self.token] = uow.stamp.actor.id
+        while len(self.callers) > TOKENS_MAX:
+            del self.callers[next(iter(self.callers))]
+        for need in self.needs:
+            uow.need(*need)
+
+    @property
+    def terms(self) -> tuple[Stamp, Idempotency | None, Admit]:
+        """What `Ledger.decide` takes besides the decision."""
+        return self.stamp, self.idempotency, self.admit
 
 
 class CommandRequest(Request, kw_only=True):
@@ -155,7 +174,7 @@ class Other(Struct, frozen=True):
     name: str = ""
     """Of the operation, where it is not the function's."""
     action: str = ""
-    """What the log of activities calls it, where that does not follow from the method."""
+    """See `action_of`, where that does not follow from the method."""
     enter: Enter | None = None
     """How the caller is admitted, if not as `entry` gives."""
     exports: bool = False
@@ -212,6 +231,14 @@ def entry(route: AnyRoute) -> Enter:
     if isinstance(route, Other) and route.enter:
         return route.enter
     return authentication.enter_own if route.own else authentication.enter
+
+
+def action_of(route: List | One | Other) -> str:
+    """What the log of activities calls a request that is no command."""
+    if isinstance(route, Other):
+        read = "Read" if route.method == "GET" else "Send"
+        return route.action or ("Export" if route.exports else read)
+    return "List" if isinstance(route, List) else "Read"
 
 
 def activity_of(action: str, path: str, parameters: Parameters) -> Activity:

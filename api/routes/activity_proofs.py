@@ -21,9 +21,8 @@ from projections.proofs.sealed_logs import Activities, place_of
 from projections.proofs.signed_note import parsed
 from projections.proofs.trees import ACTIVITY
 from projections.refused_requests import RefusedRequestRow
-from rim_ledger.engine.activity import AdminActivityLog
+from rim_ledger.engine.activity import AdminActivityLog, RefusedRequest
 from rim_ledger.engine.refusals import Refused
-from rim_ledger.engine.refused_request import RefusedRequest
 
 LINES: Final = """
 SELECT note FROM ledger.checkpoints WHERE note LIKE %s ORDER BY number DESC LIMIT 1"""

@@ -8,7 +8,7 @@ from api.http.call import Call, Reply, at_position
 from api.http.csv_text import rfc3339
 from api.http.problem import encoded
 from api.pipeline.commands import read_form
-from api.pipeline.pipeline import decide, request_of
+from api.pipeline.pipeline import request_of
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, CommandRequest, Enter, One, Other, commands, resource
 from projections.activity import AdminActivityLogRow
@@ -19,12 +19,11 @@ from rim_ledger.admin import authentication
 from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.audit_actor import access_activity
-from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.one_time import AcceptInvitation, FinishReset, choose_password, send_token
 from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.admin.permissions import ALL, permissions
 from rim_ledger.admin.security_settings import SETTINGS, EditSecuritySettings, SecuritySettings
-from rim_ledger.admin.tokens import new_token
+from rim_ledger.admin.session import new_token
 from rim_ledger.engine.command import Form, perform
 from rim_ledger.engine.deciding import Admit
 from rim_ledger.engine.idempotency import Receipt
@@ -68,7 +67,7 @@ async def log_out(context: Context, call: Call, _: Rights) -> Reply:
         return perform(uow, AdminUser, uow.stamp.admin, command), None
 
     request = request_of(context, call, access_activity("LogOut"), enter=enter)
-    receipt, _value = await decide(context, request, work)
+    receipt, _value = await context.ledger.decide(work, *request.terms)
     context.callers.pop(call.token, None)
     return Reply(204, b"", [at_position(receipt.position)])
 
@@ -216,7 +215,7 @@ ROUTES: list[AnyRoute] = [
         prepare=hash_or_promise,
         after=send_promise,
     ),
-    of_admins("PATCH /{id}", EditAdmin, "Change e-mail, name or phone"),
+    of_admins("PATCH /{id}", admins.EditAdmin, "Change e-mail, name or phone"),
     of_admins("POST /{id}/role", admins.AssignRole, "Give another role"),
     of_admins("POST /{id}/suspend", admins.SuspendAdmin, "Suspend"),
     of_admins("POST /{id}/reinstate", admins.ReinstateAdmin, "Reinstate"),

@@ -11,7 +11,7 @@ from api.pipeline.routes import AnyRoute, CommandRequest, Done, commands, resour
 from projections.admin import ApiKeyRow
 from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.api_key_commands import CreateApiKey, RevokeApiKey
-from rim_ledger.admin.tokens import new_token
+from rim_ledger.admin.session import new_token
 from rim_ledger.engine.command import Form
 
 KEYS = "/v1/api-keys"

@@ -22,7 +22,7 @@ from rim_ledger.approvals.proposal import Effect, Proposal, ProposalStatus
 from rim_ledger.approvals.proposal_commands import (
     SECRETS,
     ApproveProposal,
-    Proposed,
+    ProposedCommand,
     RejectProposal,
     WithdrawProposal,
     body_of,
@@ -38,7 +38,7 @@ ERASED: Final = Refused("erased", "The person whom this is about was erased.")
 
 
 class Ready:
-    """The command of a proposal, as a request by whoever decides on it."""
+    """The command of a proposal, as a request of the checker."""
 
     def __init__(self, context: Context, request: CommandRequest) -> None:
         self._context, self.request = context, request
@@ -98,7 +98,7 @@ def has_amount(route: Route) -> bool:
 
 
 async def make_ready(context: Context, request: CommandRequest) -> Form:
-    """Have the command of a proposal ready, as whoever approves it would give it."""
+    """Read the command of a proposal, and prepare it as a request of the checker."""
     form = request.command
     assert isinstance(form, ApproveProposal)
 
@@ -122,7 +122,7 @@ async def make_ready(context: Context, request: CommandRequest) -> Form:
 
 async def _ready(
     context: Context, request: CommandRequest, proposal: Proposal, body: dict[str, Any]
-) -> Proposed:
+) -> ProposedCommand:
     if (route := approvable(context).get(proposal.command)) is None:
         words = f"{proposal.command} is no command any more."
         return Unfit(Invalid("unknown-command", words, "/command"))

@@ -12,19 +12,19 @@ from msgspec import Struct
 from api.context import Context
 from api.http import problem
 from api.http.body import gather
-from api.http.call import Reply
+from api.http.call import Reply, at_position
 from api.http.problem import Malformed, TooLarge, encoded
 from api.http.text import TextFile
 from api.pipeline.commands import receipt_fields, status_of
 from api.pipeline.idempotency import asked_by, key_for
-from api.pipeline.pipeline import decide, perform, prepare, request_of
+from api.pipeline.pipeline import perform, prepare, request_of
 from api.pipeline.routes import CommandRequest
 from api.routes.bulk_lines import Sender
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.idempotency import Receipt
-from rim_ledger.engine.missing import Missing
 from rim_ledger.engine.refusals import Invalid, Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.engine.view import Missing
 
 LINES_MAX: Final = 1000
 BODY_MAX: Final = 16 * 1024 * 1024
@@ -65,7 +65,7 @@ class _Batch(Struct):
         """Every line in order, each seeing what those before it did. From the first line that
         misses something on, the rest is tried only to learn what else is missing, so that all of
         it is loaded together. Raises Missing, _Failed, or TooLarge after SECONDS_MAX."""
-        begun, missing = perf_counter(), list[Missing]()
+        begun, missing = perf_counter(), list[tuple[str, Any]]()
         receipts, asked = list[Receipt](), list[Activity]()
         stamp, noted = uow.stamp, len(uow.events)
         uow.activities.clear()  # From here on each line is logged.
@@ -75,7 +75,7 @@ class _Batch(Struct):
                 asked.append(request.asked)
                 receipts.append(_decided(self.context, uow, request, noted))
             except Missing as miss:
-                missing += miss.each
+                missing += miss.rows
             except Exception as error:
                 if missing:
                     continue  # It saw half of what those before it will do.
@@ -87,7 +87,7 @@ class _Batch(Struct):
                 raise _too_slow(self.seconds_max)
         self.seconds += perf_counter() - begun
         if missing:
-            raise Missing(together=missing)
+            raise Missing(*missing)
         return receipts[-1].id, receipts
 
 
@@ -144,7 +144,7 @@ async def perform_all(sender: Sender, file: TextFile) -> Reply:
         context, context.callers.get(call.token), key, f"POST {call.path}", meant=meant, said=said
     )
     try:
-        receipt, receipts = await decide(context, whole, batch.work)
+        receipt, receipts = await context.ledger.decide(batch.work, *whole.terms)
     except _Failed as failed:
         return _undone(sender, texts, {failed.number: failed.refusal})
     if not receipt.replayed:
@@ -186,7 +186,7 @@ def _done(batch: _Batch, receipt: Receipt, receipts: Sequence[Receipt]) -> Reply
             own = msgspec.structs.replace(receipts[nth], position=receipt.position)
             answer["receipt"] = receipt_fields(request.route.kind, own)
         answers.append(encoded(answer) + b"\n")
-    headers = [(b"ledger-position", b"%d" % receipt.position)]
+    headers = [at_position(receipt.position)]
     return Reply(200, b"".join(answers), headers, MEDIA_TYPE)
 
 

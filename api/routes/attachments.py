@@ -17,7 +17,7 @@ from api.http.multipart import IN_MEMORY, Upload
 from api.http.problem import encoded
 from api.pipeline.commands import receipt_headers
 from api.pipeline.disclosure import Look, show
-from api.pipeline.pipeline import decide, look, request_of, require_known, rights_in
+from api.pipeline.pipeline import look, request_of, require_known, rights_in
 from api.pipeline.readmission import admit_again, streaming
 from api.pipeline.rights import SEES_PERSONS, Rights
 from api.pipeline.routes import AnyRoute, Other, Parameters, activity_of
@@ -86,7 +86,7 @@ async def add_attachment(context: Context, call: Call, _: Rights) -> Reply:
         return file in uow.read(Ticket, ticket.id).attachments
 
     try:
-        receipt, _value = await decide(context, request, add)
+        receipt, _value = await context.ledger.decide(add, *request.terms)
     except Refused:  # After any other error the event may be there all the same.
         # The same file under the same key has the same name, and may have been taken before.
         if not await context.ledger.read(kept, request.stamp):
@@ -133,7 +133,7 @@ async def download_attachment(context: Context, call: Call, _: Rights) -> None:
         return ticket.id, (ticket, secret, name, rights_in(context, uow))
 
     request = request_of(context, call, asked, READ, enter=authentication.enter_own)
-    receipt, (ticket, secret, name, rights) = await decide(context, request, see)
+    receipt, (ticket, secret, name, rights) = await context.ledger.decide(see, *request.terms)
 
     async def find(look: Look) -> tuple[Attachment, AESGCM]:
         if look.rights.unlogged:

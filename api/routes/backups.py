@@ -11,12 +11,12 @@ from api.http.csv_text import rfc3339
 from api.http.download import Download
 from api.http.ids import missing, resolve
 from api.http.problem import encoded
-from api.pipeline.pipeline import decide, request_of
+from api.pipeline.pipeline import request_of
 from api.pipeline.readmission import streaming
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, One, Other, activity_of, commands, resource
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
-from rim_ledger.admin.tokens import new_token, token_hash
+from rim_ledger.admin.session import new_token, token_hash
 from rim_ledger.delivery.kill_switch import OUTBOUND, Outbound, SwitchOutbound
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.backup import Backup, BackupDownloadOffered
@@ -48,7 +48,8 @@ async def offer_backup(context: Context, call: Call, _: Rights) -> Reply:
             raise missing(Backup)
         return id_, offer_download(id_, token_hash(token), uow)
 
-    receipt, offered = await decide(context, request_of(context, call, asked, RESTORE), work)
+    request = request_of(context, call, asked, RESTORE)
+    receipt, offered = await context.ledger.decide(work, *request.terms)
     body = {
         "downloadUrl": f"{BACKUPS}/{receipt.id}/download?token={token}",
         "expiresAt": rfc3339(offered.expires_at),

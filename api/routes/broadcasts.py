@@ -17,8 +17,7 @@ from rim_ledger.notifications import broadcast_commands as broadcasts
 from rim_ledger.notifications.broadcast import BroadcastMessage, Target
 from rim_ledger.notifications.broadcast_commands import DraftBroadcast, EditBroadcast
 from rim_ledger.notifications.contact import OptIn, OptOut
-from rim_ledger.notifications.notification import NotificationHistory
-from rim_ledger.notifications.retry import RetryNotification
+from rim_ledger.notifications.notification import NotificationHistory, RetryNotification
 
 BROADCASTS, NOTIFICATIONS = "/v1/broadcasts", "/v1/notifications"
 SEND = ("broadcasts.send", "write")

@@ -58,7 +58,7 @@ class Sender(Struct, frozen=True):
         endpoint, parameters = self.context.table.find(op[1], path)
         if not isinstance(route := endpoint.route, Route) or route.answer:
             raise Invalid("invalid-op", "This op is no command.", "/op")
-        read_parameters(query.encode(), route.QUERY)
+        read_parameters(query.encode(), {})
         return command_request(
             self.context,
             self.call,

@@ -9,13 +9,13 @@ from api.http.call import Call, Reply, at_position
 from api.http.csv_text import rfc3339
 from api.http.problem import encoded
 from api.pipeline.commands import read_form
-from api.pipeline.pipeline import decide, look, request_of
+from api.pipeline.pipeline import look, request_of
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, Other, Request
 from api.routes.admin import position
 from rim_ledger.admin import authentication
+from rim_ledger.customers.access import OWN_SESSION
 from rim_ledger.customers.access import log_out as end_session
-from rim_ledger.customers.customer_session import OWN_SESSION
 from rim_ledger.customers.phone_code import AskForCode, LogInWithCode
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
@@ -49,7 +49,7 @@ async def log_out_borrower(context: Context, call: Call, _: Rights) -> Reply:
     def work(uow: UnitOfWork) -> tuple[UUID, None]:
         return end_session(uow, token), None
 
-    receipt, _value = await decide(context, _request(context, call), work)
+    receipt, _value = await context.ledger.decide(work, *_request(context, call).terms)
     context.callers.pop(token, None)
     return Reply(204, b"", [at_position(receipt.position)])
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from api.context import Context
 from api.description.components import shape
 from api.description.examples import AS_OF, EFFECTIVE_AT
-from api.http.call import Call, Reply
+from api.http.call import Call, Reply, at_position
 from api.http.csv_text import CSV_UTF8, attached, csv_text, rfc3339
 from api.pipeline.as_of import APPROXIMATE, HINT, RECORDED, UNRECORDED, moment_of
 from api.pipeline.filters import Asked, all_of, filters_of, read_query
@@ -110,7 +110,7 @@ async def export_journal(context: Context, call: Call, _: Rights) -> Reply | Non
 
     lines = await page(0)
     async with streaming(context, call) as stream:
-        reflected = (b"ledger-position", b"%d" % position)
+        reflected = at_position(position)
         await call.start(200, [reflected, (b"content-type", CSV_UTF8), attached("journal")])
         await stream.send(csv_text([HEADS]))
         while lines:
@@ -126,7 +126,7 @@ async def _balance(context: Context, call: Call) -> Balance:
     moment = await moment_of(context, asked)
     at = await context.pool.rows(RECORDED, [moment.position])
     accounts = await context.pool.rows(BALANCE, [moment.position, moment.happened_by])
-    headers = [(b"ledger-position", b"%d" % moment.position)]
+    headers = [at_position(moment.position)]
     if moment.happened_by and (await context.pool.rows(UNSURE, [moment.position]))[0][0]:
         headers.append(APPROXIMATE)
     if not accounts and (time := asked.recorded_by):

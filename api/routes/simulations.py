@@ -31,7 +31,7 @@ from projections.analysis.backtest import Backtest, Change
 from projections.analysis.consequences import Outcome
 from projections.tables.writer import encode
 from rim_ledger.engine.activity import Activity
-from rim_ledger.lending.proposal import Simulation
+from rim_ledger.lending.proposed_policy import Simulation
 
 NEEDS: Final = ("simulations", "write")
 TRIED: Final = Activity(action="Export", resource="simulations")

@@ -14,7 +14,7 @@ from api.http.csv_lines import Upload, read_lines, receive_file
 from api.http.csv_text import CSV
 from api.http.text import TextFile
 from api.pipeline.background import problem_line
-from api.pipeline.pipeline import decide, request_of
+from api.pipeline.pipeline import request_of
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, List, Other
 from api.routes.payments import RECONCILIATION
@@ -76,7 +76,7 @@ class Import:
 
         rights = (WRITE, RECONCILIATION)
         request = request_of(self._context, self._call, asked, *rights, meant=meant)
-        receipt, self.statement = await decide(self._context, request, whole)
+        receipt, self.statement = await self._context.ledger.decide(whole, *request.terms)
         self.position = receipt.position
         return receipt
 

@@ -8,7 +8,7 @@ from api.http.call import Call, Reply
 from api.http.ids import missing
 from api.http.problem import encoded
 from api.pipeline.commands import read_form, receipt_headers
-from api.pipeline.pipeline import decide, request_of
+from api.pipeline.pipeline import request_of
 from api.pipeline.rights import Rights
 from api.pipeline.routes import (
     AnyRoute,
@@ -52,7 +52,7 @@ async def auto_assign_tickets(context: Context, call: Call, _: Rights) -> Reply:
         assert uow.stamp.admin, "whoever is let in is an admin"
         return uow.stamp.admin, form.assign(uow)
 
-    receipt, given = await decide(context, request, work, keeps_value=True)
+    receipt, given = await context.ledger.decide(work, *request.terms, keeps_value=True)
     # Earlier versions did not keep the number with the answer.
     told = {} if given is None else {"assigned": given}
     return Reply(200, encoded(told | {"position": receipt.position}), receipt_headers(receipt))

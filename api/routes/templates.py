@@ -15,7 +15,7 @@ from api.http.call import Call, Reply, at_position
 from api.http.ids import resolve
 from api.http.problem import encoded
 from api.pipeline.commands import read_form, receipt_headers, receipt_json
-from api.pipeline.pipeline import decide, request_of
+from api.pipeline.pipeline import request_of
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, Other, activity_of, commands, resource
 from projections.notifications import EmailTemplateRow, SmsTemplateRow
@@ -27,12 +27,12 @@ from rim_ledger.engine.idempotency import Idempotency
 from rim_ledger.engine.refusals import Unavailable, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications import template as templates
+from rim_ledger.notifications.contact import recipient_hash, require_test_recipient
 from rim_ledger.notifications.sms_text import measured
 from rim_ledger.notifications.template import EmailTemplate, SmsTemplate
 from rim_ledger.notifications.template_text import FillIn, Values, require_enabled
-from rim_ledger.notifications.test_message import recipient_hash, require_test_recipient
-from rim_ledger.postgres.advisory_lock import lease
 from rim_ledger.postgres.outage import OUTAGE, unavailable
+from rim_ledger.postgres.pool import lease
 
 WRITE: Final = ("templates", "write")
 DISABLED: Final = "The template is disabled: nothing is sent from it."
@@ -112,7 +112,7 @@ async def _try(context: Context, call: Call, _: Rights, *, kind: Kind) -> Reply:
         return None, template
 
     async with _alone(context, request.idempotency):
-        receipt, template = await decide(context, request, find)
+        receipt, template = await context.ledger.decide(find, *request.terms)
         if receipt is None:
             shown, _warnings = kind.shown(template, form.values)
             subject, reference = shown.get("subject"), str(context.environment.new_id())
@@ -129,7 +129,7 @@ async def _try(context: Context, call: Call, _: Rights, *, kind: Kind) -> Reply:
                     raise failure  # From here, so that the log of activities has it.
                 return uow.read(kind.template, template.id).id, None
 
-            receipt, _value = await decide(context, request, record)
+            receipt, _value = await context.ledger.decide(record, *request.terms)
     return Reply(200, receipt_json(kind.template, receipt), receipt_headers(receipt))
 
 

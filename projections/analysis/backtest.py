@@ -23,7 +23,7 @@ from rim_ledger.engine.codec import Recorded
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.decision import Terms, decide_request
 from rim_ledger.lending.loan import Loan, LoanApproved
-from rim_ledger.lending.proposal import ProposedPolicy, Simulation
+from rim_ledger.lending.proposed_policy import ProposedPolicy, Simulation
 from rim_ledger.lending.shadow import Shadow
 from rim_ledger.lending.user import CreditReserved, User
 from rim_ledger.system.config import SystemConfig, config_id, value_of

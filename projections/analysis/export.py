@@ -36,7 +36,7 @@ from projections.proofs.merkle import Range
 from projections.proofs.omitted_events import SPAN, Proof, proof_lines
 from projections.proofs.origins import OriginOpening, Origins
 from projections.proofs.signed_note import parsed
-from rim_ledger.progress import Progress, silent
+from rim_ledger.progress import Progress, unreported
 
 PAGE: Final = 5_000
 GROUP: Final = 20_000
@@ -53,7 +53,7 @@ async def export(
     connection: AsyncConnection[Any],
     place: Path,
     wanted: Manifest,
-    progress: Progress = silent,
+    progress: Progress = unreported,
     *,
     compare: bool = True,
 ) -> Manifest:

@@ -27,7 +27,7 @@ from projections.proofs.merkle import CompactRange, leaf_hash
 from projections.proofs.omitted_events import TOMBSTONE, OmittedSubtree, read_proofs
 from projections.proofs.origins import Origins
 from projections.proofs.signed_note import Checkpoint, VerificationError, Verifier
-from rim_ledger.progress import Progress, silent
+from rim_ledger.progress import Progress, unreported
 
 STEP: Final = 5_000
 """Events between two progress reports."""
@@ -36,7 +36,7 @@ Part = OmittedSubtree
 
 
 def verify(
-    place: Path, verifier: Verifier, progress: Progress = silent
+    place: Path, verifier: Verifier, progress: Progress = unreported
 ) -> tuple[Checkpoint, Origins, int]:
     """Verify every column of every exported event, and the tree of all events, against the signed
     checkpoint. Gives the checkpoint, the log's origins, and the number of exported events, the last

@@ -14,7 +14,7 @@ from projections.follow.rebuild import histories
 from projections.tables.table import Row
 from projections.tables.upsert_sql import fill_copies
 from projections.tables.writer import Rows, encode, persons_of, rows_of
-from rim_ledger.progress import Progress, silent
+from rim_ledger.progress import Progress, unreported
 
 SCHEMA: Final = "main"
 TRACKING: Final = """
@@ -46,7 +46,7 @@ async def replay(
     source: AsyncConnection[Any],
     moment: Moment,
     into: Path,
-    progress: Progress = silent,
+    progress: Progress = unreported,
 ) -> bool:
     """Write the tables as of a moment into a new file, without personal data. Gives True if that is
     approximate, as some event has no business time.

@@ -23,7 +23,7 @@ from projections.tables import schema
 from projections.tables.compare import Difference, differences
 from projections.tables.upsert_sql import fill_copies
 from projections.tables.writer import copy, hiding_values, rows_of
-from rim_ledger.progress import Progress, silent
+from rim_ledger.progress import Progress, unreported
 from rim_ledger.vault.personal_keys import Vault
 
 STRETCH: Final = 5000
@@ -63,7 +63,7 @@ async def prepare(url: str, vault: Vault) -> bool:
 
 
 async def rebuild(
-    url: str, vault: Vault, progress: Progress = silent, *, check: bool = False
+    url: str, vault: Vault, progress: Progress = unreported, *, check: bool = False
 ) -> Rebuilt:
     """Build the tables from the log and swap them in; with `check`, only compare.
 

@@ -19,11 +19,11 @@ from projections.proofs.checkpoints import KEY
 from projections.proofs.read_tables import ReadTables
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.adopted_secrets import NamesAdopted
-from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.rows import ADOPTED, DONE, is_held, key_fits, key_print, secret_fits
 from rim_ledger.engine.store import TELLING, TELLS, Store
-from rim_ledger.progress import Progress, silent
+from rim_ledger.engine.view import Claim
+from rim_ledger.progress import Progress, unreported
 from rim_ledger.reminders import Due, expected
 from rim_ledger.vault.personal_keys import Vault, personal_fields
 
@@ -116,7 +116,7 @@ class DerivedRows:
         self.lost: list[Due] = []
         """Reminders that are missing or set too late."""
 
-    async def faults(self, progress: Progress = silent) -> AsyncIterator[str]:
+    async def faults(self, progress: Progress = unreported) -> AsyncIterator[str]:
         """Yield what does not follow from the log, or is missing. Raises PoisonEvent."""
         place, done = self._place, 0
         total, counts = await log.head(self._connection), Counter(place.shown)

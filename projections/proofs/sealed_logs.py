@@ -1,7 +1,7 @@
 """The logs that are sealed, as leaves: events, and activities with refused requests."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 from projections.follow import log
 from projections.proofs import trees
 from projections.proofs.merkle import leaf_hash
-from projections.proofs.trees import Contradiction, Tree
+from projections.proofs.trees import Contradiction
 from rim_ledger.engine.event_mac import EventMac
 from rim_ledger.values import UUID_TEXT
 from rim_ledger.vault.sealed_row import entry
@@ -77,24 +77,8 @@ class Item(NamedTuple):
         return None if self.leaf is None else leaf_hash(self.leaf)
 
 
-class SealedLog(Protocol):
-    """A log whose lines are leaves of a tree, and what faults call them."""
-
-    TREE: ClassVar[Tree]
-    NOUN: ClassVar[str]
-    AT: ClassVar[str]
-
-    async def head(self, connection: Connection) -> int:
-        """The last position."""
-
-    async def page(
-        self, connection: Connection, after: int, upto: int | None, limit: int
-    ) -> list[Item]:
-        """The next existing lines, in order of position."""
-
-
-class Events(SealedLog):
-    """The log of events."""
+class Events:
+    """The log of events, whose lines are leaves of a tree; and what faults call them."""
 
     TREE, NOUN, AT = trees.EVENTS, "event", "position"
 
@@ -103,11 +87,13 @@ class Events(SealedLog):
         self._mac = mac
 
     async def head(self, connection: Connection) -> int:
+        """The last position."""
         return await log.head(connection)
 
     async def page(
         self, connection: Connection, after: int, upto: int | None, limit: int
     ) -> list[Item]:
+        """The next existing lines, in order of position."""
         items, mac = list[Item](), self._mac
         for line in await log.page(connection, after, upto, limit):
             leaf = log.leaf(line)
@@ -116,7 +102,7 @@ class Events(SealedLog):
         return items
 
 
-class Activities(SealedLog):
+class Activities:
     """The activity log with refused requests, in the order given by the sealer."""
 
     TREE, NOUN, AT = trees.ACTIVITY, "line", "activity"
@@ -150,6 +136,9 @@ class Activities(SealedLog):
                 leaf = b"%d\n" % place + entry(source, row)
                 gone.append(Item(place, leaf, describe(source, row), own))
         return gone
+
+
+SealedLog = Events | Activities
 
 
 def describe(source: str, row: dict[str, Any]) -> str:

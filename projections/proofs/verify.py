@@ -1,6 +1,5 @@
 """Verifies the log against its checkpoints: a quick check, or every event, tile and checkpoint."""
 
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, Final
@@ -18,7 +17,7 @@ from projections.proofs.sealed_logs import Activities, Events, Item, SealedLog, 
 from projections.proofs.signed_note import Checkpoint, VerificationError, parsed
 from projections.proofs.trees import Contradiction
 from rim_ledger.engine.event_mac import EventMac
-from rim_ledger.progress import Progress, silent
+from rim_ledger.progress import Progress, unreported
 
 PAGE: Final = 20 * WIDTH
 LOOKED_AT: Final = 200 * WIDTH
@@ -89,35 +88,19 @@ async def _leaves(connection: Connection, of: SealedLog, after: int, upto: int) 
     return [(each, found.get(each), seal(each)) for each in range(after + 1, upto + 1)]
 
 
-class Notes:
-    """The claims of the store's notes on one log, in the order of signing."""
-
-    def __init__(self, connection: Connection, origins: Origins, read: Read) -> None:
-        self._connection, self._origins, self._read = connection, origins, read
-        self._number, self._page = 0, deque[Claim]()
-
-    async def upto(self, size: int) -> list[Claim]:
-        """The next claims on at most `size` lines."""
-        found = list[Claim]()
-        while self._page or await self._more():
-            if self._page and self._page[0][0] > size:
-                break
-            if self._page:
-                found.append(self._page.popleft())
-        return found
-
-    async def _more(self) -> bool:
-        """Read further notes; False at the end."""
-        rows = await (await self._connection.execute(NOTES, [self._number])).fetchall()
-        for self._number, size, note in rows:
+async def _claims(connection: Connection, origins: Origins, read: Read) -> AsyncIterator[Claim]:
+    """Yield what the store's notes claim of one log, in the order of signing."""
+    number = 0
+    while rows := await (await connection.execute(NOTES, [number])).fetchall():
+        number = rows[-1][0]
+        for _, size, note in rows:
             opened: Checkpoint | VerificationError
             try:
-                opened = self._origins.open(note)
+                opened = origins.open(note)
             except VerificationError as untrue:
                 opened = untrue
-            if claim := self._read(size, opened):
-                self._page.append(claim)
-        return bool(rows)
+            if claim := read(size, opened):
+                yield claim
 
 
 class LogVerification:
@@ -132,13 +115,17 @@ class LogVerification:
         connection: Connection,
         of: SealedLog,
         sealed: int,
-        signed: tuple[Sequence[Claim], Notes],
+        claims: Sequence[Claim],
+        signed: AsyncIterator[Claim],
+        *,
         rest: Rest,
     ) -> None:
-        """The number of `sealed` lines, and the roots that were `signed`. Awaits `rest` after each
-        page."""
+        """The number of `sealed` lines, the roots that are known from elsewhere (`claims`), and
+        those that were `signed` in the store, in order. Awaits `rest` after each page."""
         self._connection, self._of, self._sealed = connection, of, sealed
-        (self._claims, self._notes), self._rest = signed, rest
+        self._claims, self._signed, self._rest = claims, signed, rest
+        self._next: Claim | None = None
+        """The first claim of the store on further lines."""
         self._edge, self._whole = Edge(), True
         self.lines = self.checkpoints = 0
 
@@ -182,7 +169,10 @@ class LogVerification:
         """Compare the tree with each checkpoint on the way, and with the tiles above the leaves."""
         upto, changed = after + len(leaves), dict[tuple[int, int], bytes]()
         claims = [each for each in self._claims if after < each[0] <= upto]
-        claims += await self._notes.upto(upto)
+        self._next = self._next or await anext(self._signed, None)
+        while self._next and self._next[0] <= upto:
+            claims.append(self._next)
+            self._next = await anext(self._signed, None)
         for size, claim in sorted(claims, key=itemgetter(0)):
             changed |= self._edge.grow(self._hashes[self._edge.size - after : size - after])
             if fault := self._false(size, claim):
@@ -237,7 +227,7 @@ class Verification:
         """Whether this login may read the activity log; otherwise it is not verified."""
         self.events = self.sealed = self.checkpoints = self.activities = self.sealed_activities = 0
 
-    async def faults(self, progress: Progress = silent) -> AsyncIterator[str]:
+    async def faults(self, progress: Progress = unreported) -> AsyncIterator[str]:
         """Yield faults, log by log."""
         for claim in self._outside:
             if not self._origins.has(claim) and not self._origins.lost(claim):
@@ -285,5 +275,5 @@ class Verification:
     def _pass(
         self, of: SealedLog, sealed: int, claims: Sequence[Claim], read: Read
     ) -> LogVerification:
-        notes = Notes(self._connection, self._origins, read)
-        return LogVerification(self._connection, of, sealed, (claims, notes), self._rest)
+        signed = _claims(self._connection, self._origins, read)
+        return LogVerification(self._connection, of, sealed, claims, signed, rest=self._rest)

@@ -1,7 +1,8 @@
-"""Commands on an admin's account: create, change or stop it, and set its password."""
+"""Commands on an admin's account: create, change or stop it, and set or reset its password."""
 
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, ClassVar, Final
 from uuid import UUID
 
@@ -17,7 +18,9 @@ from rim_ledger.admin.admin_role import (
 )
 from rim_ledger.admin.admin_user import (
     LEGAL,
+    AdminAccessReset,
     AdminActivated,
+    AdminContactChanged,
     AdminCreated,
     AdminDeactivated,
     AdminInvited,
@@ -32,15 +35,68 @@ from rim_ledger.admin.admin_user import (
     AdminUserRoleChanged,
 )
 from rim_ledger.admin.api_key import require_session
-from rim_ledger.admin.contact import claim_email
-from rim_ledger.admin.other_admins import require_no_greater, require_other
 from rim_ledger.admin.passwords import Password, TriedPassword, WithPassword
-from rim_ledger.admin.revocation import close_sessions, end_api_keys, void_token
+from rim_ledger.admin.same_person import (
+    end_api_keys,
+    require_no_greater,
+    require_other,
+)
+from rim_ledger.admin.security_settings import TwoFactorMethod
+from rim_ledger.admin.two_factor import forget
+from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.command import Command, Creation
-from rim_ledger.engine.refusals import Refused, require, require_legal
+from rim_ledger.engine.command import Command, Creation, perform
+from rim_ledger.engine.patch import Patch
+from rim_ledger.engine.refusals import Invalid, NotFound, Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.notifications.notification import alert_admins
+from rim_ledger.support.support_agent import SupportAgent, agent_stream
 from rim_ledger.values import Email, Id, Name, Note, Phone
+
+
+def claim_email(uow: UnitOfWork, email: str, admin: UUID) -> str:
+    """Claim an e-mail for an admin by its keyed hash, and return the hash."""
+    hashed = uow.fingerprint("email", email.casefold())
+    taken = Refused("email-taken", "Another admin has this e-mail address.")
+    uow.claim("admin-email", hashed, admin, taken)
+    return hashed
+
+
+class EditAdmin(Patch[AdminUser]):
+    """Change e-mail, name or phone of oneself, or of an admin with no more rights than the caller;
+    omitted fields stay as they are. Support agents need a phone."""
+
+    CLEARS = frozenset({"name", "phone"})
+
+    email: Email | None = None
+    name: Name | None = None
+    phone: Phone | None = None
+
+    def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_greater(aggregate, uow)
+        changes = self.changes(aggregate, partial(uow.reveal, aggregate.id))
+        email, phone = changes.get("email"), changes.get("phone")
+        cleared = tuple(sorted(field for field, value in changes.items() if value is None))
+        moved = changes.keys() & {"email", "phone"}
+        if moved and aggregate.two_factor not in (None, TwoFactorMethod.APP):
+            require_session(uow)  # Codes of the second factor are sent there.
+        if "phone" in cleared:
+            agent = uow.find(SupportAgent, agent_stream(aggregate.id))
+            if agent and not agent.archived:
+                words = "A support agent has a phone: give another."
+                raise Invalid("agent-without-phone", words, "/phone")
+            sent = aggregate.two_factor is TwoFactorMethod.SMS
+            require(not sent, "no-phone", "The codes of the second factor are sent to this phone.")
+        if not changes:
+            return
+        event = AdminContactChanged(
+            **changes,
+            email_hash=email and claim_email(uow, email, aggregate.id),
+            phone_hash=phone and uow.fingerprint("phone", phone),
+            cleared=cleared,
+        )
+        yield event
+
 
 INVITATION_LIFE: Final = timedelta(days=7)
 RESET_LIFE: Final = timedelta(hours=1)
@@ -120,7 +176,6 @@ class AssignRole(Command[AdminUser]):
         if role.id == aggregate.role_id:
             return
         _require_another_superadmin(aggregate, uow)
-        close_sessions(aggregate, uow)
         uow.append(AdminRole, aggregate.role_id, [AdminRoleWithdrawn(admin_id=aggregate.id)])
         uow.append(AdminRole, role.id, [AdminRoleGranted(admin_id=aggregate.id)])
         words = f"gave {aggregate.username} the role {role.name}."
@@ -133,7 +188,6 @@ def _shut_out(command: str, admin: AdminUser, uow: UnitOfWork) -> None:
     require_no_greater(admin, uow)
     require_legal(admin.status, command, LEGAL)
     _require_another_superadmin(admin, uow)
-    close_sessions(admin, uow)
     end_api_keys(admin, uow)
 
 
@@ -176,12 +230,9 @@ class ActivateAdmin(Command[AdminUser]):
 
 
 def keep_new_password(form: WithPassword, admin: AdminUser, uow: UnitOfWork) -> None:
-    """Store another password hash and release session and one-time tokens. The caller appends the
-    event that ends the sessions."""
+    """Store another password hash. The caller appends the event that ends the sessions."""
     email = uow.reveal(admin.id, admin.email)
     form.keep_password(uow, admin.id, own_names(admin.username, email))
-    close_sessions(admin, uow)
-    void_token(admin, uow)
 
 
 def _set_password(form: WithPassword, admin: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
@@ -221,8 +272,6 @@ class ResetPassword(WithPassword, Command[AdminUser]):
             yield from _set_password(self, aggregate, uow)
             return
         uow.keep_secret(aggregate.id, "password", "")
-        close_sessions(aggregate, uow)
-        void_token(aggregate, uow)
         token = self.claim_token(uow, aggregate.id)
         yield AdminPasswordResetBegun(token=token, expires_at=uow.now + RESET_LIFE)
 
@@ -234,7 +283,6 @@ class LogOut(Command[AdminUser]):
 
     def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
         if self.session in aggregate.sessions:
-            uow.release("token", self.session)
             yield AdminLoggedOut(session=self.session)
 
 
@@ -246,5 +294,41 @@ class RevokeSessions(Command[AdminUser]):
         require_no_greater(aggregate, uow)
         end_api_keys(aggregate, uow)
         if aggregate.sessions:
-            close_sessions(aggregate, uow)
             yield AdminSessionsRevoked()
+
+
+ADMIN: Final = "admin"
+"""The resource as it is named in messages."""
+
+
+class ResetAccess(WithPassword, Command[AdminUser]):
+    """Give a super-admin a new password and remove the second factor; ends their sessions, and
+    revokes their API keys. Not available over HTTP."""
+
+    operator: str
+    """The operating system's user and host, such as root@ledger-1."""
+
+    def decide(self, aggregate: AdminUser, uow: UnitOfWork) -> Iterable[Event]:
+        able = (aggregate.role_id, aggregate.status) == (SUPERADMIN, AdminStatus.ACTIVE)
+        words = "This is for active super-admins; one of them can reset anybody else."
+        require(able, "not-superadmin", words)
+        end_api_keys(aggregate, uow)
+        keep_new_password(self, aggregate, uow)
+        forget(aggregate, uow)
+        others = uow.read(AdminRole, SUPERADMIN).members - {aggregate.id}
+        words = f"reset the access of super-admin {aggregate.username} on the machine."
+        alert_admins(uow, others, "A super-admin's access was reset", words, by=self.operator)
+        yield AdminAccessReset(operator=self.operator)
+
+    def work(self, username: str, uow: UnitOfWork) -> UUID:
+        """Decide for the admin of that name, and log the attempt. Raises NotFound."""
+        details = {"operator": self.operator}
+        uow.activities[:] = [Activity(action="ResetAccess", resource="admins", details=details)]
+        holder = uow.holder("admin-username", username.lower())
+        if holder is None:
+            raise NotFound(ADMIN, username)
+        uow.activities[0] = Activity(
+            action="ResetAccess", resource="admins", resource_id=str(holder), details=details
+        )
+        perform(uow, AdminUser, holder, self)
+        return holder

@@ -14,10 +14,9 @@ from rim_ledger.engine.aggregate import Event, Stamp
 from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Forbidden, Invalid, require
-from rim_ledger.engine.role_limits import RoleLimits, reaches
 from rim_ledger.engine.unique_names import Named, UniqueNames
-from rim_ledger.engine.unit_of_work import Right, UnitOfWork
-from rim_ledger.notifications.superadmins import alert
+from rim_ledger.engine.unit_of_work import Right, RoleLimits, UnitOfWork, reaches
+from rim_ledger.notifications.notification import alert_admins
 from rim_ledger.values import Description, Limit, Name, derived_id
 
 ROLE_NAMES: Final = UniqueNames("role-name", "role-name-taken", "role")
@@ -161,7 +160,7 @@ def role_to_grant(id: UUID, uow: UnitOfWork) -> AdminRole:
 def alert_superadmins(uow: UnitOfWork, title: str, message: str, cause: UUID | None = None) -> None:
     """Alert every super-admin to the caller's action, once per `cause` if one is given."""
     role = uow.find(AdminRole, SUPERADMIN)
-    alert(uow, role.members if role else (), title, message, cause)
+    alert_admins(uow, role.members if role else (), title, message, cause)
 
 
 def _require_editable(role: AdminRole) -> None:

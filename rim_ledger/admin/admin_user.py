@@ -11,7 +11,7 @@ from msgspec import Struct
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.admin.session import Session, closed, opened, seen
 from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp
-from rim_ledger.vault.fingerprints import Fingerprint, MaybeFingerprint, hashes
+from rim_ledger.vault.personal_keys import Fingerprint, MaybeFingerprint, hashes
 
 
 class AdminCreated(Event):

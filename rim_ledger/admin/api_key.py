@@ -5,8 +5,7 @@ from typing import Final, Self, assert_never
 from uuid import UUID
 
 from rim_ledger.admin.permissions import Permission, rights
-from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Stamp
 from rim_ledger.engine.refusals import Forbidden, require
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 

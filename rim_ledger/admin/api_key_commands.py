@@ -6,7 +6,6 @@ from uuid import UUID
 
 from pydantic import Field, PrivateAttr
 
-from rim_ledger.admin.addresses import AddressRules, admits
 from rim_ledger.admin.admin_role import AdminRole, refuse_escalation
 from rim_ledger.admin.admin_user import AdminApiKeyAdded, AdminApiKeyRemoved, AdminStatus, AdminUser
 from rim_ledger.admin.api_key import (
@@ -17,12 +16,13 @@ from rim_ledger.admin.api_key import (
     ApiKeyUsed,
     require_session,
 )
-from rim_ledger.admin.other_admins import require_no_greater
 from rim_ledger.admin.permissions import Permissions, rights
-from rim_ledger.admin.tokens import token_hash
+from rim_ledger.admin.same_person import require_no_greater
+from rim_ledger.admin.security_settings import AddressRules, admits
+from rim_ledger.admin.session import claim_token
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation
-from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, require
+from rim_ledger.engine.refusals import Forbidden, Invalid, require
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
 from rim_ledger.values import Id, Name, Time
 
@@ -46,9 +46,7 @@ class CreateApiKey(Creation[ApiKey]):
 
     def known_by(self, key: str) -> "CreateApiKey":
         """Return a copy of the form with a generated key; the ledger stores its hash only."""
-        ready = self.model_copy()
-        ready._key = key
-        return ready
+        return self.prepared(_key=key)
 
     @property
     def key(self) -> str:
@@ -60,17 +58,15 @@ class CreateApiKey(Creation[ApiKey]):
         refuse_escalation(rights(self.permissions), uow)
         if self.expires_at and self.expires_at <= uow.now:
             raise Invalid("expires-in-past", "The key would have run out already.", "/expiresAt")
-        assert uow.stamp.admin is not None, "whoever holds a session is an admin"
+        assert uow.stamp.admin is not None, "an admin holds the session"
         owner = self.admin_id or uow.stamp.admin
         if owner != uow.stamp.admin:
             self._require_fit_for(uow.find(AdminUser, owner), uow)
         assert self._key, "the key is made up before the decision"
-        token = token_hash(self._key)
         keys = uow.read(AdminUser, owner).api_keys
         living = sum(uow.read(ApiKey, key).lives(uow.now) for key in keys)
         require(living < KEYS_MAX, "too-many-keys", f"An admin has at most {KEYS_MAX} API keys.")
-        taken = Refused("already-exists", "The key is taken.")
-        uow.claim("token", token, id, taken)
+        token = claim_token(uow, self._key, id)
         uow.append(AdminUser, owner, [AdminApiKeyAdded(key_id=id)])
         yield ApiKeyCreated.of(self, owner=owner, token=token)
 
@@ -95,7 +91,6 @@ class RevokeApiKey(Command[ApiKey]):
 
     def decide(self, aggregate: ApiKey, uow: UnitOfWork) -> Iterable[Event]:
         require_no_greater(uow.read(AdminUser, aggregate.owner), uow)
-        uow.release("token", aggregate.token)
         uow.append(AdminUser, aggregate.owner, [AdminApiKeyRemoved(key_id=aggregate.id)])
         yield ApiKeyRevoked()
 

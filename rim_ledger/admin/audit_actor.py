@@ -69,11 +69,8 @@ async def failures_logged(
         if attempts is None and who() == NO_ADMIN:
             raise
         endless = who() == NO_ADMIN or isinstance(refusal, TooManyAttempts)
-        if (
-            attempts
-            and endless
-            and not await attempts.count_refused(action, refusal.code, stamp.ip)
-        ):
+        counts = attempts if endless else None
+        if counts and not await counts.count_refused(action, refusal.code, stamp.ip):
             raise
         refused = refusal
 

@@ -1,6 +1,7 @@
 """Authentication: a password opens a session, and its token admits each later request."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -21,11 +22,10 @@ from rim_ledger.admin.audit_actor import (
 from rim_ledger.admin.login_throttle import LoginThrottle
 from rim_ledger.admin.passwords import TriedPassword, verify
 from rim_ledger.admin.security_settings import SecuritySettings, current, require_address
-from rim_ledger.admin.session import SESSION, USES_RECORDED
-from rim_ledger.admin.tokens import new_token, token_hash
+from rim_ledger.admin.session import SESSION, USES_RECORDED, claim_token, new_token
 from rim_ledger.admin.two_factor import must_enrol
 from rim_ledger.approvals.approval_rule import require_no_approval
-from rim_ledger.customers import customer_session
+from rim_ledger.customers import access as customer_access
 from rim_ledger.customers.access import CustomerAccess
 from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.engine.command import Form, perform
@@ -33,7 +33,7 @@ from rim_ledger.engine.deciding import Admit
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger, admit_all
-from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, Unauthenticated
+from rim_ledger.engine.refusals import Forbidden, Invalid, Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 
@@ -68,6 +68,7 @@ def enter(
     token_hash: str,
     *,
     enrolling: bool = False,
+    in_person: bool = False,
     own: bool = False,
 ) -> None:
     """Admit the admin of a live session or API key: sets actor, rights and contacts of the
@@ -77,10 +78,11 @@ def enter(
     Raises Unauthenticated if there is no such session or key, or it has ended; Forbidden
     (`ip-blocked`) if the caller's address is blocked, or (`two-factor-required`) if the admin must
     enrol a second factor first. While `enrolling`, such an admin is admitted without rights.
+    `in_person` no API key is admitted (`session-required`).
     """
     holder = uow.holder("token", token_hash)
     if holder and (access := uow.find(CustomerAccess, holder)):
-        customer_session.enter(uow, access, token_hash, current(uow))
+        customer_access.enter(uow, access, token_hash, current(uow))
         if not own:
             raise Forbidden("forbidden", "This is not open to borrowers.")
         return
@@ -102,6 +104,8 @@ def enter(
             words = "The security settings ask for a second factor: enrol one first."
             raise Forbidden("two-factor-required", words)
         uow.rights = frozenset()
+    if in_person:
+        require_session(uow)
     if key:
         api_key_commands.note_use(key, uow)
     elif session and uow.now >= session.seen_at + settings.idle / USES_RECORDED:
@@ -109,25 +113,14 @@ def enter(
         uow.append(AdminUser, admin.id, [seen])
 
 
-def enter_in_person(uow: UnitOfWork, token_hash: str, *, enrolling: bool = False) -> None:
-    """Admit a logged-in admin, but no API key."""
-    enter(uow, token_hash, enrolling=enrolling)
-    require_session(uow)
-
-
-def enter_own(uow: UnitOfWork, token_hash: str) -> None:
-    """Admit an admin, or a borrower to routes that are open to borrowers."""
-    enter(uow, token_hash, own=True)
-
-
-def enter_to_enrol(uow: UnitOfWork, token_hash: str) -> None:
-    """Admit an admin, also one who must still enrol a second factor."""
-    enter(uow, token_hash, enrolling=True)
-
-
-def enter_in_person_to_enrol(uow: UnitOfWork, token_hash: str) -> None:
-    """Admit a logged-in admin, also one who must still enrol a second factor, but no API key."""
-    enter_in_person(uow, token_hash, enrolling=True)
+enter_own = partial(enter, own=True)
+"""Admits an admin, or a borrower to routes that are open to borrowers."""
+enter_in_person = partial(enter, in_person=True)
+"""Admits a logged-in admin, but no API key."""
+enter_to_enrol = partial(enter, enrolling=True)
+"""Admits an admin, also one who must still enrol a second factor."""
+enter_in_person_to_enrol = partial(enter, in_person=True, enrolling=True)
+"""Admits a logged-in admin, also one who must still enrol a second factor, but no API key."""
 
 
 async def log_in(
@@ -172,9 +165,8 @@ async def log_in(
             if not await verify(known, form.password):
                 raise _invalid()
             _, opened = await ledger.decide(begin, stamp)
-            if isinstance(
-                opened, LoggedIn
-            ):  # A password alone does not reset the count of wrong codes.
+            # A password alone does not reset the count of wrong codes.
+            if isinstance(opened, LoggedIn):
                 await attempt.forgive()
     return opened
 
@@ -226,7 +218,7 @@ def begin_session(
     """Begin a session of an authenticated admin; `step` and `recovery` say with which code.
     Sessions that have expired or are too many end here."""
     role = act_as(before, uow)
-    session, now = token_hash(token), uow.stamp.at
+    session, now = claim_token(uow, token, before.id), uow.stamp.at
     settings = current(uow)
     begun = AdminLoggedIn(
         session=session,
@@ -235,10 +227,7 @@ def begin_session(
         step=step,
         recovery=recovery,
     )
-    uow.claim("token", session, before.id, Refused("already-exists", "The token is taken."))
     uow.append(AdminUser, before.id, [begun])
-    for ended in before.sessions.keys() - uow.read(AdminUser, before.id).sessions.keys():
-        uow.release("token", ended)
     enrol_only = must_enrol(before, settings)
     return LoggedIn(token, begun.expires_at, before.id, before.username, role.name, enrol_only)
 

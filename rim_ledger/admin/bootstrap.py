@@ -3,6 +3,7 @@
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -23,13 +24,11 @@ from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.admin.permissions import ALL, RESOURCES, permissions
 from rim_ledger.delivery.kill_switch import set_outbound_default
-from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.command import perform
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Invalid, Refused
-from rim_ledger.engine.role_limits import RoleLimits
-from rim_ledger.engine.unit_of_work import Right, UnitOfWork
+from rim_ledger.engine.unit_of_work import Right, RoleLimits, UnitOfWork
 from rim_ledger.system import backup_settings
 from rim_ledger.system.config import set_defaults
 from rim_ledger.values import ZERO, derived_id
@@ -124,35 +123,6 @@ BUILT_IN: Final[dict[str, tuple[str, frozenset[Right]]]] = {
 }
 
 
-async def bootstrap(
-    ledger: Ledger,
-    password: str | None,
-    environment: Environment,
-    notify: Callable[[str], None] = lambda _: None,
-) -> str | None:
-    """Create what is missing. Idempotent, and safe in two processes at once.
-
-    Returns the password generated for the first super-admin; None if one was given or the admin
-    existed. `notify` receives it before the admin is created, so that no unknown password takes
-    effect; if it raises, the admin is not created. Raises Invalid (`weak-password`) for a given
-    password that is too weak.
-    """
-    who = _NewAdmin(FIRST_ADMIN, USERNAME, SUPERADMIN)
-    return await _begin(ledger, who, password, environment, notify)
-
-
-async def create_officer(
-    ledger: Ledger,
-    password: str | None,
-    environment: Environment,
-    notify: Callable[[str], None] = lambda _: None,
-) -> str | None:
-    """Create a loan officer before the first super-admin, because lending takes two people. Returns
-    and raises as `bootstrap` does; None also if the first admin exists."""
-    who = _NewAdmin(derived_id("first-officer"), OFFICER, builtin_id("loan_officer"))
-    return await _begin(ledger, who, password, environment, notify)
-
-
 class _NewAdmin(NamedTuple):
     """An account to create."""
 
@@ -161,13 +131,23 @@ class _NewAdmin(NamedTuple):
     role: UUID
 
 
-async def _begin(
+_FIRST: Final = _NewAdmin(FIRST_ADMIN, USERNAME, SUPERADMIN)
+
+
+async def bootstrap(
     ledger: Ledger,
-    who: _NewAdmin,
     password: str | None,
     environment: Environment,
-    notify: Callable[[str], None],
+    notify: Callable[[str], None] = lambda _: None,
+    who: _NewAdmin = _FIRST,
 ) -> str | None:
+    """Create what is missing. Idempotent, and safe in two processes at once.
+
+    Returns the password generated for the first super-admin, or for `who` before that one; None if
+    one was given or the admin existed. `notify` receives it before the admin is created, so that no
+    unknown password takes effect; if it raises, the admin is not created. Raises Invalid
+    (`weak-password`) for a given password that is too weak.
+    """
     generated = urlsafe_b64encode(environment.random(18)).decode()
     admin = CreateAdmin(
         username=who.username,
@@ -176,29 +156,33 @@ async def _begin(
         password=_checked(generated if password is None else password),
     )
 
-    def make(uow: UnitOfWork) -> tuple[UUID, bool]:
+    def make(uow: UnitOfWork) -> bool:
         for name in BUILT_IN:
             _make_role(uow, name)
         set_defaults(uow)
         security_settings.set_defaults(uow)
         backup_settings.set_defaults(uow)
         set_outbound_default(uow)
-        return SUPERADMIN, uow.find(AdminUser, FIRST_ADMIN) is not None
+        return uow.find(AdminUser, FIRST_ADMIN) is not None
 
-    stamp = Stamp(at=environment.now(), actor=SYSTEM)
-    _, begun_before = await ledger.decide(make, stamp)
-    if begun_before:
+    if await ledger.run(make):  # It was begun before.
         return None
     ready = await admin.hashed()
     if password is None:
         notify(generated)
     try:
-        await ledger.execute(AdminUser, who.id, ready, stamp)
+        await ledger.run(lambda uow: perform(uow, AdminUser, who.id, ready))
     except Refused as refusal:
         if refusal.code != "already-exists":
             raise
         return None
     return generated if password is None else None
+
+
+create_officer = partial(
+    bootstrap, who=_NewAdmin(derived_id("first-officer"), OFFICER, builtin_id("loan_officer"))
+)
+"""Creates a loan officer before the first super-admin, because lending takes two people."""
 
 
 def _make_role(uow: UnitOfWork, name: str) -> None:

@@ -1,16 +1,14 @@
 """Challenges: each awaits one code, for ten minutes and five tries, shared by all processes."""
 
 import logging
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from hmac import compare_digest
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
 
 from rim_ledger.engine.event_mac import EventMac, RowForged
-from rim_ledger.postgres.outage import OUTAGE, unavailable
 from rim_ledger.postgres.pool import Pool
 
 TRIES: Final = 5
@@ -18,7 +16,7 @@ TABLE: Final = "challenges"
 
 log = logging.getLogger("rim_ledger")
 
-PUT: Final = b"""
+PUT: Final = """
 WITH over AS (DELETE FROM ledger.challenges WHERE expires_at <= %s AND id <> %s)
 INSERT INTO ledger.challenges (id, holder, epoch, code, expires_at, mac)
 VALUES (%s, %s, %s, %s, %s, %s)
@@ -27,14 +25,14 @@ ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, epoch = excluded.epoch,
                                mac = excluded.mac
 RETURNING id"""
 
-TRY: Final = b"""
+TRY: Final = """
 UPDATE ledger.challenges SET tries = tries + 1
  WHERE id = %s AND expires_at > %s AND tries < %s
 RETURNING id, holder, epoch, expires_at, code, mac"""
 
-WAITING: Final = b"SELECT expires_at FROM ledger.challenges WHERE id = %s AND expires_at > %s"
+WAITING: Final = "SELECT expires_at FROM ledger.challenges WHERE id = %s AND expires_at > %s"
 
-TAKE: Final = b"DELETE FROM ledger.challenges WHERE id = %s RETURNING id"
+TAKE: Final = "DELETE FROM ledger.challenges WHERE id = %s RETURNING id"
 
 
 class Challenge(Struct, frozen=True):
@@ -58,13 +56,13 @@ class Challenges:
     async def put(self, each: Challenge, now: datetime) -> None:
         """Store a challenge; replaces one under the same id, and deletes expired ones."""
         row = [each.id, each.holder, each.epoch, each.code, each.expires_at, self._mac(each)]
-        await self._rows(PUT, [now, each.id, *row])
+        await self._pool.rows(PUT, [now, each.id, *row])
 
     async def try_at(self, id: str, now: datetime, most: int = TRIES) -> Challenge | None:
         """Count a try and return the challenge; None after `most` tries, or if there is none. The
         try is counted first, so that concurrent guesses are limited as sequential ones are. Raises
         RowForged if the row's MAC is wrong."""
-        if not (found := await self._rows(TRY, [id, now, most])):
+        if not (found := await self._pool.rows(TRY, [id, now, most])):
             return None
         *columns, mac = found[0]
         asked = Challenge(*columns)
@@ -75,21 +73,14 @@ class Challenges:
 
     async def waits_until(self, id: str, now: datetime) -> datetime | None:
         """Return the expiry of a pending challenge; None if there is none."""
-        found = await self._rows(WAITING, [id, now])
+        found = await self._pool.rows(WAITING, [id, now])
         return found[0][0] if found else None
 
     async def take(self, id: str) -> bool:
         """Delete a challenge; return False if it was deleted before."""
-        return bool(await self._rows(TAKE, [id]))
+        return bool(await self._pool.rows(TAKE, [id]))
 
     def _mac(self, each: Challenge) -> bytes:
         until = each.expires_at.astimezone(UTC).isoformat()
         columns = (each.id, str(each.holder), str(each.epoch), until, each.code or "")
         return self._event_mac.row_code(TABLE, *columns)
-
-    async def _rows(self, statement: bytes, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        try:
-            async with self._pool.connection() as connection:
-                return await (await connection.execute(statement, values)).fetchall()
-        except OUTAGE as error:
-            raise unavailable(error) from None

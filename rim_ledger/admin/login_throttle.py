@@ -12,8 +12,7 @@ from psycopg import AsyncConnection
 
 from rim_ledger.admin.security_settings import SecuritySettings
 from rim_ledger.engine.environment import Environment
-from rim_ledger.engine.refusals import Refused
-from rim_ledger.postgres.outage import OUTAGE, unavailable
+from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.postgres.pool import Pool
 from rim_ledger.vault.personal_keys import Vault
 
@@ -164,12 +163,9 @@ class LoginThrottle:
         hour = now.replace(minute=0, second=0, microsecond=0)
         values = {"action": action, "outcome": outcome, "ip": address_block(ip), "hour": hour}
         try:
-            async with self._pool.connection() as connection:
-                cursor = await connection.execute(REFUSED, values | {"old": now - COUNTED})
-                row = await cursor.fetchone()
-        except OUTAGE:
+            return await self._pool.rows(REFUSED, values | {"old": now - COUNTED}) == [(True,)]
+        except Unavailable:
             return False
-        return row == (True,)
 
     async def forget(self, name: str) -> int:
         """Delete all failures of an account, and return their number."""
@@ -187,12 +183,9 @@ class LoginThrottle:
         """Lock an account and an address of a scope for the time of the block."""
         account, place = self._account(scope, name), address_block(ip)
         place = place and f"{scope} {place}".strip()
-        try:
-            async with self._pool.connection() as connection:
-                await self._require_free(connection, account, place, most, within)
-                yield Attempt(connection, account, place)
-        except OUTAGE as error:
-            raise unavailable(error) from None
+        async with self._pool.reader() as connection:
+            await self._require_free(connection, account, place, most, within)
+            yield Attempt(connection, account, place)
 
     async def _count(self, attempt: Attempt) -> None:
         now = self._environment.now()
@@ -216,9 +209,8 @@ class LoginThrottle:
         await connection.execute(TURNS)
         for query, key, limit in checks:
             await connection.execute(ONE_AT_A_TIME, [key])
-            row = await (await connection.execute(query, [key, limit])).fetchone()
-            assert row is not None, "a count is always answered"
-            ends.append(RecentFailures(*row).locked_until(limit, within) or EPOCH)
+            ((*newest,),) = await (await connection.execute(query, [key, limit])).fetchall()
+            ends.append(RecentFailures(*newest).locked_until(limit, within) or EPOCH)
         wait = max(ends) - self._environment.now()
         if wait > timedelta(0):
             raise TooManyAttempts(math.ceil(wait.total_seconds()))

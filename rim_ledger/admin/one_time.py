@@ -5,20 +5,15 @@ from uuid import UUID
 
 from pydantic import Field, SecretStr
 
-from rim_ledger.admin.admin_commands import own_names
-from rim_ledger.admin.admin_user import (
-    AdminPasswordChanged,
-    AdminStatus,
-    AdminUser,
-)
+from rim_ledger.admin.admin_commands import keep_new_password
+from rim_ledger.admin.admin_user import AdminPasswordChanged, AdminStatus, AdminUser
 from rim_ledger.admin.audit_actor import NO_ADMIN, access_activity, act_as, failures_logged
 from rim_ledger.admin.passwords import Password, WithPassword
-from rim_ledger.admin.revocation import close_sessions, void_token
 from rim_ledger.admin.security_settings import current, require_address
-from rim_ledger.admin.tokens import token_hash
+from rim_ledger.admin.session import token_hash
 from rim_ledger.delivery.port import Channel, Message
-from rim_ledger.delivery.sender import Sender
-from rim_ledger.engine.aggregate import SYSTEM, Stamp
+from rim_ledger.delivery.providers import Sender
+from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger
@@ -85,10 +80,7 @@ async def choose_password(
     def choose(uow: UnitOfWork) -> UUID:
         admin = holder(uow)
         act_as(admin, uow)
-        email = uow.reveal(admin.id, admin.email)
-        ready.keep_password(uow, admin.id, own_names(admin.username, email))
-        close_sessions(admin, uow)
-        void_token(admin, uow)
+        keep_new_password(ready, admin, uow)
         uow.append(AdminUser, admin.id, [AdminPasswordChanged()])
         uow.activities.append(access_activity(asked))
         return admin.id
@@ -114,7 +106,7 @@ async def send_token(
         subject, words = (RESET, RESETTING) if resets else (INVITED, INVITATION)
         return Message(Channel.EMAIL, to, subject, words.format(admin.username, token), reference)
 
-    await sender.send(await ledger.read(write, Stamp(at=environment.now(), actor=SYSTEM)))
+    await sender.send(await ledger.run(write))
 
 
 def _invalid() -> Unauthenticated:

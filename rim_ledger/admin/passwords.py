@@ -11,9 +11,7 @@ from uuid import UUID
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
-from msgspec import Struct
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, WithJsonSchema
-from pydantic_core import PydanticCustomError
 from zxcvbn import zxcvbn
 
 from rim_ledger.admin.security_settings import (
@@ -23,12 +21,13 @@ from rim_ledger.admin.security_settings import (
     SecuritySettings,
     current,
 )
-from rim_ledger.admin.tokens import token_hash
+from rim_ledger.admin.session import claim_token
 from rim_ledger.delivery.port import Channel
-from rim_ledger.delivery.sender import Sender
+from rim_ledger.delivery.providers import Sender
 from rim_ledger.engine.command import Form
-from rim_ledger.engine.refusals import Invalid, Refused
+from rim_ledger.engine.refusals import Invalid
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.text import fits
 
 LEAST_WITHOUT_NAMES: Final = 8
 """Characters that must remain when the account's own names are removed."""
@@ -52,14 +51,6 @@ async def hash_password(password: SecretStr) -> str:
     """Return the salted argon2id hash; about 50 ms in a thread, one at a time per process."""
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_one_at_a_time, _argon2id.hash, _normal(password))
-
-
-async def _is_guessable(password: SecretStr) -> bool:
-    """Return whether zxcvbn estimates less than 10^6 guesses; about 50 ms in the same thread."""
-    text = _normal(password)[:JUDGED]
-    loop = asyncio.get_running_loop()
-    judged = await loop.run_in_executor(_one_at_a_time, zxcvbn, text, SERVICE)
-    return bool(judged["score"] < UNGUESSABLE)
 
 
 async def verify(known: str | None, password: SecretStr) -> bool:
@@ -87,25 +78,18 @@ def common() -> frozenset[str]:
 
 
 def _has(least: int) -> AfterValidator:
-    def check(password: SecretStr) -> SecretStr:
-        if not least <= len(_normal(password)) <= PASSWORD_MOST:
-            span = f"{least} to {PASSWORD_MOST}"
-            raise PydanticCustomError("length", f"a password has {span} characters")
-        return password
-
-    return AfterValidator(check)
-
-
-def _uncommon(password: SecretStr) -> SecretStr:
-    if _normal(password).casefold() in common():
-        raise PydanticCustomError("common", "this password is among the first to be tried")
-    return password
+    words = f"a password has {least} to {PASSWORD_MOST} characters"
+    return fits(lambda given: least <= len(_normal(given)) <= PASSWORD_MOST, "length", words)
 
 
 Password = Annotated[
     SecretStr,
     _has(PASSWORD_LEAST),
-    AfterValidator(_uncommon),
+    fits(
+        lambda given: _normal(given).casefold() not in common(),
+        "common",
+        "this password is among the first to be tried",
+    ),
     WithJsonSchema(
         {
             "type": "string",
@@ -142,13 +126,6 @@ def missing_in(text: str, settings: SecuritySettings) -> list[str]:
     return [words for met, asked, words in rules if asked and not met]
 
 
-class Promise(Struct, frozen=True):
-    """A token to send once its hash is committed, and its sender."""
-
-    token: str
-    sender: Sender
-
-
 class WithPassword(Form):
     """A form with a new password. The caller awaits `hashed()` first, because hashing is too slow
     for a decision; the ledger stores the hash, and no event holds either.
@@ -160,38 +137,36 @@ class WithPassword(Form):
 
     password: Password | None = None
     _hash: str = PrivateAttr(default="")
-    _promise: "Promise | None" = PrivateAttr(default=None)
+    _promise: tuple[str, Sender] | None = PrivateAttr(default=None)
+    """A token to send once its hash is committed, and its sender."""
 
     async def hashed(self) -> Self:
         """Return a copy of the form with the hash of its password. Raises Invalid (`weak-password`)
         for a password that is easily guessed."""
         assert self.password, "there is a password to hash"
-        if await _is_guessable(self.password):
+        text, loop = _normal(self.password)[:JUDGED], asyncio.get_running_loop()
+        # About 50 ms in a thread, as for the hash.
+        judged = await loop.run_in_executor(_one_at_a_time, zxcvbn, text, SERVICE)
+        if judged["score"] < UNGUESSABLE:
             words = "The password repeats or counts on, or is one that is soon guessed."
             raise Invalid("weak-password", words, self.FIELD)
-        ready = self.model_copy()
-        ready._hash = await hash_password(self.password)
-        return ready
+        return self.prepared(_hash=await hash_password(self.password))
 
     def promised(self, token: str, sender: Sender) -> Self:
         """Return a copy of the form with the token to be sent."""
-        ready = self.model_copy()
-        ready._promise = Promise(token, sender)
-        return ready
+        return self.prepared(_promise=(token, sender))
 
     @property
     def promise(self) -> str:
         """The token to send after the decision; empty without one."""
-        return self._promise.token if self._promise else ""
+        return self._promise[0] if self._promise else ""
 
     def claim_token(self, uow: UnitOfWork, owner: UUID) -> str:
         """Claim the token's hash for its owner, and return it. Refused if it cannot be sent."""
         assert self._promise, "the token is made up before the decision"
-        self._promise.sender.require(Channel.EMAIL, uow)
-        hashed = token_hash(self._promise.token)
-        taken = Refused("already-exists", "The token is taken.")
-        uow.claim("token", hashed, owner, taken)
-        return hashed
+        token, sender = self._promise
+        sender.require(Channel.EMAIL, uow)
+        return claim_token(uow, token, owner)
 
     def keep_password(self, uow: UnitOfWork, owner: UUID, own_names: Iterable[str]) -> None:
         """Store the hash. Raises Invalid (`weak-password`) if the settings do not allow the

@@ -113,7 +113,7 @@ def permissions(given: Iterable[Right]) -> list[Permission]:
 Permissions = Annotated[
     list[Permission],
     Field(max_length=200),
-    AfterValidator(lambda wish: permissions(rights(wish))),
+    AfterValidator(lambda given: permissions(rights(given))),
 ]
 """A list of permissions, sorted and without duplicates."""
 

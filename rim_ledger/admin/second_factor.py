@@ -1,5 +1,7 @@
 """Second factor across several decisions: challenge at log-in, enrolling, disabling."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -13,16 +15,16 @@ from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.audit_actor import access_activity, failures_logged
 from rim_ledger.admin.authentication import FactorDue, LoggedIn, begin_session
 from rim_ledger.admin.challenge import Challenge, Challenges
-from rim_ledger.admin.login_throttle import LoginThrottle
+from rim_ledger.admin.login_throttle import Attempt, LoginThrottle
 from rim_ledger.admin.security_settings import (
     SecuritySettings,
     TwoFactorMethod,
     current,
     require_address,
 )
-from rim_ledger.admin.tokens import new_token, token_hash
+from rim_ledger.admin.session import new_token, token_hash
 from rim_ledger.delivery.port import Channel, Message
-from rim_ledger.delivery.sender import Sender
+from rim_ledger.delivery.providers import Sender
 from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.deciding import Admit
@@ -63,25 +65,12 @@ class Enrolment(Struct, frozen=True):
     secret: str | None
 
 
-class _AdminState(Struct):
-    """State of an admin that was read before an attempt."""
-
-    username: str
-    epoch: int
-    method: TwoFactorMethod | None
-    settings: SecuritySettings
+Known = tuple[AdminUser, SecuritySettings]
+"""An admin before an attempt, and the settings."""
 
 
-class _Issued(Struct):
-    """A challenge to store, and the recipient of its code, if the method sends one."""
-
-    challenge: Challenge
-    method: TwoFactorMethod
-    to: str = ""
-
-
-class SecondFactor:
-    """Runs the actions that take more than one decision."""
+class SentCodes:
+    """What log-ins and second factors with codes need, which takes more than one decision."""
 
     def __init__(
         self,
@@ -93,6 +82,15 @@ class SecondFactor:
     ) -> None:
         self._ledger, self._attempts, self._challenges = ledger, attempts, challenges
         self._sender, self._environment = sender, environment
+
+    async def send_code(self, channel: Channel, to: str, code: str, reference: str) -> None:
+        """Send a code. Raises as `Sender.send` does."""
+        subject = "Your code" if channel is Channel.EMAIL else None
+        await self._sender.send(Message(channel, to, subject, BODY.format(code), reference))
+
+
+class SecondFactor(SentCodes):
+    """Challenges at log-in, and the second factor's enrolment and end."""
 
     async def challenge(self, stamp: Stamp, due: FactorDue) -> Challenged:
         """Issue a challenge for the second factor, after the password was right."""
@@ -131,12 +129,7 @@ class SecondFactor:
             uow.activities.append(access_activity("AnswerChallenge"))
             return admin_id, opened
 
-        async with (
-            failures_logged(
-                self._ledger, stamp, "AnswerChallenge", lambda: admin_id, self._attempts
-            ),
-            self._attempts.attempt(known.username, stamp.ip, known.settings) as attempt,
-        ):
+        async with self._attempt(stamp, "AnswerChallenge", known) as attempt:
             await self._ledger.read(accept, stamp)
             # Only one request can take the challenge. The code is used up by the decision.
             if not await self._challenges.take(asked.id):
@@ -150,7 +143,7 @@ class SecondFactor:
     ) -> Enrolment:
         """Prepare a second factor for oneself: returns an app's secret, or sends a code."""
         known = await self._load(stamp, id, admit)
-        method = form.method or known.settings.two_factor_method
+        method = form.method or known[1].two_factor_method
         sent = two_factor.CHANNELS.get(method)
         secret = None if sent else two_factor.new_secret(self._environment)
 
@@ -163,7 +156,7 @@ class SecondFactor:
 
         await self._ledger.submit(work, stamp, admit=admit)
         _, expires_at = await self._issue(stamp, id, _enrolment(id))
-        return Enrolment(method, expires_at, known.username, secret)
+        return Enrolment(method, expires_at, known[0].username, secret)
 
     async def confirm(
         self, stamp: Stamp, id: UUID, form: two_factor.ConfirmTwoFactor, admit: Admit
@@ -171,22 +164,17 @@ class SecondFactor:
         """Activate the prepared second factor; returns the recovery codes, which are shown once."""
         known = await self._load(stamp, id, admit)
         asked = await self._challenges.try_at(_enrolment(id), self._environment.now())
-        if asked is None or asked.epoch != known.epoch:
+        if asked is None or asked.epoch != known[0].epoch:
             raise two_factor.nothing_to_confirm()
-        code, recovery = (
-            two_factor.plain(form.code),
-            two_factor.new_recovery_codes(self._environment),
-        )
+        code = two_factor.plain(form.code)
+        recovery = two_factor.new_recovery_codes(self._environment)
 
         def work(uow: UnitOfWork) -> UUID:
             two_factor.confirm(uow, id, code, asked.code, recovery)
             uow.activities.append(access_activity("ConfirmTwoFactor"))
             return id
 
-        async with (
-            failures_logged(self._ledger, stamp, "ConfirmTwoFactor", lambda: id, self._attempts),
-            self._attempts.attempt(known.username, stamp.ip, known.settings),
-        ):
+        async with self._attempt(stamp, "ConfirmTwoFactor", known):
             receipt = await self._ledger.submit(work, stamp, admit=admit)
         await self._challenges.take(asked.id)
         return receipt, recovery
@@ -196,15 +184,15 @@ class SecondFactor:
     ) -> Receipt | None:
         """Disable the second factor. Returns None if a code was sent instead."""
         known = await self._load(stamp, id, admit)
-        require(known.method is not None, "already-done", "There is no second factor.")
+        require(known[0].two_factor is not None, "already-done", "There is no second factor.")
         if form.code is None:
-            if known.method not in two_factor.CHANNELS:
+            if known[0].two_factor not in two_factor.CHANNELS:
                 words = "Send a code of the app along, or one for recovery."
                 raise Invalid("code-needed", words, "/code")
             await self._issue(stamp, id, _disabling(id))
             return None
         asked = await self._challenges.try_at(_disabling(id), self._environment.now())
-        sent = asked.code if asked and asked.epoch == known.epoch else None
+        sent = asked.code if asked and asked.epoch == known[0].epoch else None
         code = two_factor.plain(form.code)
 
         def work(uow: UnitOfWork) -> UUID:
@@ -212,18 +200,23 @@ class SecondFactor:
             uow.activities.append(access_activity("DisableTwoFactor"))
             return id
 
-        async with (
-            failures_logged(self._ledger, stamp, "DisableTwoFactor", lambda: id, self._attempts),
-            self._attempts.attempt(known.username, stamp.ip, known.settings),
-        ):
+        async with self._attempt(stamp, "DisableTwoFactor", known):
             return await self._ledger.submit(work, stamp, admit=admit)
 
-    async def _load(self, stamp: Stamp, id: UUID, admit: Admit = admit_all) -> _AdminState:
-        def look(uow: UnitOfWork) -> _AdminState:
-            admin = uow.read(AdminUser, id)
-            return _AdminState(admin.username, admin.epoch, admin.two_factor, current(uow))
+    @asynccontextmanager
+    async def _attempt(self, stamp: Stamp, action: str, known: Known) -> AsyncIterator[Attempt]:
+        """Run an attempt of an admin, which is counted and logged if it fails."""
+        admin, settings = known
+        async with (
+            failures_logged(self._ledger, stamp, action, lambda: admin.id, self._attempts),
+            self._attempts.attempt(admin.username, stamp.ip, settings) as attempt,
+        ):
+            yield attempt
 
-        return await self._ledger.read(look, stamp, admit)
+    async def _load(self, stamp: Stamp, id: UUID, admit: Admit = admit_all) -> Known:
+        return await self._ledger.read(
+            lambda uow: (uow.read(AdminUser, id), current(uow)), stamp, admit
+        )
 
     async def _issue(
         self, stamp: Stamp, id: UUID, name: str, epoch: int | None = None
@@ -231,29 +224,26 @@ class SecondFactor:
         """Store a challenge under a name, and send its code if the method sends one."""
         now, code = self._environment.now(), two_factor.new_code(self._environment)
 
-        def look(uow: UnitOfWork) -> _Issued:
+        def look(uow: UnitOfWork) -> tuple[Challenge, TwoFactorMethod, str]:
             admin = uow.read(AdminUser, id)
             if (method := admin.two_factor or admin.pending_factor) is None:
                 raise _void_challenge()
             since = admin.epoch if epoch is None else epoch
             waiting = Challenge(name, id, since, now + two_factor.LIFE)
             if (channel := two_factor.CHANNELS.get(method)) is None:
-                return _Issued(waiting, method)
+                return waiting, method, ""
             self._sender.require(channel, uow)
             known_by = two_factor.code_hash(uow, admin, code)
             to = two_factor.contact(uow, admin, method)
-            return _Issued(replace(waiting, code=known_by), method, to)
+            return replace(waiting, code=known_by), method, to
 
-        asked = await self._ledger.read(look, stamp)
-        if channel := two_factor.CHANNELS.get(asked.method):
+        challenge, method, to = await self._ledger.read(look, stamp)
+        if channel := two_factor.CHANNELS.get(method):
             await self._attempts.note("code", str(id), SENT_MOST, SENT_WITHIN)
-        await self._challenges.put(asked.challenge, now)
+        await self._challenges.put(challenge, now)
         if channel:
-            subject = "Your code" if channel is Channel.EMAIL else None
-            reference = str(self._environment.new_id())
-            body = BODY.format(code)
-            await self._sender.send(Message(channel, asked.to, subject, body, reference))
-        return asked.method, asked.challenge.expires_at
+            await self.send_code(channel, to, code, str(self._environment.new_id()))
+        return method, challenge.expires_at
 
 
 def _enrolment(id: UUID) -> str:

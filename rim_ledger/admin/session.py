@@ -1,10 +1,38 @@
-"""Sessions of a person: their lifetime, and how they are opened, used and closed."""
+"""Tokens, and sessions of a person: how they are opened, used and closed."""
 
+import hashlib
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from msgspec import Struct
+
+from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.unit_of_work import UnitOfWork
+
+TOKEN: Final = 32
+"""Bytes of a token: 256 bits."""
+
+
+def token_hash(token: str) -> str:
+    """Return the hash under which the ledger stores a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def claim_token(uow: UnitOfWork, token: str, owner: UUID) -> str:
+    """Claim a token for its owner, and return its hash."""
+    hashed = token_hash(token)
+    uow.claim("token", hashed, owner, Refused("already-exists", "The token is taken."))
+    return hashed
+
+
+def new_token(environment: Environment) -> str:
+    """Return a random token, base64url."""
+    return urlsafe_b64encode(environment.random(TOKEN)).decode().rstrip("=")
+
 
 SESSIONS_MAX: Final = 20
 """Sessions per person; the newest are kept."""

@@ -21,8 +21,7 @@ from rim_ledger.admin.admin_user import (
     AdminUser,
 )
 from rim_ledger.admin.api_key import require_session
-from rim_ledger.admin.other_admins import require_no_greater, require_other
-from rim_ledger.admin.revocation import close_sessions
+from rim_ledger.admin.same_person import require_no_greater, require_other
 from rim_ledger.admin.security_settings import SecuritySettings, TwoFactorMethod, current
 from rim_ledger.delivery.port import Channel
 from rim_ledger.engine.aggregate import Event
@@ -120,7 +119,6 @@ def confirm(
     if (accepted := _accepted(uow, admin, method, code, sent=sent, after=0)) is None:
         raise wrong_code()
     uow.keep_secret(id, "recovery", " ".join(_recovery_hash(uow, id, each) for each in recovery))
-    close_sessions(admin, uow)
     uow.append(AdminUser, id, [AdminTwoFactorConfirmed(step=accepted.step or 0)])
 
 
@@ -238,7 +236,6 @@ def _recovery(uow: UnitOfWork, id: UUID) -> list[str]:
 
 
 def forget(admin: AdminUser, uow: UnitOfWork) -> None:
-    """Delete the stored second factor, and release the sessions."""
+    """Delete the stored second factor."""
     uow.keep_sealed(admin.id, "totp", "")
     uow.keep_secret(admin.id, "recovery", "")
-    close_sessions(admin, uow)

@@ -7,9 +7,8 @@ from uuid import UUID
 
 from msgspec import UNSET, UnsetType
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Stamp
 from rim_ledger.engine.command import Ruled
-from rim_ledger.engine.holding import NOWHERE
 from rim_ledger.engine.refusals import NeedsApproval, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 

@@ -9,8 +9,15 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Personal, PersonalMap, Reader, Stamp
-from rim_ledger.engine.frozen import FrozenMeta
+from rim_ledger.engine.aggregate import (
+    Aggregate,
+    Event,
+    FrozenMeta,
+    Personal,
+    PersonalMap,
+    Reader,
+    Stamp,
+)
 from rim_ledger.engine.refusals import require_legal
 
 REMINDER: Final = "proposal"
@@ -95,7 +102,7 @@ class ProposalWithdrawn(Event):
 
 
 class ProposalExpired(Event):
-    """Nobody decided on it in time."""
+    """No admin decided on it in time."""
 
 
 class ProposalFailed(Event):
@@ -145,7 +152,11 @@ class Proposal(Aggregate):
 
     @property
     def key_destroyed(self) -> bool:
-        return self.has_own_key and self.status is not ProposalStatus.PENDING
+        return self.has_own_key and self.ended
+
+    @property
+    def ended(self) -> bool:
+        return self.status is not ProposalStatus.PENDING
 
     def known_to(self, reader: Reader) -> bool:
         return reader.stamp.customer is None
@@ -165,21 +176,21 @@ class Proposal(Aggregate):
     def evolve(self, event: ProposalEvent, stamp: Stamp) -> Self:
         match event:
             case ProposalApproved():
-                return self._ended(ProposalStatus.APPROVED, stamp, decided_by=stamp.admin)
+                return self._end(ProposalStatus.APPROVED, stamp, decided_by=stamp.admin)
             case ProposalRejected():
                 decided = {"decided_by": stamp.admin, "reason": event.reason or event.note}
-                return self._ended(ProposalStatus.REJECTED, stamp, **decided)
+                return self._end(ProposalStatus.REJECTED, stamp, **decided)
             case ProposalWithdrawn():
-                return self._ended(ProposalStatus.WITHDRAWN, stamp)
+                return self._end(ProposalStatus.WITHDRAWN, stamp)
             case ProposalExpired():
-                return self._ended(ProposalStatus.EXPIRED, stamp)
+                return self._end(ProposalStatus.EXPIRED, stamp)
             case ProposalFailed():
                 failure = {"failure_code": event.code, "failure_detail": event.detail}
-                return self._ended(ProposalStatus.FAILED, stamp, decided_by=stamp.admin, **failure)
+                return self._end(ProposalStatus.FAILED, stamp, decided_by=stamp.admin, **failure)
             case _:
                 assert_never(event)
 
-    def _ended(self, status: ProposalStatus, stamp: Stamp, **changes: Any) -> Self:
+    def _end(self, status: ProposalStatus, stamp: Stamp, **changes: Any) -> Self:
         words = {} if self.has_own_key else self.words
         return self.but(status=status, ended_at=stamp.at, words=words, **changes)
 

@@ -40,7 +40,7 @@ SECRETS: Final = "proposed"
 """The purpose of the secret fields that wait under a proposal."""
 
 
-class Proposed(Protocol):
+class ProposedCommand(Protocol):
     """The command of a proposal, ready to be carried out."""
 
     def perform(self, uow: UnitOfWork) -> None:
@@ -67,16 +67,16 @@ class ApproveProposal(Command[Proposal]):
         list[SeenVersion],
         Field(max_length=1000, description="What has changed since and may, as it is now."),
     ] = []
-    _proposed: Proposed | None = PrivateAttr(default=None)
+    _proposed: ProposedCommand | None = PrivateAttr(default=None)
 
-    def carrying(self, proposed: Proposed) -> Self:
+    def carrying(self, proposed: ProposedCommand) -> Self:
         """Return a copy with the command that is to be carried out."""
         ready = self.model_copy()
         ready._proposed = proposed
         return ready
 
     @property
-    def proposed(self) -> Proposed | None:
+    def proposed(self) -> ProposedCommand | None:
         """The command that is to be carried out."""
         return self._proposed
 
@@ -166,7 +166,7 @@ def body_of(proposal: Proposal, uow: UnitOfWork) -> dict[str, Any] | None:
 
 
 def check_proposal(id: UUID) -> Work:
-    """Return the decision of the reminder: a proposal that nobody decided on has expired."""
+    """Return the decision of the reminder: an undecided proposal expires."""
 
     def work(uow: UnitOfWork) -> UUID:
         uow.act_upon(id)
@@ -205,8 +205,8 @@ def _end(proposal: Proposal, uow: UnitOfWork) -> None:
 
 
 def _require_may_decide(command: str, proposal: Proposal, uow: UnitOfWork) -> None:
-    """Refuse whoever is not another admin, with the permission of the proposal's command since
-    before it was made."""
+    """Refuse a caller who is not another admin than the maker, with the permission of the command,
+    or whose account or role was changed since the proposal."""
     proposal.require_pending(command)
     expired = f"The proposal expired at {proposal.expires_at:%Y-%m-%dT%H:%M:%SZ}."
     require(uow.now < proposal.expires_at, "proposal-expired", expired)
@@ -225,7 +225,7 @@ def _require_may_decide(command: str, proposal: Proposal, uow: UnitOfWork) -> No
 
 
 def _tried(
-    proposal: Proposal, proposed: Proposed, uow: UnitOfWork
+    proposal: Proposal, proposed: ProposedCommand, uow: UnitOfWork
 ) -> tuple[list[Effect], Refused | None]:
     """Return what the command of a proposal does now, or why a rule forbids it to its maker."""
     trial = uow.trial()

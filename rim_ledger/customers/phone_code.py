@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from datetime import datetime, timedelta
+from functools import cached_property
 from hmac import compare_digest
 from typing import Final
 from uuid import UUID
@@ -10,22 +11,24 @@ from uuid import UUID
 from msgspec import Struct
 
 from rim_ledger.admin.audit_actor import NO_ADMIN
-from rim_ledger.admin.challenge import Challenge, Challenges
-from rim_ledger.admin.login_throttle import LoginThrottle, TooManyAttempts, address_block
-from rim_ledger.admin.second_factor import BODY
+from rim_ledger.admin.challenge import Challenge
+from rim_ledger.admin.login_throttle import TooManyAttempts, address_block
+from rim_ledger.admin.second_factor import SentCodes
 from rim_ledger.admin.security_settings import SecuritySettings, current
-from rim_ledger.admin.session import SESSION
-from rim_ledger.admin.tokens import new_token, token_hash
+from rim_ledger.admin.session import SESSION, claim_token, new_token
 from rim_ledger.admin.two_factor import LIFE, Code, new_code, plain
-from rim_ledger.customers.access import CustomerAccess, CustomerLoggedIn, access_of, access_stream
-from rim_ledger.customers.customer_session import act_as, is_admitted, may_have_changed_hands
-from rim_ledger.delivery.port import Channel, Message
-from rim_ledger.delivery.sender import Sender
+from rim_ledger.customers.access import (
+    CustomerAccess,
+    CustomerLoggedIn,
+    access_stream,
+    act_as,
+    is_admitted,
+    may_have_changed_hands,
+)
+from rim_ledger.delivery.port import Channel
 from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.engine.command import Form
-from rim_ledger.engine.environment import Environment
-from rim_ledger.engine.ledger import Ledger
-from rim_ledger.engine.refusals import Refused, Unauthenticated
+from rim_ledger.engine.refusals import Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.values import Phone
@@ -66,21 +69,13 @@ class CustomerSession(Struct, frozen=True):
     user_id: str
 
 
-class PhoneCodes:
+class PhoneCodes(SentCodes):
     """Sends codes to phones, and opens sessions for them. Answers and the work before them are the
     same for known and unknown phones."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        attempts: LoginThrottle,
-        challenges: Challenges,
-        sender: Sender,
-        environment: Environment,
-    ) -> None:
-        self._ledger, self._attempts, self._challenges = ledger, attempts, challenges
-        self._sender, self._environment = sender, environment
-        self._sending: set[asyncio.Task[None]] = set()
+    @cached_property
+    def _sending(self) -> set[asyncio.Task[None]]:
+        return set()
 
     async def send(self, stamp: Stamp, form: AskForCode) -> datetime:
         """Send a code to the phone of an admitted borrower; return when the code expires, also for
@@ -158,7 +153,7 @@ class PhoneCodes:
     async def _send(self, phone: str, code: str) -> None:
         reference = str(self._environment.new_id())
         try:
-            await self._sender.send(Message(Channel.SMS, phone, None, BODY.format(code), reference))
+            await self.send_code(Channel.SMS, phone, code, reference)
         except Exception as error:
             # The borrower can request another code.
             log.warning("the code %s could not be sent: %s", reference, type(error).__name__)
@@ -168,19 +163,15 @@ def begin_session(uow: UnitOfWork, user: User, token: str) -> CustomerSession:
     """Begin a session of an authenticated borrower. Sessions that have expired or are too many end
     here."""
     act_as(user, uow)
-    before, session, now = access_of(uow, user.id), token_hash(token), uow.stamp.at
+    stream, now = access_stream(user.id), uow.stamp.at
+    session = claim_token(uow, token, stream)
     begun = CustomerLoggedIn(
         user_id=user.id,
         session=session,
         expires_at=now + SESSION,
         idle_at=now + current(uow).idle,
     )
-    stream = access_stream(user.id)
-    uow.claim("token", session, stream, Refused("already-exists", "The token is taken."))
     uow.append(CustomerAccess, stream, [begun])
-    if before:
-        for ended in before.sessions.keys() - uow.read(CustomerAccess, stream).sessions.keys():
-            uow.release("token", ended)
     return CustomerSession(token, begun.expires_at, user.id, user.user_id)
 
 

@@ -7,16 +7,13 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from msgspec import Struct
 from psycopg import AsyncConnection
 
-from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.postgres.outage import OUTAGE
-from rim_ledger.system.integration import IntegrationTested, TestResult
-from rim_ledger.system.recovery import open_breaker
+from rim_ledger.system.integration_commands import open_breaker
 
 FAILURES_MAX: Final = 5
 """Calls failed in a row…"""
@@ -36,54 +33,36 @@ SELECT count(*) FROM ledger.calls
        (SELECT max(at) FROM ledger.calls WHERE integration_id = %(id)s AND NOT failed))"""
 
 
-class _Call(Struct, frozen=True):
-    """The result of a call."""
-
-    integration: UUID
-    at: datetime
-    failed: bool
-
-
 class Breaker:
     """Counts in the database, for all processes together. Calls that end at about the same time
     share one statement: while it runs, the next ones gather."""
 
     def __init__(self, url: str, ledger: Ledger, environment: Environment) -> None:
         self._url, self._ledger, self._environment = url, ledger, environment
-        self._waiting: list[_Call] = []
+        self._waiting: list[tuple[UUID, datetime, bool]] = []
+        """For each call: the integration, when it ended, and whether it failed."""
         self._writing = asyncio.Lock()
 
     async def note(self, integration: UUID, *, failed: bool) -> None:
         """Count a call, and put the integration out of use after too many failures."""
-        self._waiting.append(_Call(integration, self._environment.now(), failed))
+        self._waiting.append((integration, self._environment.now(), failed))
         async with self._writing:
             calls, self._waiting = self._waiting, []
             # The provider's answer matters more than counting it.
             with suppress(*OUTAGE, Unavailable):
                 for each, failures in await self._count(calls):
-                    stamp = Stamp(at=self._environment.now(), actor=SYSTEM)
-                    await self._ledger.submit(open_breaker(each, failures), stamp)
+                    await self._ledger.run(open_breaker(each, failures))
 
-    async def note_test(self, integration: UUID, found: IntegrationTested) -> None:
-        """A successful test ends a row of failures; a failed one does not count as a call."""
-        if found.result is TestResult.SUCCESS:
-            await self.note(integration, failed=False)
-
-    async def _count(self, calls: Sequence[_Call]) -> list[tuple[UUID, int]]:
+    async def _count(self, calls: Sequence[tuple[UUID, datetime, bool]]) -> list[tuple[UUID, int]]:
         """Record calls; return the integrations with too many failures in a row, and how many."""
         if not calls:
             return []  # Recorded by another call's statement.
-        now = self._environment.now()
-        noted = {
-            "ids": [each.integration for each in calls],
-            "times": [each.at for each in calls],
-            "failed": [each.failed for each in calls],
-            "forgotten": now - KEPT,
-        }
+        now, (ids, times, failed) = self._environment.now(), map(list, zip(*calls, strict=True))
+        noted = {"ids": ids, "times": times, "failed": failed, "forgotten": now - KEPT}
         counted = []
         async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
             await connection.execute(NOTE, noted)
-            for id_ in {each.integration for each in calls if each.failed}:
+            for id_ in {id_ for id_, _, failed in calls if failed}:
                 asked = {"id": id_, "since": now - WITHIN}
                 row = await (await connection.execute(COUNT, asked)).fetchone()
                 assert row is not None, "a count is a row"

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Container
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, ClassVar, Final
 from uuid import UUID
 
 import msgspec
@@ -32,10 +32,6 @@ class NotOurs(Exception):
     """The referenced thing will never exist here, so the message need not be sent again."""
 
 
-def _own_time(value: Any) -> datetime | None:
-    return moment(value) if isinstance(value, str) else None
-
-
 class ProviderForm(Form):
     """A provider's message. Unknown fields are ignored, since providers add fields at any time;
     known ones are checked as in any form."""
@@ -50,7 +46,7 @@ class Callback(ProviderForm):
 
     timestamp: Annotated[
         datetime | None,
-        BeforeValidator(_own_time),
+        BeforeValidator(lambda value: moment(value) if isinstance(value, str) else None),
         Field(
             description="When it happened, as the provider has it (Standard Webhooks). It is kept "
             "with the events if it is a time of RFC 3339, and moves nothing."
@@ -100,5 +96,5 @@ def enter(
 def speaker(uow: UnitOfWork) -> ApiIntegration:
     """Return the authenticated integration."""
     admitted = uow.stamp.actor.id
-    assert admitted is not None, "whoever speaks was admitted"
+    assert admitted is not None, "the integration was admitted"
     return uow.read(ApiIntegration, admitted)

@@ -6,14 +6,16 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpx
 from msgspec import Struct
 
+from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.refusals import Invalid
 from rim_ledger.values import LOOPBACK
 
@@ -227,3 +229,19 @@ def _embedded_ipv4(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     carries = ip in NAT64 or int(ip) >> 32 & 0xFFFF_FFFF in ISATAP
     carried = IPv4Address(int(ip) & 0xFFFF_FFFF) if carries else None
     return ip.ipv4_mapped or ip.sixtofour or carried or ip
+
+
+WAITS_SECONDS: Final = (0.2, 0.8)
+"""Before the second and third attempt, times a random factor from 0.5 to 1."""
+
+T = TypeVar("T")
+
+
+async def retried(attempt: Callable[[], Awaitable[T]], environment: Environment) -> T:
+    """Return the result of an attempt, which is made up to three times. Raises Unreachable if the
+    last one does, and any other exception at once."""
+    for wait in WAITS_SECONDS:
+        with suppress(Unreachable):
+            return await attempt()
+        await asyncio.sleep(wait * (1 + environment.random(1)[0] / 255) / 2)
+    return await attempt()

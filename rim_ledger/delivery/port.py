@@ -9,7 +9,6 @@ from uuid import UUID
 from msgspec import Struct
 
 from rim_ledger.engine.refusals import Refused, Unavailable
-from rim_ledger.engine.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
@@ -124,13 +123,3 @@ class Lane(Struct, frozen=True, kw_only=True):
             return UNKNOWN if self.given_up else None
         late = outcome.verdict is Verdict.ABSENT and now < sent_at + self.on_the_way
         return None if late else outcome
-
-
-class Lanes(Protocol):
-    """The lanes to message providers, as of a decision."""
-
-    def lane(self, channel: Channel, uow: UnitOfWork) -> Lane:
-        """Return the present lane of a channel."""
-
-    def former(self, channel: Channel, integration: UUID | None, uow: UnitOfWork) -> Lane:
-        """Return the lane through which a message was sent, whatever its present state."""

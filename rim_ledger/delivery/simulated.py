@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
-from rim_ledger.delivery.airtime import TopUp
+from rim_ledger.delivery.http import TopUp
 from rim_ledger.delivery.port import UNKNOWN, Message, Outcome, Verdict
 from rim_ledger.engine.environment import Environment
 from rim_ledger.postgres.outage import OUTAGE

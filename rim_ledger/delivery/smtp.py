@@ -23,10 +23,9 @@ from aiosmtplib import (
 
 from rim_ledger.delivery import egress
 from rim_ledger.delivery.breaker import Breaker
-from rim_ledger.delivery.egress import Blocked, Egress, NoAnswer, Unreachable
+from rim_ledger.delivery.egress import Blocked, Egress, NoAnswer, Unreachable, retried
 from rim_ledger.delivery.endpoint import Endpoint
 from rim_ledger.delivery.port import UNKNOWN, Message, Outcome, Verdict
-from rim_ledger.delivery.retry import retried
 from rim_ledger.engine.environment import Environment
 from rim_ledger.notifications.sms_text import on_one_line
 
@@ -63,7 +62,9 @@ class SmtpServer:
         """Failed if the server refuses, or is unreachable or temporarily failing three times;
         unknown if the connection breaks after the message itself was begun."""
         try:
-            to = _ascii_address(order.to)
+            to = email_validator.validate_email(order.to, check_deliverability=False).ascii_email
+            if to is None:  # No server without SMTPUTF8 takes this address.
+                return NOT_TAKEN
             mail = self._mail(order, to).as_bytes(policy=WIRE)
         except ValueError:  # No valid address for a server.
             return NOT_TAKEN
@@ -147,7 +148,10 @@ async def conversation(
                 )
                 await client.connect()
                 if not (client.use_tls or way.is_local(url)):
-                    await _encrypt(client)
+                    await client.ehlo()
+                    if not client.supports_extension("starttls"):
+                        raise NoAnswer("no-tls")
+                    await client.starttls()
                 await client.ehlo()
                 if endpoint.key and endpoint.secret:
                     user, password = endpoint.key, endpoint.secret
@@ -160,14 +164,6 @@ async def conversation(
             client.close()
 
 
-async def _encrypt(client: SMTP) -> None:
-    """Start TLS. Raises NoAnswer if the server has none."""
-    await client.ehlo()
-    if not client.supports_extension("starttls"):
-        raise NoAnswer("no-tls")
-    await client.starttls()
-
-
 def _reason(error: Exception) -> str:
     """Return our one-word reason; the server's text may reveal who we are."""
     match error:
@@ -178,14 +174,6 @@ def _reason(error: Exception) -> str:
         case TimeoutError():
             return "timeout"
     return "tls" if isinstance(error.__cause__ or error, ssl.SSLError) else "broken"
-
-
-def _ascii_address(address: str) -> str:
-    """Return the ASCII form of an address. Raises ValueError if there is none."""
-    known = email_validator.validate_email(address, check_deliverability=False).ascii_email
-    if known is None:
-        raise ValueError("no server without SMTPUTF8 can be told this address")
-    return known
 
 
 def _is_temporary(refusal: Exception) -> bool:

@@ -1,20 +1,18 @@
 """Adopts secrets, names and outcomes that the events of an earlier release do not mention."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any, Final, Self
 from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from rim_ledger.engine.aggregate import SYSTEM, Aggregate, Event, Stamp
-from rim_ledger.engine.environment import Environment
+from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
 from rim_ledger.engine.event_mac import Forged
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.rows import ADOPTED, DONE, TAKEN, adopted, key_print, name_print
 from rim_ledger.engine.store import Store
-from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.values import derived_id
-from rim_ledger.vault.personal_keys import Vault
 
 NAMES: Final = derived_id("adopted-names")
 """The stream whose event marks that all names were adopted."""
@@ -56,47 +54,47 @@ class AdoptedSecrets(Aggregate):
         return self
 
 
-async def adopt(url: str, ledger: Ledger, vault: Vault, environment: Environment) -> bool:
+async def adopt(url: str, ledger: Ledger) -> bool:
     """Adopt the existing secrets, once, in a ledger with rows that no event mentions; return False
     if there was nothing to do. Raises Forged if the log with MACs is not intact."""
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         if not await _lacks_marks(Store(connection), ledger):
             return False
         while rows := await (await connection.execute(OUTCOMES, [BATCH])).fetchall():
-            await connection.execute(CODES, _coded(rows, ledger))
+            callers, keys, *_ = map(list, zip(*rows, strict=True))
+            codes = [ledger.cache.outcome(*row).mac for row in rows]
+            await connection.execute(CODES, [callers, keys, codes])
         cursor = await connection.execute(SECRETS)
         secrets = {(owner, purpose): secret async for owner, purpose, secret in cursor}
 
-    def work(uow: UnitOfWork) -> Any:
+    def work(uow: UnitOfWork) -> None:
         if uow.version(ADOPTED) == 0:
             uow.append(AdoptedSecrets, ADOPTED, [SecretsAdopted()])
-            uow.marks[ADOPTED] = adopted(vault, secrets)
-        return ADOPTED
+            uow.marks[ADOPTED] = adopted(ledger.cache.vault, secrets)
 
-    await ledger.submit(work, Stamp(at=environment.now(), actor=SYSTEM))
+    await ledger.run(work)
     return True
 
 
-async def adopt_names(url: str, ledger: Ledger, vault: Vault, environment: Environment) -> None:
+async def adopt_names(url: str, ledger: Ledger) -> None:
     """Adopt the names and idempotency keys that are taken, once, in a ledger whose first events did
     not mention names."""
 
-    async def take(stream: UUID, told: list[str]) -> None:
-        def work(uow: UnitOfWork) -> UUID:
-            uow.append(AdoptedSecrets, stream, [NamesAdopted()])
-            uow.told += told
-            return stream
+    vault = ledger.cache.vault
 
-        await ledger.submit(work, Stamp(at=environment.now(), actor=SYSTEM))
+    @decision
+    def take(uow: UnitOfWork, mentioned: list[str], stream: UUID | None = None) -> None:
+        uow.append(AdoptedSecrets, stream or uow.new_id(), [NamesAdopted()])
+        uow.mentioned += mentioned
 
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         if not await _lacks_names(Store(connection), ledger):
             return
         async for page in _pages(connection, CLAIMED):
-            await take(environment.new_id(), [TAKEN + name_print(vault, each) for each in page])
+            await ledger.run(take([TAKEN + name_print(vault, each) for each in page]))
         async for page in _pages(connection, CARRIED_OUT):
-            await take(environment.new_id(), [DONE + key_print(vault, *each) for each in page])
-    await take(NAMES, [])
+            await ledger.run(take([DONE + key_print(vault, *each) for each in page]))
+    await ledger.run(take([], NAMES))
 
 
 async def _pages(
@@ -113,26 +111,20 @@ async def _lacks_names(store: Store, ledger: Ledger) -> bool:
     if await store.streams([NAMES]):
         return False
     lines = await store.after(0)
-    told = (ledger.known.read(line) for line in lines)
+    mentioned = (ledger.cache.read(line) for line in lines)
     return bool(lines) and not any(
-        each.claims for each in told if not isinstance(each.event, NamesAdopted)
+        each.claims for each in mentioned if not isinstance(each.event, NamesAdopted)
     )
 
 
 async def _lacks_marks(store: Store, ledger: Ledger) -> bool:
     """Return whether there are events, and none with a MAC that mentions a row."""
-    position = ledger.known.event_mac.since
+    position = ledger.cache.event_mac.since
     while lines := await store.after(position):
         for line in lines:
             position += 1
             if line.notification.id != position:
                 raise Forged(position)
-            if ledger.known.read(line).kept:
+            if ledger.cache.read(line).kept:
                 return False
     return position > 0
-
-
-def _coded(rows: Sequence[tuple[str, ...]], ledger: Ledger) -> list[list[Any]]:
-    callers, keys, *_ = zip(*rows, strict=True)
-    codes = [ledger.known.outcome(*row).mac for row in rows]
-    return [list(callers), list(keys), codes]

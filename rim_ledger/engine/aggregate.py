@@ -5,16 +5,38 @@ from __future__ import annotations
 from abc import abstractmethod
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    Protocol,
+    Self,
+    TypeVar,
+    dataclass_transform,
+)
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, StructMeta
 from msgspec.structs import replace
 from pydantic import BaseModel
 
-from rim_ledger.engine.frozen import FrozenMeta
-from rim_ledger.engine.holding import Holding
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class FrozenMeta(StructMeta):
+    """Makes every class of a family frozen, keyword-only, and cheap to cache."""
+
+    def __new__(
+        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any
+    ) -> FrozenMeta:
+        defaults = {"frozen": True, "kw_only": True, "gc": False}
+        return super().__new__(mcls, name, bases, namespace, **(defaults | options))
+
+
+NOWHERE: Final[frozenset[tuple[str, str]]] = frozenset()
+
 
 Personal = Annotated[str | None, msgspec.Meta(extra={"personal": True})]
 """Personal data. Sealed under the person's key before it is stored, null once erased."""
@@ -127,12 +149,16 @@ class Reader(Protocol):
     def find(self, kind: type[A], id: UUID | str) -> A | None: ...
 
 
-class Aggregate(Holding, metaclass=FrozenMeta):
+class Aggregate(Struct, metaclass=FrozenMeta):
     """The state folded from one stream's events. The events are authoritative; the state of a long
     stream is also stored as a snapshot, to save work.
 
     Its `id` is that of its stream, unless it is a profile of another aggregate and shares its id.
     """
+
+    BUSINESS_ID: ClassVar[str | None] = None
+    RELEASES: ClassVar[bool] = True
+    """Whether a name is released once the state holds it no longer."""
 
     id: UUID
 
@@ -166,6 +192,33 @@ class Aggregate(Holding, metaclass=FrozenMeta):
         """Whether it hardly changes any more: it is not cached then."""
         return False
 
+    @property
+    def lists(self) -> frozenset[tuple[str, str]]:
+        """The lists that it is on, and its entry on each, for `UnitOfWork.listed`."""
+        return NOWHERE
+
+    @property
+    def claims(self) -> frozenset[tuple[str, str]]:
+        """The unique names that it holds: kind and name of each. A decision claims them; once the
+        state holds one no longer, it is released."""
+        return NOWHERE
+
+    @property
+    def business_id(self) -> str | None:
+        """Its business id, if its kind has one."""
+        return getattr(self, self.BUSINESS_ID) if self.BUSINESS_ID else None
+
+    def holds(self, kind: str, name: str) -> bool:
+        """Return whether it holds a name, or has it as an entry on a list."""
+        if kind == "business-id":
+            return self.business_id == name
+        return (kind, name) in self.claims or (kind, name) in self.lists
+
+    @property
+    def key_destroyed(self) -> bool:
+        """Whether the key of its personal data was destroyed."""
+        return False
+
     def known_to(self, reader: Reader) -> bool:
         """Return whether the caller may see it; for others it does not exist. Borrowers see what is
         about themselves."""
@@ -176,3 +229,7 @@ class Aggregate(Holding, metaclass=FrozenMeta):
 
     def but(self, **changes: Any) -> Self:
         return replace(self, **changes)
+
+    def taking(self, event: Event, **more: Any) -> Self:
+        """Return it with the fields that an event has under the same names, and with more."""
+        return replace(self, **shared(type(self), event), **more)

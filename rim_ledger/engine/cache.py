@@ -10,17 +10,15 @@ from uuid import UUID
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rim_ledger.engine.aggregate import Aggregate, Event
-from rim_ledger.engine.claim_index import Claim
 from rim_ledger.engine.codec import Codec, Recorded
 from rim_ledger.engine.draft import Outcome
 from rim_ledger.engine.entry import Entry, weight
 from rim_ledger.engine.event_mac import Forged, RowForged, leaf
-from rim_ledger.engine.missing import Secret
 from rim_ledger.engine.recent import Recent
 from rim_ledger.engine.rows import (
     ADOPTED,
+    TAKEN,
     is_held,
-    is_taken,
     key_fits,
     key_print,
     name_print,
@@ -28,6 +26,7 @@ from rim_ledger.engine.rows import (
 )
 from rim_ledger.engine.snapshots import Snapshots
 from rim_ledger.engine.store import Line, Loaded, Moved, Store
+from rim_ledger.engine.view import Claim, Secret
 from rim_ledger.values import numbered
 from rim_ledger.vault.personal_keys import Vault
 
@@ -115,10 +114,10 @@ class Cache:
         """Load claims. Raises RowForged if a stream does not hold a name that its row says it does,
         or if the row of a taken name is missing."""
         prints = {each: name_print(self.vault, each) for each in claims}
-        held, told = await store.claims(prints)
+        held, mentioned = await store.claims(prints)
         await self.require_held(store, held)
-        for claim, line in told.items():
-            if is_taken(self.read(line), prints[claim]):
+        for claim, line in mentioned.items():
+            if TAKEN + prints[claim] in self.read(line).claims.split():
                 await self._refuse(store, "claims", f"the kind {claim[0]}")
         self.claims.update(dict.fromkeys(claims) | held)
 
@@ -143,6 +142,16 @@ class Cache:
                 await self._refuse(store, "secrets", secret[0])
         return dict.fromkeys(secrets) | rows
 
+    async def load_lists(
+        self, store: Store, wanted: Mapping[str, int]
+    ) -> dict[str, tuple[int, dict[str, UUID]]]:
+        """Return the first entries of some lists, each with its limit. Raises RowForged for one
+        that does not follow."""
+        found = await store.listed(wanted)
+        named = {(kind, name): names[name] for kind, names in found.items() for name in names}
+        await self.require_held(store, named)
+        return {kind: (wanted[kind], names) for kind, names in found.items()}
+
     async def require_held(self, store: Store, held: Mapping[Claim, UUID]) -> None:
         """Raise RowForged unless each of these streams holds the name; Moved if the log has moved
         on."""
@@ -162,8 +171,8 @@ class Cache:
         """Return stored outcomes. Raises RowForged for one that this ledger did not store, or that
         is missing although the command was committed."""
         prints = {each: key_print(self.vault, *each) for each in wanted}
-        outcomes, told = await store.outcomes(prints)
-        for (_, key), line in told.items():
+        outcomes, mentioned = await store.outcomes(prints)
+        for (_, key), line in mentioned.items():
             self.read(line)
             await self._refuse(store, "outcomes", f"the key {key}")
         for stored in outcomes:

@@ -42,13 +42,8 @@ class _Written(Struct, omit_defaults=True, kw_only=True):
     kept: dict[str, str | None] = {}
 
 
-class _Read(Struct, kw_only=True):
-    claims: str = ""
-    id: UUID
-    stamp: Stamp
+class _Read(_Written, kw_only=True):
     data: Raw
-    schema: int = 1
-    kept: dict[str, str | None] = {}
 
 
 _read = msgspec.json.Decoder(_Read)
@@ -101,9 +96,8 @@ class Codec(Mapper[UUID]):
     def recorded(self, stored_event: StoredEvent, at: datetime) -> Recorded:
         """Decode a stored event; its stamp gets the time of recording (UTC)."""
         recorded: Recorded = self.to_domain_event(stored_event)
-        force_setattr(
-            recorded.stamp, "recorded_at", at
-        )  # The stamp was created here, and is not shared yet.
+        # The stamp was created here, and is not shared yet.
+        force_setattr(recorded.stamp, "recorded_at", at)
         return recorded
 
     def _event(self, name: str, body: _Read) -> Event:

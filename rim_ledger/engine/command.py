@@ -36,6 +36,13 @@ class Form(BaseModel):
         """Return the form of a client's body, by external names only. Raises ValidationError."""
         return cls.model_validate(said, by_name=False)
 
+    def prepared(self, **values: Any) -> Self:
+        """Return a copy with private values that were prepared before the decision."""
+        ready = self.model_copy()
+        for name, value in values.items():
+            setattr(ready, name, value)
+        return ready
+
 
 class Ruled(Form):
     """A form that approval rules may bind."""

@@ -1,8 +1,7 @@
 """The ledger's single write connection, which reconnects after an outage."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from psycopg import AsyncConnection
@@ -39,7 +38,9 @@ class WriteConnection:
         try:
             store = Store(connection)
             if self._backend:
-                await self._end_session(store, self._backend)
+                end = partial(connection.execute, END, [self._backend])
+                while (await end()).rowcount:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
             await store.prepare()
         except BaseException:
             await connection.close()
@@ -61,19 +62,5 @@ class WriteConnection:
             else:
                 return
 
-    @asynccontextmanager
-    async def closing_on_error(self) -> AsyncIterator[None]:
-        """Close the session if the block fails."""
-        try:
-            yield
-        except BaseException:
-            await self.close()
-            raise
-
     async def close(self) -> None:
         await self.store.connection.close()
-
-    @staticmethod
-    async def _end_session(store: Store, backend: int) -> None:
-        while (await store.connection.execute(END, [backend])).rowcount:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)

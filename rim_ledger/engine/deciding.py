@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Struct, field
 from msgspec.structs import asdict
 
-from rim_ledger.engine.activity import logged, with_uuids
+from rim_ledger.engine.activity import logged, refused_request, with_uuids
 from rim_ledger.engine.aggregate import Stamp
 from rim_ledger.engine.batch import Batch
 from rim_ledger.engine.cache import Cache
@@ -18,12 +18,11 @@ from rim_ledger.engine.draft import Draft
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.event_mac import leaf
 from rim_ledger.engine.idempotency import Idempotency, Receipt, kept, replayed
-from rim_ledger.engine.missing import Missing
 from rim_ledger.engine.refusals import Unavailable
-from rim_ledger.engine.refused_request import refused_request
 from rim_ledger.engine.rows import DONE, key_print
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.engine.view import Missing
 from rim_ledger.vault import sealed_row
 from rim_ledger.vault.personal_keys import Vault
 
@@ -35,10 +34,6 @@ UNDECIDED: Final = AssertionError("no answer was decided")
 
 Admit = Callable[[UnitOfWork], None]
 """Authenticates and authorises the caller: sets actor and rights, or refuses."""
-
-
-def _future() -> "asyncio.Future[tuple[Any, Any]]":
-    return asyncio.get_running_loop().create_future()
 
 
 class Item(Struct):
@@ -55,7 +50,9 @@ class Item(Struct):
     """Whether its writes are committed; its log lines always are."""
     keeps_value: bool = False
     """Whether its value is stored under the idempotency key, as JSON."""
-    future: "asyncio.Future[tuple[Any, Any]]" = field(default_factory=_future)
+    future: "asyncio.Future[tuple[Any, Any]]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
     """Its receipt (None for a read) and its value."""
     answer: Receipt | Exception | None = UNDECIDED
     value: Any = None
@@ -64,25 +61,28 @@ class Item(Struct):
 class Deciding:
     """Decides batches for one process."""
 
-    def __init__(self, known: Cache, vault: Vault, environment: Environment) -> None:
-        self._known, self._vault, self._environment = known, vault, environment
+    def __init__(self, cache: Cache, vault: Vault, environment: Environment) -> None:
+        self._cache, self._vault, self._environment = cache, vault, environment
 
     async def decide(
-        self, group: list[Item], store: Store, outage: Unavailable | None = None
+        self, items: list[Item], store: Store, outage: Unavailable | None = None
     ) -> tuple[Draft, Batch]:
         """Decide in order. After the first decision that misses something, the rest is only tried
         in order to find what else is missing; then all that is loaded, and deciding resumes. Items
         beyond the time limit, except the first, are removed from the batch, unless there is an
         outage."""
-        draft, whole = self._empty_draft(), await self._open_group(group, store)
+        draft, whole = self._empty_draft(), Batch(self._cache)
+        keys = (item.idempotency for item in items if item.idempotency)
+        if scopes := [(key.caller, key.key) for key in keys if key.caller]:
+            await whole.load_outcomes(scopes, store)
         done, loads = 0, 0
-        while done < len(group):
+        while done < len(items):
             assert (loads := loads + 1) < LOADS_MAX, "a decision asks for something new each time"
-            view, into, missing = whole, draft, list[Missing]()
+            view, into, missing = whole, draft, list[tuple[str, Any]]()
             begun = perf_counter()
-            for place, item in enumerate(group[done:], done):
+            for place, item in enumerate(items[done:], done):
                 if place and not outage and perf_counter() - begun > SECONDS_MAX:
-                    del group[place:]
+                    del items[place:]
                     break
                 try:
                     self._decide_one(item, view, into, outage)
@@ -90,7 +90,7 @@ class Deciding:
                 except Missing as miss:
                     if not missing:
                         view, into = view.copy(), self._empty_draft()
-                    missing += miss.each
+                    missing += miss.rows
             await whole.load(missing, store)
         return draft, whole
 
@@ -118,7 +118,7 @@ class Deciding:
             failure = error
         activities = [with_uuids(each, uow.holder) for each in uow.activities]
         if failure is None and item.writes and not outage:
-            uow.told += [DONE + key_print(self._vault, key.caller, key.key)] if key else []
+            uow.mentioned += [DONE + key_print(self._vault, key.caller, key.key)] if key else []
             self._take(uow, view, draft)
         item.answer = failure or (_receipt(stream, uow, view, draft) if stream else None)
         if outage:
@@ -127,13 +127,13 @@ class Deciding:
             line, at = self._environment.new_id(), draft.at
             line_of = refused_request(asked, uow.stamp, id=line, position=position, at=at)
             said = sealed_row.entry("refused_requests", asdict(line_of))
-            draft.refused_requests.append(self._known.coded(said))
+            draft.refused_requests.append(self._cache.coded(said))
         for activity in activities:
             line = self._environment.new_id()
             made = logged(activity, uow.stamp, item.answer, id=line, at=draft.at)
-            draft.activities.append(self._known.coded(sealed_row.entry_of("activity", made)))
+            draft.activities.append(self._cache.coded(sealed_row.entry_of("activity", made)))
         if key and scope and (text := kept(item.answer, item.value if item.keeps_value else None)):
-            outcome = self._known.outcome(*scope, key.request_hash, text)
+            outcome = self._cache.outcome(*scope, key.request_hash, text)
             view.outcomes[scope] = outcome
             draft.outcomes.append(outcome)
 
@@ -144,13 +144,13 @@ class Deciding:
         view.take(uow, moved)
         for position, recorded in enumerate(uow.events, draft.head + len(draft.streams) + 1):
             stream, version = recorded.originator_id, recorded.originator_version
-            name, body = type(recorded.event).__name__, self._known.codec.body(recorded)
+            name, body = type(recorded.event).__name__, self._cache.codec.body(recorded)
             entry = leaf(position, stream, version, name, recorded_at=draft.at, body=body)
             draft.streams.append(stream)
             draft.versions.append(version)
             draft.names.append(name)
             draft.bodies.append(body.decode())
-            draft.macs.append(self._known.event_mac.code(entry))
+            draft.macs.append(self._cache.event_mac.code(entry))
         draft.claims |= uow.claims | moved
         draft.keys |= {person: wrapped for person, (_, wrapped) in uow.keys.items()}
         draft.erased |= uow.erased
@@ -160,15 +160,8 @@ class Deciding:
         draft.counts |= uow.counts
 
     def _empty_draft(self) -> Draft:
-        at = max(self._environment.now(), self._known.recorded_at)
-        return Draft(head=self._known.head, at=at.astimezone(UTC))
-
-    async def _open_group(self, group: list[Item], store: Store) -> Batch:
-        view = Batch(self._known)
-        keys = (item.idempotency for item in group if item.idempotency)
-        if scopes := [(key.caller, key.key) for key in keys if key.caller]:
-            await view.load_outcomes(scopes, store)
-        return view
+        at = max(self._environment.now(), self._cache.recorded_at)
+        return Draft(head=self._cache.head, at=at.astimezone(UTC))
 
 
 def _receipt(stream: UUID, uow: UnitOfWork, view: Batch, draft: Draft) -> Receipt:

@@ -9,13 +9,13 @@ from msgspec import Struct
 
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.codec import Recorded
-from rim_ledger.engine.counts import QuotaExceeded
 from rim_ledger.engine.draft import Outcome
 from rim_ledger.engine.refusals import (
     Forbidden,
     Invalid,
     NeedsApproval,
     NotFound,
+    QuotaExceeded,
     Refused,
     Stale,
     Unauthenticated,
@@ -98,8 +98,8 @@ def kept(answer: Receipt | Exception | None, value: Any) -> str | None:
 def replayed(before: Outcome, key: Idempotency) -> tuple[Receipt | Refused, Any]:
     """Return the first answer, and the value stored with it or None; for another request under the
     same key, a refusal."""
-    known = before.request_hash
-    if known != key.request_hash and known != key.former_hash():
+    stored = before.request_hash
+    if stored != key.request_hash and stored != key.former_hash():
         reused = f"The key {key.key} was used for another request; take a new key."
         return Invalid("idempotency-key-reused", reused, "Idempotency-Key"), None
     first = msgspec.json.decode(before.outcome, type=_Kept)

@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Collection
-from functools import partial
+from datetime import datetime
 from typing import Any, Final, Self, TypeVar, overload
 from uuid import UUID
 
 import psycopg
 from psycopg.errors import ReadOnlySqlTransaction
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
+from rim_ledger.engine.aggregate import SYSTEM, Aggregate, Event, Stamp
 from rim_ledger.engine.batch import Batch
 from rim_ledger.engine.cache import Cache
 from rim_ledger.engine.command import Command, Creation, perform
@@ -28,7 +28,7 @@ from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.postgres.outage import OUTAGE, Outages, unwritable
 from rim_ledger.vault.personal_keys import Vault
 
-GROUP_MAX: Final = 500
+ITEMS_MAX: Final = 500
 ATTEMPTS_MAX: Final = 5
 
 T = TypeVar("T")
@@ -57,14 +57,14 @@ class Ledger:
     ) -> None:
         """`erased` is called with the persons whose keys were destroyed, after the commit and
         before the answers."""
-        self._tell_erased = erased
-        self.known, self.link = Cache(entities, vault), WriteConnection(url)
+        self._tell_erased, self._environment = erased, environment
+        self.cache, self.connection = Cache(entities, vault), WriteConnection(url)
         self._waiting = Turns[Item]()
         self._wake = asyncio.Event()
         self._ended = False
         self._task: asyncio.Task[None] | None = None
-        self._deciding = Deciding(self.known, vault, environment)
-        self._group = Batch(self.known)
+        self._deciding = Deciding(self.cache, vault, environment)
+        self._batch = Batch(self.cache)
         self._draft: Draft | None = None
         self._landed = False
         self.outage: Unavailable | None = None
@@ -72,9 +72,12 @@ class Ledger:
         self._outages = Outages(log.warning, "the ledger")
 
     async def __aenter__(self) -> Self:
-        await self.link.connect()
-        async with self.link.closing_on_error():
-            await self.known.begin(self.link.store)
+        await self.connection.connect()
+        try:
+            await self.cache.begin(self.connection.store)
+        except BaseException:
+            await self.connection.close()
+            raise
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -85,12 +88,12 @@ class Ledger:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        await self.link.close()
+        await self.connection.close()
 
     @property
     def head(self) -> int:
         """The last position that this process has read."""
-        return self.known.head
+        return self.cache.head
 
     async def submit(
         self,
@@ -158,9 +161,16 @@ class Ledger:
         also while the store accepts no writes: `UnitOfWork.outage` is set then, and nothing is
         stored.
         """
-        item = Item(partial(_seen, look), stamp, None, admit, reading=in_outage, writes=writes)
-        found: tuple[None, T] = await self._add(item)
+        seen = Item(
+            lambda uow: (None, look(uow)), stamp, None, admit, reading=in_outage, writes=writes
+        )
+        found: tuple[None, T] = await self._add(seen)
         return found[1]
+
+    async def run(self, work: Callable[[UnitOfWork], T], at: datetime | None = None) -> T:
+        """Let the system decide at a business time (UTC, default now), and commit; return what the
+        decision returns. Raises as `submit` does."""
+        return await self.read(work, Stamp(at=at or self._environment.now(), actor=SYSTEM))
 
     def _add(self, item: Item) -> "asyncio.Future[tuple[Any, Any]]":
         """Queue an item for the next batch. Raises Unavailable if there will be none."""
@@ -184,45 +194,44 @@ class Ledger:
     async def _run(self) -> None:
         """Commit batch after batch. If that ever ends, waiting callers get an error."""
         try:
-            await self._write_groups()
+            await self._write_batches()
         finally:
             self._ended = True
             for item in (left := list(self._waiting)):
                 item.answer = _ended()
             self._release(left)
 
-    async def _write_groups(self) -> None:
+    async def _write_batches(self) -> None:
         while True:
             await self._wake.wait()
-            group = self._waiting.take(
-                GROUP_MAX
-            )  # Deciding may leave some of it for the next batch.
+            # Deciding may leave some of it for the next batch.
+            items = self._waiting.take(ITEMS_MAX)
             try:
-                await self._commit(group)
+                await self._commit(items)
             except (psycopg.DataError, Forged, RowForged) as error:
-                await self._commit_one_by_one(group, error)
+                await self._commit_one_by_one(items, error)
             except Exception as error:
-                for item in group:
+                for item in items:
                     item.answer = error
-            self._waiting.leave(len(group))
+            self._waiting.leave(len(items))
             if not self._waiting:
                 self._wake.clear()
-            self._release(group)
-            self.known.shrink()
+            self._release(items)
+            self.cache.shrink()
 
     @staticmethod
-    def _release(group: list[Item]) -> None:
-        for item in (each for each in group if not each.future.done()):
+    def _release(items: list[Item]) -> None:
+        for item in (each for each in items if not each.future.done()):
             if isinstance(item.answer, Exception):
                 item.future.set_exception(item.answer)
             else:
                 item.future.set_result((item.answer, item.value))
 
-    async def _commit(self, group: list[Item]) -> None:
+    async def _commit(self, items: list[Item]) -> None:
         self._draft, self._landed, renewed = None, False, False
         for _ in range(ATTEMPTS_MAX):
             try:
-                await self._try(group)
+                await self._try(items)
             except OUTAGE as error:
                 reason = unwritable(error)
                 # A session that began read-only stays so, so a new one is tried first.
@@ -230,27 +239,27 @@ class Ledger:
                 if not stale:
                     self._outages.begin(error)
                 if reason and not stale:
-                    await self._only_look(group, reason)
+                    await self._only_look(items, reason)
                     return
-                await self.link.reconnect()
+                await self.connection.reconnect()
                 renewed = True
             else:
                 self._tell_of_erased()
                 return
         raise _busy()
 
-    async def _only_look(self, group: list[Item], reason: Unavailable) -> None:
+    async def _only_look(self, items: list[Item], reason: Unavailable) -> None:
         """Decide only reads, and refuse the rest: nothing can be written."""
         self.outage = reason
-        for item in group:
+        for item in items:
             item.answer = reason
-        if not (readers := [item for item in group if item.reading]):
+        if not (readers := [item for item in items if item.reading]):
             return
         self._draft = None
         for _ in range(ATTEMPTS_MAX):
             with contextlib.suppress(Moved):
                 await self._catch_up()
-                store = self.link.store
+                store = self.connection.store
                 draft, _ = await self._deciding.decide(readers, store, reason)
                 await store.write(draft)
                 return
@@ -265,41 +274,40 @@ class Ledger:
         if self._draft and self._draft.erased:
             self._tell_erased(self._draft.erased)
 
-    async def _try(self, group: list[Item]) -> None:
+    async def _try(self, items: list[Item]) -> None:
         if self._draft is None:
             with contextlib.suppress(Moved):
-                await self._decide_and_write(group)
+                await self._decide_and_write(items)
                 return
-        await (
-            self._catch_up()
-        )  # Most of it while others write, so that little is left for the lock.
-        async with self.link.store.connection.transaction():
-            await self.link.store.lock()
+        # Most of it while others write, so that little is left for the lock.
+        await self._catch_up()
+        async with self.connection.store.connection.transaction():
+            await self.connection.store.lock()
             await self._catch_up()
             if self._landed:
                 return  # the fold updated the cache, perhaps beyond this draft
-            await self._decide_and_write(group, accept=False)
+            await self._decide_and_write(items, accept=False)
         self._accept()
 
-    async def _decide_and_write(self, group: list[Item], *, accept: bool = True) -> None:
-        self._draft, self._group = await self._deciding.decide(group, self.link.store)
+    async def _decide_and_write(self, items: list[Item], *, accept: bool = True) -> None:
+        self._draft, self._batch = await self._deciding.decide(items, self.connection.store)
         self._landed = False
-        await self.link.store.write(self._draft)
+        await self.connection.store.write(self._draft)
         if accept:
             self._accept()
 
     def _accept(self) -> None:
         assert self._draft is not None, "what was written was decided"
-        self._group.accept(self._draft)
+        self._batch.accept(self._draft)
         if not self.outage:  # A full disk accepts small writes: see `outage.probe`.
             self._outages.end()
 
-    async def _commit_one_by_one(self, group: list[Item], error: Exception) -> None:
+    async def _commit_one_by_one(self, items: list[Item], error: Exception) -> None:
         """One item cannot be stored, or reads something forged: only that one fails."""
-        if len(group) == 1:
-            group[0].answer = error
+        if len(items) == 1:
+            items[0].answer = error
             return
-        for item in group:
+        for item in items:
             try:
                 await self._commit([item])
             except Exception as failure:
@@ -314,16 +322,11 @@ class Ledger:
         break again while reading further.
         """
         draft = self._draft
-        while lines := await self.link.store.after(self.known.head):
+        while lines := await self.connection.store.after(self.cache.head):
             for line in lines:
                 if draft and draft.bodies and line.notification.id == draft.head + 1:
                     self._landed = line.notification.state.decode() == draft.bodies[0]
-            self.known.follow(lines)
-
-
-def _seen(look: Callable[[UnitOfWork], T], uow: UnitOfWork) -> tuple[None, T]:
-    """Return a read as work without a stream."""
-    return None, look(uow)
+            self.cache.follow(lines)
 
 
 def _busy() -> Unavailable:

@@ -49,14 +49,14 @@ class Patch(Command[A]):
         return field in self.model_fields_set and getattr(self, field) is None
 
     def changes(
-        self, aggregate: A, reveal: Callable[[Any], Any] = lambda known: known
+        self, aggregate: A, reveal: Callable[[Any], Any] = lambda value: value
     ) -> dict[str, Any]:
         """Return the given fields that differ from the aggregate; None clears one. `reveal` returns
         a value of the aggregate in the clear."""
         given = self.model_fields_set & {*aggregate.__struct_fields__}
-        wishes = {field: getattr(self, field) for field in given}
+        wanted = {field: getattr(self, field) for field in given}
         return {
-            field: wish
-            for field, wish in wishes.items()
-            if wish != reveal(getattr(aggregate, field))
+            field: value
+            for field, value in wanted.items()
+            if value != reveal(getattr(aggregate, field))
         }

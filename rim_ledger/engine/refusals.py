@@ -34,7 +34,7 @@ class Stale(Refused):
 
 
 class NeedsApproval(Refused):
-    """An approval rule lets nobody do it alone, and it cannot wait for approval here."""
+    """An approval rule has it take two people, and it cannot wait for approval here."""
 
     def __init__(self, command: object) -> None:
         name = type(command).__name__
@@ -53,6 +53,13 @@ class Forbidden(Refused):
 
 class Unauthenticated(Refused):
     """The caller is not authenticated."""
+
+
+class QuotaExceeded(Refused):
+    """The caller's quota of today is used up; `retryAfter` is in seconds."""
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__("quota-exceeded", detail, retryAfter=retry_after)
 
 
 class Unavailable(Exception):

@@ -12,11 +12,9 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from msgspec.structs import replace
 
-from rim_ledger.engine.claim_index import Claim
-from rim_ledger.engine.codec import Recorded
 from rim_ledger.engine.entry import Entry, with_rows
-from rim_ledger.engine.missing import Secret
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.engine.view import Claim, Secret
 from rim_ledger.values import derived_id
 from rim_ledger.vault.personal_keys import Vault
 
@@ -44,9 +42,12 @@ def mark(uow: UnitOfWork, vault: Vault) -> None:
             if entry.kept and (name := _claim(vault, claim)) in entry.kept:
                 marks.setdefault(stream, {})[name] = None
     for stream, kept in marks.items():
-        _say(uow, stream, kept)
+        last = max(at for at, each in enumerate(uow.events) if each.originator_id == stream)
+        uow.events[last] = replace(uow.events[last], kept=kept)
+        entry = uow.streams[stream]
+        uow.streams[stream] = replace(entry, kept=with_rows(entry.kept, kept))
     names = [(TAKEN if to else FREE) + name_print(vault, each) for each, to in uow.claims.items()]
-    if uow.events and (names := names + uow.told):
+    if uow.events and (names := names + uow.mentioned):
         uow.events[-1] = replace(uow.events[-1], claims=" ".join(names))
 
 
@@ -58,11 +59,6 @@ def name_print(vault: Vault, claim: Claim) -> str:
 def key_print(vault: Vault, caller: str, key: str) -> str:
     """Return the fingerprint of an idempotency key, as in the event of its command."""
     return vault.short_print("outcome", f"{caller} {key}")
-
-
-def is_taken(recorded: Recorded, name: str) -> bool:
-    """Return whether an event that mentions a name, by fingerprint, claims it."""
-    return TAKEN + name in recorded.claims.split()
 
 
 def adopted(vault: Vault, secrets: Mapping[Secret, str]) -> dict[str, str | None]:
@@ -102,13 +98,6 @@ def key_fits(entry: Entry, person: UUID, wrapped: Mapping[UUID, bytes | None]) -
     if entry.aggregate.key_destroyed:
         return wrapped.get(person) is None
     return wrapped.get(person) is not None
-
-
-def _say(uow: UnitOfWork, stream: UUID, kept: Mapping[str, str | None]) -> None:
-    last = max(at for at, each in enumerate(uow.events) if each.originator_id == stream)
-    uow.events[last] = replace(uow.events[last], kept=kept)
-    entry = uow.streams[stream]
-    uow.streams[stream] = replace(entry, kept=with_rows(entry.kept, kept))
 
 
 def _follows(entry: Entry, claim: Claim) -> bool:

@@ -1,19 +1,17 @@
 """The SQL of the ledger: load what a batch of decisions reads, write what it decided."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from eventsourcing.persistence import Notification
 from psycopg import AsyncConnection, errors
 
-from rim_ledger.engine.claim_index import Claim
-from rim_ledger.engine.draft import Draft, Outcome
-from rim_ledger.engine.missing import Secret
+from rim_ledger.engine.draft import WRITE, WRITE_OFTEN, Draft, Outcome
 from rim_ledger.engine.snapshots import LOAD, Snapshot
 from rim_ledger.engine.unit_of_work import Reminder
-from rim_ledger.writing import WRITE, WRITE_OFTEN
+from rim_ledger.engine.view import Claim, Count, Secret
 
 CHANNEL: Final = "ledger"
 PAGE: Final = 1000
@@ -74,6 +72,14 @@ DUE: Final = "SELECT what, stream_id FROM ledger.reminders WHERE at <= %s ORDER 
 NUMBERS: Final = """
 SELECT prefix, year, last FROM ledger.numbers
   JOIN unnest(%b::text[], %b::int4[]) AS wanted (prefix, year) USING (prefix, year)"""
+
+COUNTS_KEPT: Final = timedelta(days=2)
+"""Counts of past days are deleted after this, which allows for clock differences."""
+COUNTS: Final = """
+WITH past AS (DELETE FROM ledger.counts WHERE day < %b)
+SELECT day, who, what, total FROM ledger.counts
+  JOIN unnest(%b::date[], %b::uuid[], %b::text[]) AS wanted (day, who, what)
+       USING (day, who, what)"""
 
 OUTCOMES: Final = f"""
 SELECT w.caller, w.key, request_hash, found, o.mac, e.*
@@ -162,28 +168,25 @@ class Store:
     ) -> tuple[dict[Claim, UUID], dict[Claim, Line]]:
         """Return the holders of these names (each with its fingerprint); for free ones, the newest
         event that mentions them, if any."""
-        columns = [[kind for kind, _ in wanted], [name for _, name in wanted]]
-        held, told = dict[Claim, UUID](), dict[Claim, Line]()
-        cursor = await self.connection.execute(CLAIMS, [*columns, list(wanted.values())])
+        held, mentioned = dict[Claim, UUID](), dict[Claim, Line]()
+        cursor = await self.connection.execute(CLAIMS, [*_columns(wanted), [*wanted.values()]])
         async for kind, name, stream, *event in cursor:
             if stream:
                 held[kind, name] = stream
             else:
-                told[kind, name] = _line(event)
-        return held, told
+                mentioned[kind, name] = _line(event)
+        return held, mentioned
 
     async def listed(
         self, wanted: Mapping[str, int], after: Mapping[str, str] | None = None
-    ) -> dict[str, tuple[int, dict[str, UUID]]]:
+    ) -> dict[str, dict[str, UUID]]:
         """Return the first entries of some lists, or the first after an entry; `wanted` is the
         limit per list."""
-        found: dict[str, tuple[int, dict[str, UUID]]] = {
-            kind: (count, {}) for kind, count in wanted.items()
-        }
+        found: dict[str, dict[str, UUID]] = {kind: {} for kind in wanted}
         begins = [(after or {}).get(kind, "") for kind in wanted]
         columns = [list(wanted), list(wanted.values()), begins]
         async for kind, name, stream in await self.connection.execute(LISTED, columns):
-            found[kind][1][name] = stream
+            found[kind][name] = stream
         return found
 
     async def keys(self, persons: Iterable[UUID]) -> dict[UUID, bytes | None]:
@@ -194,8 +197,7 @@ class Store:
         return {person: wrapped async for person, wrapped in cursor}
 
     async def secrets(self, wanted: Sequence[Secret]) -> dict[Secret, str]:
-        columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
-        cursor = await self.connection.execute(SECRETS, columns)
+        cursor = await self.connection.execute(SECRETS, _columns(wanted))
         return {(owner, purpose): secret async for owner, purpose, secret in cursor}
 
     async def hasten(self, what: str, at: datetime, beside: Sequence[str] = ()) -> None:
@@ -211,28 +213,38 @@ class Store:
 
     async def numbers(self, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Return the last number taken per prefix and year, if there is one."""
-        columns = [[each[0] for each in wanted], [each[1] for each in wanted]]
-        cursor = await self.connection.execute(NUMBERS, columns)
+        cursor = await self.connection.execute(NUMBERS, _columns(wanted))
         return {(prefix, year): last async for prefix, year, last in cursor}
+
+    async def counts(self, wanted: Sequence[Count]) -> dict[Count, int]:
+        """Return these counts as committed, 0 if missing."""
+        first = min(day for day, _, _ in wanted) - COUNTS_KEPT
+        cursor = await self.connection.execute(COUNTS, [first, *_columns(wanted)])
+        found = {(day, who, what): total async for day, who, what, total in cursor}
+        return dict.fromkeys(wanted, 0) | found
 
     async def outcomes(
         self, wanted: Mapping[tuple[str, str], str]
     ) -> tuple[list[Outcome], dict[tuple[str, str], Line]]:
         """Return the outcomes stored under these keys of callers (each with its fingerprint); for
         missing ones, the newest event that mentions them, if any."""
-        columns = [[caller for caller, _ in wanted], [key for _, key in wanted]]
-        stored, told = list[Outcome](), dict[tuple[str, str], Line]()
-        cursor = await self.connection.execute(OUTCOMES, [*columns, list(wanted.values())])
+        stored, mentioned = list[Outcome](), dict[tuple[str, str], Line]()
+        cursor = await self.connection.execute(OUTCOMES, [*_columns(wanted), [*wanted.values()]])
         async for caller, key, request_hash, outcome, mac, *event in cursor:
             if outcome is None:
-                told[caller, key] = _line(event)
+                mentioned[caller, key] = _line(event)
             else:
                 stored.append(Outcome(caller, key, request_hash, outcome, mac))
-        return stored, told
+        return stored, mentioned
 
     async def _lines(self, query: Any, parameters: Sequence[Any]) -> list[Line]:
         cursor = await self.connection.execute(query, parameters)
         return [_line(row) async for row in cursor]
+
+
+def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    """Return rows, one at least, as the columns of `unnest`."""
+    return [[*column] for column in zip(*rows, strict=True)]
 
 
 def _line(row: Sequence[Any]) -> Line:

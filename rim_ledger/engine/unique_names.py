@@ -6,8 +6,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.engine.aggregate import Aggregate
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate
 from rim_ledger.engine.refusals import Refused, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.text import folded

@@ -1,50 +1,67 @@
 """What one decision reads and writes: streams, claimed names, personal keys, numbers."""
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from decimal import Decimal
+from functools import partial, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
 
-from rim_ledger.engine.activity import Activity
+from rim_ledger.engine.activity import Activity, Asked
 from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
-from rim_ledger.engine.claim_index import Claim, amended, moves
 from rim_ledger.engine.codec import Recorded
-from rim_ledger.engine.counts import Count
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.environment import Environment
-from rim_ledger.engine.missing import Missing, Secret
 from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Refused
-from rim_ledger.engine.refused_request import Asked
-from rim_ledger.engine.role_limits import RoleLimits
+from rim_ledger.engine.view import Claim, Count, Missing, Secret, View, amended, moves
 from rim_ledger.values import lagos_day, numbered
 from rim_ledger.vault.personal_keys import Vault, opened, personal_fields
 
+
+class RoleLimits(Struct, frozen=True):
+    """The largest loan that a role approves or disburses, and the largest credit limit that it
+    grants, in naira. None is unlimited."""
+
+    max_amount: Decimal | None = None
+    max_limit: Decimal | None = None
+
+    def require_amount(self, amount: Decimal) -> None:
+        """Refuse a larger loan, in naira. Raises Forbidden (`above-role-limit`)."""
+        _require_within(self.max_amount, amount, "approves and disburses loans of")
+
+    def require_limit(self, limit: Decimal) -> None:
+        """Refuse a larger credit limit, in naira. Raises Forbidden (`above-role-limit`)."""
+        _require_within(self.max_limit, limit, "gives credit limits of")
+
+
+def reaches(most: Decimal | None, other: Decimal | None) -> bool:
+    """Return whether one limit, in naira, is at least another; None is unlimited."""
+    return most is None or (other is not None and other <= most)
+
+
+def _require_within(most: Decimal | None, naira: Decimal, does: str) -> None:
+    if not reaches(most, naira):
+        words = f"Your role {does} {most} naira at most, and this is {naira}."
+        raise Forbidden("above-role-limit", words)
+
+
 A = TypeVar("A", bound=Aggregate)
+P = ParamSpec("P")
+T = TypeVar("T")
 Right = tuple[str, str]
 """A resource and an action: ("loans", "write")."""
 Guard = Callable[["UnitOfWork", Any, Aggregate | None], None]
-"""Given a command and what it is about (None for a creation), raises NeedsApproval for one that
-nobody does alone."""
+"""Given a command and its aggregate (None for a creation), raises NeedsApproval for one that takes
+two people."""
 Reminder = tuple[str, UUID]
 """What to check again, and in which stream: ("overdue", loan id)."""
-
-
-class View(Protocol):
-    """A view of the store. Each query answers at once or raises Missing."""
-
-    def stream(self, id: UUID) -> Entry: ...
-    def claim(self, claim: Claim) -> UUID | None: ...
-    def key(self, person: UUID) -> AESGCM | None: ...
-    def number(self, prefix: str, year: int) -> int: ...
-    def secret(self, secret: Secret) -> str | None: ...
-    def listed(self, kind: str, count: int) -> Mapping[str, UUID]: ...
-    def counted(self, count: Count) -> int: ...
 
 
 class UnitOfWork:
@@ -69,7 +86,7 @@ class UnitOfWork:
         """The former entries of the streams that this decision changed."""
         self.events: list[Recorded] = []
         self.claims: dict[Claim, UUID | None] = {}
-        self.told: list[str] = []
+        self.mentioned: list[str] = []
         """Further names and idempotency keys that its last event mentions, see `rows.mark`."""
         self.keys: dict[UUID, tuple[AESGCM, bytes]] = {}
         self.erased: set[UUID] = set()
@@ -112,14 +129,14 @@ class UnitOfWork:
 
     def look_ahead(self, looks: Iterable[Callable[[], object]]) -> None:
         """Preload all that these functions read together, rather than one by one."""
-        missing: list[Missing] = []
+        missing = list[tuple[str, Any]]()
         for look in looks:
             try:
                 look()
             except Missing as miss:
-                missing.append(miss)
+                missing += miss.rows
         if missing:
-            raise Missing(together=missing)
+            raise Missing(*missing)
 
     @property
     def now(self) -> datetime:
@@ -179,12 +196,12 @@ class UnitOfWork:
 
     def append(self, kind: type[Aggregate], id: UUID, events: Iterable[Event]) -> None:
         """Append events, all decided by then, to a stream, with personal data sealed."""
-        known = self._entry(id).aggregate
-        if known is not None and not isinstance(known, kind):
+        before = self._entry(id).aggregate
+        if before is not None and not isinstance(before, kind):
             raise Refused("already-exists", f"The id {id} is taken.")
         for event in list(events):
             entry = self._entry(id)
-            person = self._person(entry, kind, id, event)
+            person = (entry.aggregate or kind.begin(id, event, self.stamp)).person
             event_id = self._environment.new_id()
             sealed = self._seal(event, person, id, event_id)
             recorded = Recorded(
@@ -198,6 +215,8 @@ class UnitOfWork:
             self._before.setdefault(id, entry)
             self.streams[id] = self._entries[id] = after
             self.events.append(recorded)
+            if kind.RELEASES and entry.aggregate and after.aggregate:
+                self._release_lost(entry.aggregate, after.aggregate, id)
 
     def holder(self, kind: str, name: str) -> UUID | None:
         """Return the stream that holds a name; None if it is free."""
@@ -212,8 +231,17 @@ class UnitOfWork:
             self.claims[kind, name] = stream
 
     def release(self, kind: str, name: str) -> None:
-        """Release a name."""
+        """Release a name. Those that follow from a state are released with it."""
         self.claims[kind, name] = None
+
+    def _release_lost(self, before: Aggregate, after: Aggregate, stream: UUID) -> None:
+        """Release the names that a stream no longer holds after an event."""
+        if not (lost := before.claims - after.claims):
+            return
+        self.look_ahead(partial(self.holder, *claim) for claim in lost)
+        for claim in sorted(lost):
+            if self.holder(*claim) == stream:
+                self.claims[claim] = None
 
     def listed(self, kind: str, count: int) -> list[UUID]:
         """Return the first `count` streams on a list, in the order of their entries."""
@@ -294,10 +322,6 @@ class UnitOfWork:
             self._entries[id] = entry
         return entry
 
-    def _person(self, entry: Entry, kind: type[Aggregate], id: UUID, event: Event) -> UUID:
-        aggregate = entry.aggregate or kind.begin(id, event, self.stamp)
-        return aggregate.person
-
     def _seal(self, event: Event, person: UUID, stream: UUID, event_id: UUID) -> Event:
         if not any(getattr(event, field) for field in personal_fields(type(event))):
             return event
@@ -314,3 +338,15 @@ def _words(kind: type[Aggregate]) -> str:
 
 Work = Callable[[UnitOfWork], UUID]
 """A decision: reads and writes the unit of work, returns the id of its stream."""
+
+
+def decision(
+    rule: Callable[Concatenate[UnitOfWork, P], T],
+) -> Callable[P, Callable[[UnitOfWork], T]]:
+    """Turn a rule into a function that takes all but the unit of work, and returns the decision."""
+
+    @wraps(rule)
+    def given(*values: P.args, **named: P.kwargs) -> Callable[[UnitOfWork], T]:
+        return lambda uow: rule(uow, *values, **named)
+
+    return given

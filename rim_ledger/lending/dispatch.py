@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from rim_ledger.delivery.airtime import TopUp
+from rim_ledger.delivery.http import TopUp
 from rim_ledger.delivery.kill_switch import LATER, is_open
 from rim_ledger.delivery.port import UNKNOWN, Outcome, Verdict
 from rim_ledger.delivery.providers import Providers
@@ -22,7 +22,7 @@ from rim_ledger.lending.attempt import Attempt, Disbursement
 from rim_ledger.lending.disbursement import record_outcome
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
-from rim_ledger.postgres.advisory_lock import lease
+from rim_ledger.postgres.pool import lease
 
 ANSWER_TIMEOUT_SECONDS: Final = 5.0
 """How long a caller waits for the telco; a later answer is queried by the scheduler."""

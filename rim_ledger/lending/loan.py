@@ -9,8 +9,15 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Personal, PersonalMap, Stamp, shared
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import (
+    NOWHERE,
+    Aggregate,
+    Event,
+    Personal,
+    PersonalMap,
+    Stamp,
+    shared,
+)
 from rim_ledger.lending.attempt import (
     IN_FLIGHT,
     Airtime,

@@ -9,11 +9,11 @@ from pydantic import Field
 
 from rim_ledger.admin.admin_role import alert_superadmins
 from rim_ledger.admin.same_person import is_caller, require_second_person
+from rim_ledger.engine.activity import Asked
 from rim_ledger.engine.aggregate import Event, shared
 from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, require, require_legal
-from rim_ledger.engine.refused_request import Asked
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.decision import Terms, decide_request, require_active
 from rim_ledger.lending.fees import FeeMode, LoanTerms, Period

@@ -3,8 +3,8 @@
 from typing import Literal
 from uuid import UUID
 
-from rim_ledger.delivery.airtime import understood
 from rim_ledger.delivery.callbacks import Callback, ProviderForm, UnknownReference, speaker
+from rim_ledger.delivery.http import understood
 from rim_ledger.delivery.port import Outcome
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.attempt import Airtime

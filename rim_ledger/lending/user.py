@@ -12,8 +12,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp, shared
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Personal, Stamp, shared
 from rim_ledger.engine.refusals import require
 from rim_ledger.lending.owed import Completion, Debt, Part
 from rim_ledger.lending.policy import ScoreInputs
@@ -26,7 +25,7 @@ from rim_ledger.lending.restatement import (
     DebtWrittenOff,
 )
 from rim_ledger.values import ZERO
-from rim_ledger.vault.fingerprints import Fingerprint, MaybeFingerprint, hashes
+from rim_ledger.vault.personal_keys import Fingerprint, MaybeFingerprint, hashes
 
 HISTORICAL_AFTER: Final = timedelta(days=7)
 

@@ -34,7 +34,7 @@ from rim_ledger.lending.user import (
     UserReinstated,
     UserSuspended,
 )
-from rim_ledger.notifications.former_phone import notify_former_phone
+from rim_ledger.notifications.contact import notify_former_phone
 from rim_ledger.payments.transaction import unsettled_of
 from rim_ledger.support.ticket import tickets_of
 from rim_ledger.values import ZERO, Email, Limit, Name, Note, Phone

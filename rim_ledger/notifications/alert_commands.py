@@ -1,7 +1,6 @@
 """Commands on alerts, and the decision on a measured value."""
 
 from collections.abc import Container, Iterable
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,21 +11,22 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Invalid, require
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.notifications.alert import (
+    EPISODE,
     AlertAcknowledged,
     AlertArchived,
     AlertChanged,
     AlertCreated,
     AlertDisabled,
     AlertEnabled,
+    AlertState,
     AlertStateChanged,
     AlertTriggered,
     AlertType,
     SystemAlert,
 )
 from rim_ledger.notifications.alert_recipients import find_recipient, notify
-from rim_ledger.notifications.alert_state import EPISODE, AlertState
 from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.values import UUID_TEXT, Name, Threshold
 
@@ -110,33 +110,20 @@ class AcknowledgeAlert(Command[SystemAlert]):
         yield AlertAcknowledged()
 
 
-def observe(id: UUID, value: Decimal | None, failing: Container[str]) -> Work:
-    """Return the decision on a measured value, or on missing data. Notifications are in the same
-    commit, so concurrent observers notify once per episode."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        alert = uow.read(SystemAlert, id)
-        event = _observed(alert, value, uow.stamp.at) if alert.enabled else None
-        if event is None:
-            return id
-        uow.append(SystemAlert, id, [event])
-        if isinstance(event, AlertTriggered):
-            uow.act_upon(id)
-            notify(uow.read(SystemAlert, id), event.value, failing, uow)
-        return id
-
-    return work
-
-
-def _observed(
-    alert: SystemAlert, value: Decimal | None, at: datetime
-) -> AlertTriggered | AlertStateChanged | None:
-    state = alert.watch.next(value, alert.threshold, at)
-    if state is alert.state:
-        return None
+@decision
+def observe(uow: UnitOfWork, id: UUID, value: Decimal | None, failing: Container[str]) -> None:
+    """Decide on a measured value, or on missing data. Notifications are in the same commit, so
+    concurrent observers notify once per episode."""
+    alert = uow.read(SystemAlert, id)
+    state = alert.watch.next(value, alert.threshold, uow.stamp.at)
+    if not alert.enabled or state is alert.state:
+        return
     if state is AlertState.FIRING and alert.state not in EPISODE and value is not None:
-        return AlertTriggered(value=value)
-    return AlertStateChanged(state=state, value=value)
+        uow.append(SystemAlert, id, [AlertTriggered(value=value)])
+        uow.act_upon(id)
+        notify(uow.read(SystemAlert, id), value, failing, uow)
+    else:
+        uow.append(SystemAlert, id, [AlertStateChanged(state=state, value=value)])
 
 
 def _is_canonical(recipient: str) -> bool:

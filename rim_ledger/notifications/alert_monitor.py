@@ -10,7 +10,6 @@ from typing import Final, Protocol
 from psycopg import AsyncConnection
 
 from rim_ledger.delivery.port import Channel
-from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.store import Store
@@ -49,14 +48,13 @@ class AlertMonitor:
         """Evaluate every alert once, at a business time (UTC, default now)."""
         moment = at or self._environment.now()
         async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-            _, watched = (await Store(connection).listed({WATCHED: ALERTS_MAX}))[WATCHED]
+            watched = (await Store(connection).listed({WATCHED: ALERTS_MAX}))[WATCHED]
         types = {AlertType(name.partition(" ")[0]) for name in watched}
         values = {each: await self._measures.value(each, moment) for each in types}
         failing = await self._measures.failing(moment) if watched else ()
-        stamp = Stamp(at=moment, actor=SYSTEM)
         for name, id_ in watched.items():
             value = values[AlertType(name.partition(" ")[0])]
-            await self._ledger.submit(observe(id_, value, failing), stamp)
+            await self._ledger.run(observe(id_, value, failing), moment)
 
 
 async def run(monitor: AlertMonitor) -> None:

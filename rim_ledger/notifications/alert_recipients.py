@@ -59,30 +59,18 @@ def find_recipient(text: str, uow: UnitOfWork) -> AdminUser | AdminRole | None:
     return (role if role and not role.archived else None) or uow.find(AdminUser, id_)
 
 
-def episode_ended(notice: Notice, uow: UnitOfWork) -> bool:
-    """Return whether a message is about an episode that has ended. False for one that an admin
-    retried."""
-    if notice.alert_id is None or notice.parent_id:
-        return False
-    return not uow.read(SystemAlert, notice.alert_id).lasts(notice.cause)
-
-
 def _recipients(alert: SystemAlert, uow: UnitOfWork) -> list[AdminUser]:
     """Return the active admins among the recipients, each once."""
-    ids = dict.fromkeys(each for text in alert.recipients for each in _admins(text, uow))
+    ids = dict[UUID, None]()
+    for text in alert.recipients:
+        match find_recipient(text, uow):
+            case AdminUser(id=admin):
+                ids[admin] = None
+            case AdminRole(members=members):
+                ids |= dict.fromkeys(sorted(members))
     uow.look_ahead(partial(uow.version, each) for each in ids)
     admins = (uow.find(AdminUser, each) for each in ids)
     return [each for each in admins if each and each.status is AdminStatus.ACTIVE]
-
-
-def _admins(recipient: str, uow: UnitOfWork) -> list[UUID]:
-    match find_recipient(recipient, uow):
-        case AdminUser(id=admin):
-            return [admin]
-        case AdminRole(members=members):
-            return sorted(members)
-        case _:
-            return []
 
 
 def _notices(alert: SystemAlert, admin: AdminUser, failing: Container[str]) -> Iterator[Notice]:

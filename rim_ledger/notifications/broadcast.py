@@ -8,8 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Stamp
 from rim_ledger.notifications.contact import Purpose, is_quiet
 from rim_ledger.notifications.notification import NotificationChannel
 from rim_ledger.values import derived_id
@@ -173,14 +172,6 @@ LEGAL: Final[Mapping[str, tuple[str, ...]]] = {
     Phase.FAILED: (),
 }
 CANCELLED: Final = "It was cancelled."
-STATUS: Final[Mapping[Phase, BroadcastStatus]] = {
-    Phase.DRAFT: BroadcastStatus.DRAFT,
-    Phase.SCHEDULED: BroadcastStatus.SCHEDULED,
-    Phase.SENDING: BroadcastStatus.SCHEDULED,
-    Phase.PAUSED: BroadcastStatus.SCHEDULED,
-    Phase.SENT: BroadcastStatus.SENT,
-    Phase.FAILED: BroadcastStatus.FAILED,
-}
 
 
 class Target(Struct, frozen=True):
@@ -218,7 +209,8 @@ class BroadcastMessage(Aggregate):
 
     @property
     def status(self) -> BroadcastStatus:
-        return STATUS[self.phase]
+        sending = self.phase in (Phase.SENDING, Phase.PAUSED)
+        return BroadcastStatus.SCHEDULED if sending else BroadcastStatus(self.phase)
 
     @property
     def custom_user_ids(self) -> list[str] | None:

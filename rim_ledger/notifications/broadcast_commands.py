@@ -13,8 +13,7 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation, Form
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Invalid, require, require_legal
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
-from rim_ledger.notifications.addressing import is_known, require_known, sample
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.notifications.broadcast import (
     CHUNK,
     LEGAL,
@@ -38,6 +37,7 @@ from rim_ledger.notifications.broadcast import (
 )
 from rim_ledger.notifications.contact import Purpose
 from rim_ledger.notifications.sms_text import Title, measured
+from rim_ledger.notifications.template_text import substitute, variables_in
 from rim_ledger.values import AnyId, Id, Text, Time
 
 USERS_MAX: Final = 100_000
@@ -45,6 +45,10 @@ SEGMENTS_MAX: Final = 10
 """Segments of an SMS broadcast."""
 EMPTY_AUDIENCE: Final = "There is nobody to write to."
 UNFILLED: Final = "It has a variable that cannot be filled in."
+VARIABLES: Final = ("name",)
+"""Variables that are filled in for each recipient."""
+SAMPLE_NAME: Final = "n" * 40
+"""Placeholder for a name of usual length, to estimate SMS segments."""
 
 Users = Annotated[list[AnyId], Field(min_length=1, max_length=USERS_MAX, fail_fast=True)]
 
@@ -64,9 +68,7 @@ class _DraftFields(Form):
 
     def to(self, users: tuple[UUID, ...]) -> Self:
         """Return a copy of the command with the resolved users."""
-        ready = self.model_copy()
-        ready._users = users
-        return ready
+        return self.prepared(_users=users)
 
 
 class DraftBroadcast(_DraftFields, Creation[BroadcastMessage]):
@@ -149,9 +151,7 @@ class SendBroadcast(Command[BroadcastMessage]):
 
     def among(self, frozen: Frozen) -> Self:
         """Return a copy of the command with the frozen audience."""
-        ready = self.model_copy()
-        ready._frozen = frozen
-        return ready
+        return self.prepared(_frozen=frozen)
 
     def decide(self, aggregate: BroadcastMessage, uow: UnitOfWork) -> Iterable[Event]:
         require_open(uow)
@@ -200,24 +200,21 @@ class CloneBroadcast(Creation[BroadcastMessage]):
         yield BroadcastDrafted.of(source, custom_user_ids=source.user_ids)
 
 
-def begin_due(id: UUID, frozen: Frozen) -> Work:
-    """Return the decision that starts a scheduled broadcast."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        uow.act_upon(id)
-        broadcast = uow.read(BroadcastMessage, id)
-        due = broadcast.phase is Phase.SCHEDULED and frozen.target == broadcast.target
-        if due and (broadcast.scheduled_for or uow.stamp.at) <= uow.stamp.at:
-            if not is_known(broadcast):
-                event: Event = BroadcastFailed(reason=UNFILLED)
-            elif not frozen.users:
-                event = BroadcastFailed(reason=EMPTY_AUDIENCE)
-            else:
+@decision
+def begin_due(uow: UnitOfWork, id: UUID, frozen: Frozen) -> None:
+    """Start a scheduled broadcast."""
+    uow.act_upon(id)
+    broadcast = uow.read(BroadcastMessage, id)
+    due = broadcast.phase is Phase.SCHEDULED and frozen.target == broadcast.target
+    if due and (broadcast.scheduled_for or uow.stamp.at) <= uow.stamp.at:
+        try:
+            require_known(broadcast.title, broadcast.message)
+            event: Event = BroadcastFailed(reason=EMPTY_AUDIENCE)
+            if frozen.users:
                 event = _start(broadcast, frozen, uow)
-            uow.append(BroadcastMessage, id, [event])
-        return id
-
-    return work
+        except Invalid:
+            event = BroadcastFailed(reason=UNFILLED)
+        uow.append(BroadcastMessage, id, [event])
 
 
 def _start(broadcast: BroadcastMessage, frozen: Frozen, uow: UnitOfWork) -> BroadcastStarted:
@@ -238,7 +235,19 @@ def _require_agreement(audience: TargetAudience, users: tuple[UUID, ...]) -> Non
         raise Invalid("audience-mismatch", words, "/customUserIds")
 
 
+def require_known(title: str, message: str) -> None:
+    """Refuse (422, with the pointer) a text with a variable that cannot be filled in."""
+    for field, text in (("title", title), ("message", message)):
+        for found in variables_in(field, text):
+            if found[1] not in VARIABLES:
+                known = " and ".join(f"{{{{{name}}}}}" for name in VARIABLES)
+                place = f"{{{{{found[1]}}}}} at character {found.start() + 1}"
+                words = f"{place} cannot be filled in; a broadcast knows {known}."
+                raise Invalid("unknown-variable", words, f"/{field}")
+
+
 def _require_short(type_: BroadcastType, message: str) -> None:
-    if type_ is not BroadcastType.EMAIL and measured(sample(message)).segments > SEGMENTS_MAX:
+    sample = substitute(message, dict.fromkeys(VARIABLES, SAMPLE_NAME))
+    if type_ is not BroadcastType.EMAIL and measured(sample).segments > SEGMENTS_MAX:
         words = f"An SMS to many has at most {SEGMENTS_MAX} segments."
         raise Invalid("too-many-segments", words, "/message")

@@ -11,26 +11,26 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from rim_ledger.delivery.kill_switch import is_open
-from rim_ledger.delivery.port import Channel, Lanes, Verdict
+from rim_ledger.delivery.port import Channel, Verdict
+from rim_ledger.delivery.providers import Providers
 from rim_ledger.delivery.worker import Delivery, Outcomes, all_of, deliver
-from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.store import Store
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.broadcast import GOING_OUT, BroadcastMessage, Phase, Target, chunks_of
 from rim_ledger.notifications.broadcast_commands import Frozen, begin_due
 from rim_ledger.notifications.delivery_rules import (
+    Intake,
     advance,
     check_chunk,
     retake,
     settle,
     take_waiting,
 )
-from rim_ledger.notifications.outgoing_message import Intake
-from rim_ledger.notifications.queues import in_flight, waiting
-from rim_ledger.postgres.advisory_lock import lease
+from rim_ledger.notifications.notification import in_flight, waiting
 from rim_ledger.postgres.outage import Outages
+from rim_ledger.postgres.pool import lease
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class DeliveryWorker:
     waits for the rate or slowness of another."""
 
     def __init__(
-        self, url: str, ledger: Ledger, lanes: Lanes, environment: Environment, find: Find
+        self, url: str, ledger: Ledger, lanes: Providers, environment: Environment, find: Find
     ) -> None:
         self._url, self._ledger, self._lanes = url, ledger, lanes
         self._environment, self._find = environment, find
@@ -126,10 +126,10 @@ class DeliveryWorker:
         if not ids:
             return 0
         intake = Intake(self._lanes)
-        await self._decide(take_waiting(ids, intake))
+        await self._ledger.run(take_waiting(ids, intake))
         settled = await self._settle_doubts(intake)
         if outcomes := await self._deliver(intake.deliveries):
-            await self._decide(settle(outcomes))
+            await self._ledger.run(settle(outcomes))
         return settled + len(outcomes)
 
     async def _broadcast(self, id: UUID, at: datetime) -> int:
@@ -151,10 +151,10 @@ class DeliveryWorker:
             going = may and (sending or (broadcast.over and broadcast.chunks > 0))
             return broadcast.target if due else None, going
 
-        due, going = await self._ledger.read(look, self._stamp())
+        due, going = await self._ledger.run(look)
         if due:
-            await self._decide(begin_due(id, await self._find(due)), at)
-            _, going = await self._ledger.read(look, self._stamp())
+            await self._ledger.run(begin_due(id, await self._find(due)), at)
+            _, going = await self._ledger.run(look)
         return going
 
     async def _chunks(self, id: UUID) -> int:
@@ -169,13 +169,13 @@ class DeliveryWorker:
 
     async def _chunk(self, id: UUID) -> int:
         intake, outcomes = Intake(self._lanes), Outcomes()
-        await self._decide(check_chunk(id, intake))
+        await self._ledger.run(check_chunk(id, intake))
         delivered = await self._settle_doubts(intake)
         if delivered < len(intake.doubts):
             return delivered  # Messages in doubt stay taken until the provider answers.
         while True:
             before = intake.seen
-            await self._decide(advance(id, outcomes, intake))
+            await self._ledger.run(advance(id, outcomes, intake))
             if intake.seen[0] == intake.seen[1]:  # It is done, or held.
                 return delivered + (before != intake.seen)
             outcomes = await self._deliver(intake.deliveries)
@@ -190,11 +190,11 @@ class DeliveryWorker:
         lost = [id_ for id_, each in outcomes.items() if each.verdict is Verdict.ABSENT]
         if lost:
             again = Intake(self._lanes)
-            await self._decide(retake(lost, again))
+            await self._ledger.run(retake(lost, again))
             clear = {id_: each for id_, each in outcomes.items() if id_ not in lost}
             outcomes = clear | await self._deliver(again.deliveries)
         if outcomes:
-            await self._decide(settle(outcomes))
+            await self._ledger.run(settle(outcomes))
         self._query_after |= {each.id: now + ASK_AGAIN for each in due if each.id not in outcomes}
         return len(outcomes)
 
@@ -206,8 +206,7 @@ class DeliveryWorker:
     ) -> dict[str, dict[str, UUID]]:
         """Return the first entries of some lists, or the first after an entry."""
         async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
-            found = await Store(connection).listed(wanted, after)
-        return {place: names for place, (_, names) in found.items()}
+            return await Store(connection).listed(wanted, after)
 
     async def _try(self, work: Callable[[], Coroutine[Any, Any, T]], otherwise: T) -> T:
         """Return the result of a work, or `otherwise` if it fails; it is tried again later."""
@@ -217,9 +216,3 @@ class DeliveryWorker:
         except Exception as error:
             self._outages.begin(error)
         return otherwise
-
-    async def _decide(self, work: Work, at: datetime | None = None) -> None:
-        await self._ledger.submit(work, self._stamp(at))
-
-    def _stamp(self, at: datetime | None = None) -> Stamp:
-        return Stamp(at=at or self._environment.now(), actor=SYSTEM)

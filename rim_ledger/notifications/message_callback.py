@@ -1,15 +1,15 @@
 """Callbacks of SMS providers: whether a message was delivered."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Literal
 from uuid import UUID
 
 from rim_ledger.delivery.callbacks import Callback, NotOurs, ProviderForm
-from rim_ledger.delivery.sms import DECLINED
+from rim_ledger.delivery.http import DECLINED
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.notifications.broadcast_counts import difference, tally
-from rim_ledger.notifications.delivery_rules import progress
+from rim_ledger.notifications.delivery_rules import progress, record
 from rim_ledger.notifications.notification import (
     NotificationContradicted,
     NotificationDelivered,
@@ -17,7 +17,6 @@ from rim_ledger.notifications.notification import (
     NotificationHistory,
     NotificationSent,
     NotificationStatus,
-    mark,
 )
 from rim_ledger.values import Reference
 
@@ -43,22 +42,15 @@ class MessageCallback(Callback):
     data: MessageClaim
 
     def work(self, uow: UnitOfWork) -> UUID:
-        known = self._find(uow)
+        known = None
+        with suppress(ValueError):
+            known = uow.find(NotificationHistory, UUID(self.data.reference))
         if known is None or known.integration != uow.stamp.actor.id:
             raise NotOurs
-        before = tally(uow, [known.id])
-        for event in self._events(known):
-            mark(uow, known.id, event)
-        counted = difference(before, tally(uow, [known.id]))
+        counted = record(uow, {known.id: self._events(known)})
         if counted and known.notice.broadcast_id:
             progress(uow, known.notice.broadcast_id, counted)
         return known.id
-
-    def _find(self, uow: UnitOfWork) -> NotificationHistory | None:
-        try:
-            return uow.find(NotificationHistory, UUID(self.data.reference))
-        except ValueError:
-            return None
 
     def _events(self, known: NotificationHistory) -> Iterable[Event]:
         delivered = self.type == "message.delivered"

@@ -7,6 +7,7 @@ them.
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
@@ -14,14 +15,28 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rim_ledger.delivery.port import Lane
-from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Stamp
-from rim_ledger.engine.frozen import FrozenMeta
-from rim_ledger.engine.holding import NOWHERE
-from rim_ledger.engine.refusals import require_legal
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, FrozenMeta, Personal, Stamp
+from rim_ledger.engine.command import Creation
+from rim_ledger.engine.refusals import require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.notifications.queues import place
 from rim_ledger.system.integration import under_way as through
-from rim_ledger.values import derived_id
+from rim_ledger.values import Id, derived_id
+
+
+def waiting(channel: str) -> str:
+    """Return the list of waiting messages."""
+    return f"notifications-{channel}"
+
+
+def in_flight(channel: str) -> str:
+    """Return the list of messages being delivered, also by a process that died."""
+    return f"notifications-{channel}-in-hand"
+
+
+def place(channel: str, since: datetime, id: UUID, *, taken: bool) -> tuple[str, str]:
+    """Return the list that a message is on, and its entry there."""
+    kind = in_flight if taken else waiting
+    return kind(channel), f"{since:%Y%m%dT%H%M%S.%f}/{id}"
 
 
 class NotificationType(StrEnum):
@@ -295,3 +310,69 @@ def mark(uow: UnitOfWork, id: UUID, event: Event) -> None:
 def in_clear(uow: UnitOfWork, known: NotificationHistory) -> tuple[Any, Any]:
     """Return title and message in the clear; None once the person was erased."""
     return uow.reveal(known.person, known.title), uow.reveal(known.person, known.message)
+
+
+class RetryNotification(Creation[NotificationHistory]):
+    """Send a failed notification once more, as a new one that names the failed one. Each is retried
+    once; if the retry fails too, retry that one."""
+
+    parent: Id
+
+    @property
+    def stream(self) -> UUID:
+        return repeat_id(self.parent)
+
+    def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
+        failed = uow.read(NotificationHistory, self.parent)
+        require_legal(failed.status, "retry", LEGAL)
+        arrived = failed.provider_claim is NotificationStatus.DELIVERED
+        words = "The provider has said since that it arrived: nothing is sent again."
+        require(not arrived, "delivered-since", words)
+        words = "It was sent once more already, as retriedAs tells; should that fail, repeat that."
+        require(failed.retried_as is None, "already-done", words)
+        title, message = in_clear(uow, failed)
+        require(title is not None, "erased", "This person was erased; nothing is sent to them.")
+        uow.append(NotificationHistory, failed.id, [NotificationRetried(child=id)])
+        notice = replace(failed.notice, parent_id=failed.id, cause=failed.id, otherwise=None)
+        first, *rest = queued(notice, title, message)
+        return [replace(first, to=uow.reveal(failed.person, failed.to)), *rest]
+
+
+CHANNELS: Final = (NotificationChannel.EMAIL, NotificationChannel.DASHBOARD)
+
+
+def alert_admins(
+    uow: UnitOfWork,
+    to: Iterable[UUID],
+    title: str,
+    message: str,
+    cause: UUID | None = None,
+    *,
+    by: str | None = None,
+) -> None:
+    """Queue a message to each of these admins by e-mail and dashboard, once per `cause` if one is
+    given. It names who acts: the caller or, outside the ledger, `by`. Actions of the system alert
+    no one."""
+    if uow.stamp.admin is None and by is None:
+        return
+    admins = sorted(to)
+    uow.look_ahead(partial(uow.reveal, each, None) for each in admins)  # Loads their keys.
+    notices = [
+        Notice(
+            type=NotificationType.ALERT,
+            channel=channel,
+            recipient=admin,
+            recipient_type=RecipientType.ADMIN,
+            cause=cause or uow.new_id(),
+        )
+        for admin in admins
+        for channel in CHANNELS
+    ]
+    words = f"{by or uow.stamp.actor.name} {message}"
+    if cause is None:
+        for notice in notices:  # The id is new, so no stream is looked up.
+            uow.open_stream(NotificationHistory, uow.new_id(), queued(notice, title, words))
+        return
+    uow.look_ahead(partial(uow.version, notification_id(each)) for each in notices)
+    for notice in notices:
+        queue(uow, notice, title, words)

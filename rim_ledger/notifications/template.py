@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from html import escape
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, assert_never
 from uuid import UUID
 
 from msgspec import Struct
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from rim_ledger.engine.aggregate import Event, Stamp
 from rim_ledger.engine.command import Command, Creation
@@ -16,13 +17,12 @@ from rim_ledger.engine.unique_names import Named, UniqueNames
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.notifications.sms_text import Encoding, OneLine, Title, measured, on_one_line
 from rim_ledger.notifications.template_text import (
+    WORDED,
     FillIn,
     Values,
     Variables,
-    as_html,
     check,
     filled,
-    worded,
 )
 from rim_ledger.text import Lines
 from rim_ledger.values import Email, Name, Phone
@@ -140,7 +140,7 @@ class EmailTemplate(Template):
         """Return the e-mail with these values, escaped in the body; the subject is one line."""
         return RenderedEmail(
             subject=on_one_line(filled(self.subject, self.variables, values)),
-            body=filled(self.body, self.variables, values, as_html),
+            body=filled(self.body, self.variables, values, escape),
         )
 
 
@@ -174,9 +174,9 @@ class SmsTemplate(Template):
 
 
 T = TypeVar("T", bound=Template)
-Body = Annotated[Lines, Field(min_length=1, max_length=50_000), AfterValidator(worded)]
+Body = Annotated[Lines, Field(min_length=1, max_length=50_000), WORDED]
 Type = Annotated[TemplateType, Field(strict=False)]
-Message = Annotated[OneLine, Field(min_length=1, max_length=160), AfterValidator(worded)]
+Message = Annotated[OneLine, Field(min_length=1, max_length=160), WORDED]
 
 
 def _create(form: Any, kind: type[Template], id: UUID, uow: UnitOfWork) -> None:
@@ -198,20 +198,14 @@ class _Update(Patch[T], Generic[T]):
             yield self.CHANGED(**changes)
 
 
-class _Enable(Command[T], Generic[T]):
-    ENABLED: ClassVar[type[Event]]
+class _Switch(Command[T], Generic[T]):
+    SWITCHED: ClassVar[type[Event]]
 
     def decide(self, aggregate: T, uow: UnitOfWork) -> Iterable[Event]:
-        require(not aggregate.enabled, "already-done", "The template is enabled.")
-        yield self.ENABLED()
-
-
-class _Disable(Command[T], Generic[T]):
-    DISABLED: ClassVar[type[Event]]
-
-    def decide(self, aggregate: T, uow: UnitOfWork) -> Iterable[Event]:
-        require(aggregate.enabled, "already-done", "The template is disabled.")
-        yield self.DISABLED()
+        on = self.SWITCHED in (EmailTemplateEnabled, SmsTemplateEnabled)
+        words = f"The template is {'enabled' if on else 'disabled'}."
+        require(aggregate.enabled is not on, "already-done", words)
+        yield self.SWITCHED()
 
 
 class _Archive(Command[T], Generic[T]):
@@ -248,16 +242,16 @@ class UpdateEmailTemplate(_Update[EmailTemplate]):
     type: Type | None = None
 
 
-class EnableEmailTemplate(_Enable[EmailTemplate]):
+class EnableEmailTemplate(_Switch[EmailTemplate]):
     """Enable a template."""
 
-    ENABLED: ClassVar = EmailTemplateEnabled
+    SWITCHED: ClassVar = EmailTemplateEnabled
 
 
-class DisableEmailTemplate(_Disable[EmailTemplate]):
+class DisableEmailTemplate(_Switch[EmailTemplate]):
     """Disable a template: nothing is sent from it."""
 
-    DISABLED: ClassVar = EmailTemplateDisabled
+    SWITCHED: ClassVar = EmailTemplateDisabled
 
 
 class ArchiveEmailTemplate(_Archive[EmailTemplate]):
@@ -298,16 +292,16 @@ class UpdateSmsTemplate(_Update[SmsTemplate]):
     variables: Variables | None = None
 
 
-class EnableSmsTemplate(_Enable[SmsTemplate]):
+class EnableSmsTemplate(_Switch[SmsTemplate]):
     """Enable a template."""
 
-    ENABLED: ClassVar = SmsTemplateEnabled
+    SWITCHED: ClassVar = SmsTemplateEnabled
 
 
-class DisableSmsTemplate(_Disable[SmsTemplate]):
+class DisableSmsTemplate(_Switch[SmsTemplate]):
     """Disable a template: nothing is sent from it."""
 
-    DISABLED: ClassVar = SmsTemplateDisabled
+    SWITCHED: ClassVar = SmsTemplateDisabled
 
 
 class ArchiveSmsTemplate(_Archive[SmsTemplate]):

@@ -5,15 +5,13 @@ There is no logic in them, on purpose: what a template engine evaluates, its aut
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.refusals import Invalid, require
-from rim_ledger.text import Lines
+from rim_ledger.text import Lines, fits
 
 VARIABLE: Final = re.compile(r"\{\{ ?([A-Za-z][A-Za-z0-9_]{0,39}) ?\}\}")
 MARKS: Final = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
@@ -21,25 +19,17 @@ FILLED_MAX: Final = 200_000
 """Characters of a text with its values."""
 
 
-def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len({*names}) < len(names):
-        raise PydanticCustomError("twice", "each variable is named once")
-    return names
-
-
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,39}$", examples=["name"])]
 Variables = Annotated[
-    tuple[Variable, ...], Field(strict=False, max_length=20), AfterValidator(_distinct)
+    tuple[Variable, ...],
+    Field(strict=False, max_length=20),
+    fits(lambda names: len({*names}) == len(names), "twice", "each variable is named once"),
 ]
 Values = Annotated[dict[Variable, Annotated[Lines, Field(max_length=1000)]], Field(max_length=20)]
 """The value of each variable."""
 
 
-def worded(text: str) -> str:
-    """Return a text. Raises PydanticCustomError if it is blank."""
-    if not text.strip():
-        raise PydanticCustomError("blank", "this must not be blank")
-    return text
+WORDED: Final = fits(lambda text: bool(text.strip()), "blank", "this must not be blank")
 
 
 class FillIn(Form):
@@ -93,11 +83,6 @@ def filled(
     room = FILLED_MAX - len(text) - sum(len(words[each]) for each in VARIABLE.findall(text))
     require(room >= 0, "message-too-long", f"A message has at most {FILLED_MAX} characters.")
     return substitute(text, words)
-
-
-def as_html(value: str) -> str:
-    """Return a value with HTML's characters escaped."""
-    return escape(value, quote=True)
 
 
 def require_enabled(*, enabled: bool, archived: bool) -> None:

@@ -13,8 +13,7 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic.alias_generators import to_camel
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
-from rim_ledger.engine.frozen import FrozenMeta
+from rim_ledger.engine.aggregate import Aggregate, Event, FrozenMeta, Stamp
 
 
 class LineOutcome(StrEnum):

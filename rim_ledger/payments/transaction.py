@@ -7,8 +7,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Personal, PersonalMap, Stamp
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Personal, PersonalMap, Stamp
 from rim_ledger.lending.owed import Part
 from rim_ledger.payments.claim_names import line_claim, reference_claim
 from rim_ledger.values import ZERO, Network
@@ -127,6 +126,7 @@ TransactionEvent = (
 
 class Transaction(Aggregate):
     BUSINESS_ID: ClassVar[str | None] = "transaction_id"
+    RELEASES: ClassVar[bool] = False
 
     transaction_id: str
     user_id: UUID
@@ -177,7 +177,7 @@ class Transaction(Aggregate):
         return line if self.brought_nothing else line | self._reference
 
     def holds(self, kind: str, name: str) -> bool:
-        # A failed one keeps its reference until another transaction takes it.
+        # A failed one keeps its reference until another transaction takes it: see RELEASES.
         return (kind, name) in self._reference or super().holds(kind, name)
 
     @property

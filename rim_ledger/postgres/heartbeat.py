@@ -1,12 +1,14 @@
-"""Heartbeats: show that a process runs which serves no requests."""
+"""Heartbeats of processes that serve no requests, and counts of unexpected errors."""
 
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Final, NoReturn
 
 from psycopg import AsyncConnection
 
+from rim_ledger.engine.environment import Environment
 from rim_ledger.postgres.outage import OUTAGE
 
 INTERVAL_SECONDS: Final = 1.0
@@ -32,3 +34,17 @@ async def beat(url: str, name: str) -> NoReturn:
                     await connection.execute(BEAT, [name])
                     await asyncio.sleep(INTERVAL_SECONDS)
         await asyncio.sleep(INTERVAL_SECONDS)
+
+
+KEPT: Final = timedelta(days=1)
+NOTE: Final = """
+WITH old AS (DELETE FROM ledger.faults WHERE at <= %s)
+INSERT INTO ledger.faults (at, place) VALUES (%s, %s)"""
+
+
+async def note_fault(url: str, environment: Environment, place: str) -> None:
+    """Count one, unless the database itself is unavailable."""
+    now = environment.now()
+    with suppress(*OUTAGE):
+        async with await AsyncConnection.connect(url, autocommit=True) as connection:
+            await connection.execute(NOTE, [now - KEPT, now, place])

@@ -1,7 +1,7 @@
-"""A connection pool that reconnects as quickly as its callers expect."""
+"""A connection pool that reconnects as quickly as its callers expect, and locks of processes."""
 
 import select
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, Final
@@ -44,14 +44,14 @@ class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
             open=False,
         )
 
-    async def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    async def rows(self, query: str, values: Any = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query, in one snapshot. Raises Unavailable without a database."""
         async with self.reader() as connection:
             return await (await connection.execute(query.encode(), values)).fetchall()
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """Yield a connection for reading. Raises Unavailable without a database."""
+        """Yield a connection. Raises Unavailable without a database."""
         try:
             async with self.connection() as connection:
                 yield connection
@@ -95,3 +95,15 @@ async def _is_live(connection: AsyncConnection[Any]) -> bool:
 async def _reconnect(pool: AsyncConnectionPool[Any]) -> None:
     if pool.get_stats().get("requests_waiting"):
         await pool.check()  # Begins to connect, if nothing else does.
+
+
+@asynccontextmanager
+async def lease(url: str, what: str) -> AsyncIterator[bool]:
+    """Yield whether the lock was free, and is now held. The database releases the lock of a process
+    that dies."""
+    async with await AsyncConnection.connect(url) as connection, connection.transaction():
+        cursor = await connection.execute(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [what]
+        )
+        row = await cursor.fetchone()
+        yield bool(row and row[0])

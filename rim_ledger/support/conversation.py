@@ -41,7 +41,8 @@ class PostMessage(Command[Ticket]):
 
     def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "message", LEGAL)
-        uow.read(User, aggregate.customer_id).require_present()
+        customer = uow.read(User, aggregate.customer_id)
+        customer.require_present()
         require_left(uow, MESSAGES, spent=aggregate.said_on(uow.stamp))
         files = tuple(dict.fromkeys(self.attachment_ids))
         for number, each in enumerate(files):
@@ -51,7 +52,8 @@ class PostMessage(Command[Ticket]):
                 raise Invalid("unknown-attachment", words, f"/attachmentIds/{number}")
         sender = SENDERS.get(uow.stamp.actor.type, Sender.SYSTEM)
         answers = sender is Sender.AGENT
-        name = _customer_name(aggregate, uow) if sender is Sender.CUSTOMER else None
+        own = sender is Sender.CUSTOMER
+        name = uow.reveal(customer.id, customer.name) if own else None
         if answers:
             yield from overdue(aggregate, uow.stamp.at)
         yield MessagePosted(
@@ -103,8 +105,3 @@ def require_room(ticket: Ticket, uow: UnitOfWork) -> None:
     require(unposted < UNPOSTED_MAX, "too-many-attachments", full)
     require_left(uow, FILES)
     require_left(uow, BYTES)
-
-
-def _customer_name(ticket: Ticket, uow: UnitOfWork) -> str | None:
-    name: str | None = uow.reveal(ticket.customer_id, uow.read(User, ticket.customer_id).name)
-    return name

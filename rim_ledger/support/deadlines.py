@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.support.ticket import (
     Ticket,
     TicketClosed,
@@ -21,14 +21,10 @@ CLOSED_AFTER: Final = timedelta(hours=72)
 """How long a resolved ticket may be reopened; then it closes."""
 
 
-def response_due(uow: UnitOfWork) -> datetime:
-    """Return when an agent must have answered."""
-    return uow.stamp.at + timedelta(hours=setting(uow, "support", "firstResponseHours"))
-
-
-def resolution_due(uow: UnitOfWork) -> datetime:
-    """Return when the ticket must be resolved."""
-    return uow.stamp.at + timedelta(hours=setting(uow, "support", "resolutionHours"))
+def due_at(uow: UnitOfWork, hours: str) -> datetime:
+    """Return a deadline, in so many hours as the setting says: `firstResponseHours` until an agent
+    must have answered, or `resolutionHours` until the ticket must be resolved."""
+    return uow.stamp.at + timedelta(hours=setting(uow, "support", hours))
 
 
 def overdue(ticket: Ticket, at: datetime) -> Iterator[Event]:
@@ -61,17 +57,12 @@ def schedule_check(uow: UnitOfWork, id: UUID) -> None:
         uow.forget(REMINDER, id)
 
 
-def check_ticket(id: UUID) -> Work:
-    """Return the decision of the reminder: record missed deadlines, and close a ticket that stayed
-    resolved."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        uow.act_upon(id)
-        ticket, at = uow.read(Ticket, id), uow.stamp.at
-        uow.append(Ticket, id, overdue(ticket, at))
-        if ticket.status is TicketStatus.RESOLVED and (due := next_deadline(ticket)) and at >= due:
-            uow.append(Ticket, id, [TicketClosed()])
-        schedule_check(uow, id)
-        return id
-
-    return work
+@decision
+def check_ticket(uow: UnitOfWork, id: UUID) -> None:
+    """Run the reminder: record missed deadlines, and close a ticket that stayed resolved."""
+    uow.act_upon(id)
+    ticket, at = uow.read(Ticket, id), uow.stamp.at
+    uow.append(Ticket, id, overdue(ticket, at))
+    if ticket.status is TicketStatus.RESOLVED and (due := next_deadline(ticket)) and at >= due:
+        uow.append(Ticket, id, [TicketClosed()])
+    schedule_check(uow, id)

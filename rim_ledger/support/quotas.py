@@ -5,8 +5,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from rim_ledger.engine.counts import Count, QuotaExceeded
+from rim_ledger.engine.refusals import QuotaExceeded
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.engine.view import Count
 from rim_ledger.system.config import setting
 from rim_ledger.values import day_after, lagos_day
 

@@ -12,8 +12,7 @@ from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Invalid, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.support.assignment import assign_waiting
-from rim_ledger.support.assignment_rules import open_department
+from rim_ledger.support.assignment import assign_waiting, open_department
 from rim_ledger.support.department import (
     NAMES,
     Department,
@@ -108,7 +107,8 @@ class CreateAgent(Creation[SupportAgent]):
             words = "A support agent has a phone: give the admin one first."
             raise Invalid("agent-without-phone", words, "/id")
         _require_tier(self.tier, open_department(uow, self.department).tier)
-        _join(uow, self.department, self.id, self.tier)
+        joined = DepartmentJoined(agent_id=self.id, tier=self.tier)
+        uow.append(Department, self.department, [joined])
         streams = uow.listed(tickets_with(self.id), TICKETS_MAX)
         yield AgentCreated.of(self, admin_id=self.id, tickets=tuple(streams))
 
@@ -134,7 +134,8 @@ class UpdateAgent(Patch[SupportAgent]):
     def follow(self, before: SupportAgent, uow: UnitOfWork) -> None:
         now = uow.read(SupportAgent, agent_stream(before.id))
         if now != before:
-            _join(uow, now.department, now.id, now.tier)
+            joined = DepartmentJoined(agent_id=now.id, tier=now.tier)
+            uow.append(Department, now.department, [joined])
 
 
 class SetAvailability(Command[SupportAgent]):
@@ -162,7 +163,3 @@ class RetireAgent(Command[SupportAgent]):
         require(not aggregate.tickets, "agent-has-tickets", busy)
         uow.append(Department, aggregate.department, [DepartmentLeft(agent_id=aggregate.id)])
         yield AgentRetired()
-
-
-def _join(uow: UnitOfWork, department: UUID, agent: UUID, tier: int) -> None:
-    uow.append(Department, department, [DepartmentJoined(agent_id=agent, tier=tier)])

@@ -5,8 +5,7 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Stamp
 from rim_ledger.engine.refusals import require
 from rim_ledger.values import derived_id
 
@@ -106,12 +105,8 @@ class SupportAgent(Aggregate):
 
     def evolve(self, event: SupportAgentEvent, stamp: Stamp) -> Self:
         match event:
-            case AgentAvailabilityChanged():
-                return self.but(status=event.status)
-            case AgentTierChanged():
-                return self.but(tier=event.tier)
-            case AgentMoved():
-                return self.but(department=event.department)
+            case AgentAvailabilityChanged() | AgentTierChanged() | AgentMoved():
+                return self.taking(event)
             case AgentRetired():
                 return self.but(archived=True, status=AgentStatus.AWAY)
             case AgentTicketTaken():

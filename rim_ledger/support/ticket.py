@@ -9,8 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Personal, Reader, Stamp, shared
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Personal, Reader, Stamp, shared
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
 from rim_ledger.values import lagos_day
 
@@ -318,8 +317,13 @@ class Ticket(Aggregate):
 
     def evolve(self, event: TicketEvent, stamp: Stamp) -> Self:  # noqa: C901, PLR0911, PLR0912 - a line an event
         match event:
-            case TicketAssigned():
-                return self.but(assigned_to=event.assigned_to)
+            case (
+                TicketAssigned()
+                | TicketPriorityChanged()
+                | TicketCategoryChanged()
+                | TicketDepartmentChanged()
+            ):
+                return self.taking(event)
             case TicketUnassigned():
                 return self.but(assigned_to=None, status=TicketStatus.OPEN)
             case TicketStarted():
@@ -327,11 +331,7 @@ class Ticket(Aggregate):
             case TicketEscalated():
                 return self.but(status=TicketStatus.ESCALATED, escalated_to=event.to)
             case TicketEscalationAccepted():
-                return self.but(
-                    status=TicketStatus.IN_PROGRESS,
-                    assigned_to=event.assigned_to,
-                    escalated_to=None,
-                )
+                return self.taking(event, status=TicketStatus.IN_PROGRESS, escalated_to=None)
             case TicketResolved():
                 return self.but(
                     status=TicketStatus.RESOLVED,
@@ -351,12 +351,6 @@ class Ticket(Aggregate):
                 )
             case TicketClosed():
                 return self.but(status=TicketStatus.CLOSED, closed_at=stamp.at)
-            case TicketPriorityChanged():
-                return self.but(priority=event.priority)
-            case TicketCategoryChanged():
-                return self.but(category=event.category)
-            case TicketDepartmentChanged():
-                return self.but(department=event.department)
             case TicketTagged():
                 return self.but(tags=tuple(dict.fromkeys([*self.tags, event.tag.lower()])))
             case TicketUntagged():

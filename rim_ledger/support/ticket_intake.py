@@ -11,8 +11,8 @@ from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.refusals import Forbidden, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
-from rim_ledger.support.assignment_rules import open_department
-from rim_ledger.support.deadlines import resolution_due, response_due, schedule_check
+from rim_ledger.support.assignment import open_department
+from rim_ledger.support.deadlines import due_at, schedule_check
 from rim_ledger.support.quotas import TICKETS, spend
 from rim_ledger.support.ticket import (
     LEGAL,
@@ -58,8 +58,8 @@ class OpenTicket(Creation[Ticket]):
             self,
             ticket_number=uow.number("TKT"),
             customer_id=customer.id,
-            response_due_at=response_due(uow),
-            resolution_due_at=resolution_due(uow),
+            response_due_at=due_at(uow, "firstResponseHours"),
+            resolution_due_at=due_at(uow, "resolutionHours"),
             tags=tuple(dict.fromkeys(self.tags)),
         )
 

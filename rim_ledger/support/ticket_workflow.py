@@ -7,7 +7,7 @@ from rim_ledger.engine.command import Command, perform
 from rim_ledger.engine.refusals import Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
-from rim_ledger.support.assignment_rules import (
+from rim_ledger.support.assignment import (
     can_take,
     profile,
     record_loads,
@@ -15,7 +15,7 @@ from rim_ledger.support.assignment_rules import (
     require_assignee,
     tier_of,
 )
-from rim_ledger.support.deadlines import CLOSED_AFTER, overdue, resolution_due, schedule_check
+from rim_ledger.support.deadlines import CLOSED_AFTER, due_at, overdue, schedule_check
 from rim_ledger.support.department import Department
 from rim_ledger.support.ticket import (
     LEGAL,
@@ -149,7 +149,7 @@ class ReopenTicket(Command[Ticket]):
         place, has = aggregate.department, aggregate.assigned_to
         gone = place is not None and uow.read(Department, place).archived
         away = has is not None and not can_take(uow, has)
-        yield TicketReopened(reason=self.reason, resolution_due_at=resolution_due(uow))
+        yield TicketReopened(reason=self.reason, resolution_due_at=due_at(uow, "resolutionHours"))
         if gone:
             yield TicketDepartmentChanged(department=None)
         if away:

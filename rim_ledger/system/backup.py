@@ -5,8 +5,7 @@ from enum import StrEnum
 from typing import Final, Self, assert_never
 from uuid import UUID
 
-from rim_ledger.engine.aggregate import Aggregate, Event, Stamp, shared
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Stamp
 from rim_ledger.engine.refusals import require
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
 from rim_ledger.values import LAGOS
@@ -171,9 +170,9 @@ class Backup(Aggregate):
             case BackupPromoted():
                 return self.but(type=BackupType.FULL, parent_id=None, promoted=event.reason)
             case BackupSucceeded():
-                return self.but(
+                return self.taking(
+                    event,
                     status=BackupStatus.SUCCESS,
-                    **shared(Backup, event),
                     missing_files=event.missing,
                     completed_at=stamp.at,
                     verified_at=stamp.at,

@@ -5,8 +5,15 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from rim_ledger.system.backup_file import Archive, BackupError
-from rim_ledger.system.backup_manifest import CHANGES, EVENTS, FILE, Manifest, Piece
+from rim_ledger.system.backup_file import (
+    CHANGES,
+    EVENTS,
+    FILE,
+    Archive,
+    BackupError,
+    Manifest,
+    Piece,
+)
 from rim_ledger.system.backup_rows import Group, RowsOutOfOrder, merged, packed
 
 Link = tuple[Archive, Manifest]
@@ -62,7 +69,7 @@ class Chain(Struct, frozen=True):
         whole, *more = self._layers(table)
         layout = self.last.layout(table)
         layers = [layout.groups(_lines(whole, table, report))]
-        layers += [layout.changes(_lines(link, table, report)) for link in more]
+        layers += [layout.groups(_lines(link, table, report), marked=True) for link in more]
         try:
             async for group in merged(layers):
                 yield group

@@ -11,7 +11,7 @@ from pydantic import Field
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation, perform
 from rim_ledger.engine.refusals import Unauthenticated, require
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.system.backup import (
     KEPT,
     RUNNING,
@@ -174,7 +174,7 @@ def end_download(id: UUID, token: str, uow: UnitOfWork) -> None:
         uow.append(Backup, id, [BackupDownloaded()])
 
 
-def check_backup_schedule(uow: UnitOfWork) -> UUID:
+def check_backup_schedule(uow: UnitOfWork) -> None:
     """Run the backup reminder: start the backup that is due, or wait for the one in progress."""
     settings, at = current(uow), uow.stamp.at
     if (due := settings.next_backup) is None or at < due:
@@ -185,25 +185,20 @@ def check_backup_schedule(uow: UnitOfWork) -> UUID:
         perform(uow, Backup, None, StartBackup())
         uow.append(BackupSettings, SETTINGS, [ScheduledBackupBegun()])
         schedule_check(uow, current(uow))
-    return SETTINGS
 
 
-def succeed(id: UUID, done: BackupSucceeded) -> Work:
-    """Return the decision that records a completed backup, and deletes expired ones."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        backup = uow.read(Backup, id)
-        if backup.status is BackupStatus.IN_PROGRESS:
-            uow.forget(MAKE, id)
-            uow.append(Backup, id, [done])
-            uow.append(BackupSettings, SETTINGS, [BackupTaken(backup_id=id)])
-            for old in expired(kept(uow), uow.stamp.at):
-                uow.append(Backup, old.id, mark_deleted(old, uow, expired=True))
-        elif not backup.kept:  # It was given up, and its file was deleted before it was written.
-            uow.remind(DROP, id, uow.now)
-        return id
-
-    return work
+@decision
+def succeed(uow: UnitOfWork, id: UUID, done: BackupSucceeded) -> None:
+    """Record a completed backup, and delete expired ones."""
+    backup = uow.read(Backup, id)
+    if backup.status is BackupStatus.IN_PROGRESS:
+        uow.forget(MAKE, id)
+        uow.append(Backup, id, [done])
+        uow.append(BackupSettings, SETTINGS, [BackupTaken(backup_id=id)])
+        for old in expired(kept(uow), uow.stamp.at):
+            uow.append(Backup, old.id, mark_deleted(old, uow, expired=True))
+    elif not backup.kept:  # It was given up, and its file was deleted before it was written.
+        uow.remind(DROP, id, uow.now)
 
 
 def expired(backups: Sequence[Backup], now: datetime) -> list[Backup]:

@@ -11,8 +11,7 @@ from psycopg import AsyncConnection, IsolationLevel
 from rim_ledger.progress import Progress
 from rim_ledger.storage import Storage
 from rim_ledger.system.backup_chain import Chain
-from rim_ledger.system.backup_file import Sealer
-from rim_ledger.system.backup_manifest import CHANGES, EVENTS, FILE, Manifest
+from rim_ledger.system.backup_file import CHANGES, EVENTS, FILE, Manifest, Sealer
 from rim_ledger.system.backup_rows import PIECE_MAX, Layout, difference, packed
 
 LEFT_OUT: Final = ("attempts", "challenges", "exports", "heartbeats", "snapshots")
@@ -81,7 +80,9 @@ class Dump(Struct, kw_only=True):
             self.total = position - after + len(added)
             state = {table: layout for table, layout in layouts.items() if table != EVENTS}
             for table in state:
-                self.total += (await _rows(connection, _counted(table)))[0][0]
+                self.total += (await _rows(connection, f"SELECT count(*) FROM ledger.{table}"))[0][
+                    0
+                ]
             events = self._lines(connection, EVENTS, layouts[EVENTS], after)
             async for part in self._pieces(EVENTS, events):
                 yield part
@@ -125,7 +126,7 @@ class Dump(Struct, kw_only=True):
     ) -> AsyncIterator[bytes]:
         of, lines = table, self._lines(connection, table, layout)
         if self.before and self._has_base(table, layout):
-            before = self.before.rows(table, _unreported)
+            before = self.before.rows(table, lambda _: None)  # Not counted as progress.
             of, lines = CHANGES + table, difference(before, layout.groups(lines))
         async for part in self._pieces(of, lines):
             yield part
@@ -180,14 +181,6 @@ async def _snapshot(url: str) -> AsyncIterator[AsyncConnection[Any]]:
         yield connection
     finally:
         await connection.close()
-
-
-def _unreported(_: int) -> None:
-    """Reading the parents does not count as progress."""
-
-
-def _counted(table: str) -> str:
-    return f"SELECT count(*) FROM ledger.{table}"
 
 
 async def _rows(

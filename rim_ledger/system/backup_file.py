@@ -10,6 +10,7 @@ Older files begin with "RIM BACKUP 1\n"; they hold every table but the events in
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -19,10 +20,66 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from msgspec import Struct
 
 from rim_ledger.engine.environment import Environment
 from rim_ledger.storage import Storage
-from rim_ledger.system.backup_manifest import EVENTS, Manifest, Piece
+from rim_ledger.system.backup_rows import Layout
+
+EVENTS: Final = "events"
+FILE: Final = "file/"
+"""Prefix of the pieces of a file; the file's name follows."""
+CHANGES: Final = "changes/"
+"""Prefix of the pieces with a table's changes; the table's name follows."""
+
+
+class Piece(Struct, frozen=True, kw_only=True):
+    """A piece: lines of a table, or a part of a file."""
+
+    of: str
+    lines: int
+    size: int
+    sha256: str
+
+
+class Manifest(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a backup holds: the events after one position up to another, and every other table, in
+    full or as changes since the parent."""
+
+    id: UUID
+    parent: UUID | None
+    after: int
+    position: int
+    made_at: datetime
+    checkpoint: str | None
+    """The last signed checkpoint of the log."""
+    migrations: list[str]
+    columns: dict[str, list[str]]
+    missing: list[UUID]
+    """Attachments that were missing in the store."""
+    pieces: list[Piece]
+    keys: dict[str, list[str]] = {}
+    """Per table, the columns by whose texts its rows are sorted; absent for tables without order.
+    """
+    changes: list[str] = []
+    """The tables of which it holds only the changes."""
+    parent_file: str | None = None
+    """Name and digest of the parent's file; absent in older files."""
+    parent_digest: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """A hash of its whole content."""
+        return hashlib.sha256("".join(each.sha256 for each in self.pieces).encode()).hexdigest()
+
+    def layout(self, table: str) -> Layout:
+        """Return how the lines of an ordered table are read."""
+        return Layout(self.columns[table], self.keys[table])
+
+    def has(self, table: str, layout: Layout) -> bool:
+        """Return whether it has a table with these columns and this order."""
+        return table in self.keys and self.layout(table) == layout
+
 
 MAGIC: Final = b"RIM BACKUP 2\n"
 MAGIC_V1: Final = b"RIM BACKUP 1\n"
@@ -84,17 +141,8 @@ class Sealer:
         return sealed
 
 
-class Opener:
-    """Opens the pieces of one backup."""
-
-    def __init__(self, key: bytes, id: UUID) -> None:
-        self._key, self._id = AESGCM(key), id
-        self._decompress = zstandard.ZstdDecompressor().decompress
-
-    def open(self, kind: bytes, turn: int, sealed: bytes) -> bytes:
-        """Return the content of a piece. Raises InvalidTag."""
-        place = _place(self._id, kind, turn)
-        return self._decompress(self._key.decrypt(_nonce(turn), sealed, place))
+Opener = tuple[AESGCM, UUID]
+"""The key of a backup, and its id: what its pieces are opened with."""
 
 
 class Archive:
@@ -195,8 +243,10 @@ class Archive:
         return frame
 
     def _open(self, opener: Opener, frame: Frame, sealed: bytes) -> bytes:
+        (key, id_), turn = opener, frame.turn
         try:
-            return opener.open(frame.kind, frame.turn, sealed)
+            opened = key.decrypt(_nonce(turn), sealed, _place(id_, frame.kind, turn))
+            return zstandard.ZstdDecompressor().decompress(opened)
         except InvalidTag:
             words = f"piece {frame.turn + 1}, at byte {frame.at}, was changed or damaged"
             raise self._unsound(words) from None
@@ -211,7 +261,7 @@ class Archive:
         for secret in self._secrets:
             key, own = _derive(secret, salt)
             if own == check:
-                return Opener(key, id_)
+                return AESGCM(key), id_
         other = "it was sealed under another RIM_SECRET_KEY: set that, or RIM_SECRET_KEY_PREVIOUS"
         raise self._unsound(other)
 

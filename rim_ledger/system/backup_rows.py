@@ -46,39 +46,28 @@ class Layout(Struct, frozen=True):
     columns: Sequence[str]
     key: Sequence[str]
 
-    async def groups(self, lines: AsyncIterable[bytes]) -> AsyncIterator[Group]:
-        """Yield COPY lines grouped by key. Raises RowsOutOfOrder."""
+    async def groups(
+        self, lines: AsyncIterable[bytes], *, marked: bool = False
+    ) -> AsyncIterator[Group]:
+        """Yield COPY lines, or those of `difference` if `marked`, by key. Raises RowsOutOfOrder."""
         places = [self.columns.index(name) for name in self.key]
-        async for group in _gathered(lines, places, marked=False):
-            yield group
-
-    async def changes(self, lines: AsyncIterable[bytes]) -> AsyncIterator[Group]:
-        """Yield lines of `difference` grouped by key. Raises RowsOutOfOrder."""
-        places = [self.columns.index(name) for name in self.key]
-        async for group in _gathered(lines, places, marked=True):
-            yield group
-
-
-async def _gathered(
-    lines: AsyncIterable[bytes], places: Sequence[int], *, marked: bool
-) -> AsyncIterator[Group]:
-    group: Group | None = None
-    async for line in lines:
-        gone = marked and line.startswith(GONE)
-        content = line[1:] if marked else line
-        fields = content.rstrip(b"\n").split(b"\t")
-        named = fields if gone else [fields[place] for place in places]
-        key = tuple([_value(field) for field in named])
-        if group and group.key == key:
-            group.lines.append(content)
-            continue
+        group: Group | None = None
+        async for line in lines:
+            gone = marked and line.startswith(GONE)
+            content = line[1:] if marked else line
+            fields = content.rstrip(b"\n").split(b"\t")
+            named = fields if gone else [fields[place] for place in places]
+            key = tuple([_value(field) for field in named])
+            if group and group.key == key:
+                group.lines.append(content)
+                continue
+            if group:
+                if key < group.key:
+                    raise RowsOutOfOrder
+                yield group
+            group = Group(key, b"\t".join(named), [] if gone else [content])
         if group:
-            if key < group.key:
-                raise RowsOutOfOrder
             yield group
-        group = Group(key, b"\t".join(named), [] if gone else [content])
-    if group:
-        yield group
 
 
 def _value(field: bytes) -> bytes:

@@ -11,14 +11,14 @@ from uuid import UUID
 import psycopg
 from msgspec import Struct
 
-from rim_ledger.engine.aggregate import SYSTEM, Event, Stamp
+from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import perform
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.postgres.advisory_lock import lease
-from rim_ledger.progress import Progress, silent
+from rim_ledger.postgres.pool import lease
+from rim_ledger.progress import Progress, unreported
 from rim_ledger.storage import Storage
 from rim_ledger.system.backup import (
     Backup,
@@ -40,8 +40,7 @@ from rim_ledger.system.backup_commands import (
     succeed,
 )
 from rim_ledger.system.backup_dump import Dump
-from rim_ledger.system.backup_file import Archive, BackupError, Sealer
-from rim_ledger.system.backup_manifest import FILE, Manifest
+from rim_ledger.system.backup_file import FILE, Archive, BackupError, Manifest, Sealer
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
 
 WAITING_MAX: Final = 2
@@ -88,7 +87,7 @@ class BackupWorker:
             uow.remind(MAKE, id_, uow.now + HEAD_START)
             return id_
 
-        return (await self._ledger.submit(work, self._stamp())).id
+        return await self._ledger.run(work)
 
     def begin(self, kind: str, id: UUID) -> None:
         """Run the work of a reminder in the background, unless some is running."""
@@ -100,7 +99,7 @@ class BackupWorker:
         if self._task:
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def make(self, id: UUID, report: Progress = silent) -> None:
+    async def make(self, id: UUID, report: Progress = unreported) -> None:
         """Write a backup, verify it, and record the outcome. If interrupted, the reminder repeats
         it."""
         async with lease(self._url, "backup") as free:
@@ -115,19 +114,18 @@ class BackupWorker:
             except psycopg.Error as error:
                 await self.fail(id, f"The database could not be read: {type(error).__name__}.")
                 return
-            await self._ledger.submit(succeed(id, done), self._stamp())
+            await self._ledger.run(succeed(id, done))
 
     async def fail(self, id: UUID, reason: str) -> None:
         """Record that a backup failed, and schedule the deletion of its file."""
 
-        def work(uow: UnitOfWork) -> UUID:
+        def work(uow: UnitOfWork) -> None:
             if uow.read(Backup, id).status is BackupStatus.IN_PROGRESS:
                 uow.forget(MAKE, id)
                 uow.remind(DROP, id, uow.now)
                 uow.append(Backup, id, [BackupFailed(reason=reason)])
-            return id
 
-        await self._ledger.submit(work, self._stamp())
+        await self._ledger.run(work)
 
     async def verify(self, id: UUID, report: Callable[[int], None] = lambda _: None) -> None:
         """Verify a backup, and record the outcome."""
@@ -144,13 +142,12 @@ class BackupWorker:
             except BackupError as error:
                 outcome = BackupFoundUnsound(reason=str(error))
 
-            def work(uow: UnitOfWork) -> UUID:
+            def work(uow: UnitOfWork) -> None:
                 uow.forget(VERIFY, id)
                 if uow.read(Backup, id).verifying:
                     uow.append(Backup, id, [outcome])
-                return id
 
-            await self._ledger.submit(work, self._stamp())
+            await self._ledger.run(work)
             if isinstance(outcome, BackupFoundUnsound):
                 log.error("the backup %s was read again and cannot be used", id)
 
@@ -159,12 +156,7 @@ class BackupWorker:
         backup, _ = await self._load(id)
         if not backup.kept and backup.status is not BackupStatus.IN_PROGRESS:
             await self.places.of(backup).drop(backup.file)
-
-        def work(uow: UnitOfWork) -> UUID:
-            uow.forget(DROP, id)
-            return id
-
-        await self._ledger.submit(work, self._stamp())
+        await self._ledger.run(lambda uow: uow.forget(DROP, id))
 
     async def _run(self, kind: str, id: UUID) -> None:
         works: dict[str, Callable[[UUID], Awaitable[None]]] = {
@@ -182,7 +174,7 @@ class BackupWorker:
     async def _postpone(self, kind: str, id: UUID) -> None:
         """Postpone failed work, so that an unavailable store does not block other reminders."""
 
-        def work(uow: UnitOfWork) -> UUID:
+        def work(uow: UnitOfWork) -> None:
             backup = uow.read(Backup, id)
             open_ = {
                 MAKE: backup.status is BackupStatus.IN_PROGRESS,
@@ -191,9 +183,8 @@ class BackupWorker:
             }
             if open_[kind]:
                 uow.remind(kind, id, uow.now + LATER)
-            return id
 
-        await self._ledger.submit(work, self._stamp())
+        await self._ledger.run(work)
 
     async def _write(
         self, backup: Backup, chain: Sequence[Backup], report: Progress
@@ -248,14 +239,9 @@ class BackupWorker:
 
     async def _promote(self, backup: Backup, reason: str) -> Backup:
         """Make it a full backup; return it as it is then, with another file name."""
-
-        def work(uow: UnitOfWork) -> UUID:
-            uow.append(Backup, backup.id, [BackupPromoted(reason=reason)])
-            return backup.id
-
-        await self._ledger.submit(work, self._stamp())
-        promoted, _ = await self._load(backup.id)
-        return promoted
+        promoted = BackupPromoted(reason=reason)
+        await self._ledger.run(lambda uow: uow.append(Backup, backup.id, [promoted]))
+        return (await self._load(backup.id))[0]
 
     async def _load(self, id: UUID) -> tuple[Backup, Sequence[Backup]]:
         """Return a backup and its ancestors, the full one first."""
@@ -264,10 +250,7 @@ class BackupWorker:
             backup = uow.read(Backup, id)
             return backup, chain_of(backup, uow)
 
-        return await self._ledger.read(look, self._stamp())
-
-    def _stamp(self) -> Stamp:
-        return Stamp(at=self._environment.now(), actor=SYSTEM)
+        return await self._ledger.run(look)
 
 
 async def _store(parts: AsyncIterator[bytes], storage: Storage, name: str) -> None:

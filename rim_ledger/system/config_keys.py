@@ -117,7 +117,7 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         lapses=True,
     ),
     ("security", "proposalHours"): Known(
-        "Hours after which a proposal expires that nobody has decided on.", 72, 1, 8760
+        "Hours that a proposal waits for a decision; then it expires.", 72, 1, 8760
     ),
     ("support", "firstResponseHours"): Known(
         "Hours until an agent shall have answered a ticket.", 4, 1, 8760

@@ -9,9 +9,10 @@ from pydantic import AfterValidator, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from rim_ledger.delivery.signature import signing_key
+from rim_ledger.engine.aggregate import FrozenMeta
 from rim_ledger.engine.command import Ruled
-from rim_ledger.engine.frozen import FrozenMeta
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.text import fits
 
 API_KEY: Final = "apiKey"
 API_SECRET: Final = "apiSecret"  # noqa: S105 - what it is for, not what it is
@@ -54,10 +55,11 @@ def rfc3339(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
-def _printable(secret: SecretStr) -> SecretStr:
-    if not all("!" <= each <= "~" for each in secret.get_secret_value()):
-        raise PydanticCustomError("secret", "a secret has printable ASCII characters, no spaces")
-    return secret
+PRINTABLE: Final = fits(
+    lambda secret: all("!" <= each <= "~" for each in secret.get_secret_value()),
+    "secret",
+    "a secret has printable ASCII characters, no spaces",
+)
 
 
 def _strong(secret: SecretStr) -> SecretStr:
@@ -72,12 +74,8 @@ def _strong(secret: SecretStr) -> SecretStr:
 
 
 def _of_length(least: int) -> AfterValidator:
-    def check(secret: SecretStr) -> SecretStr:
-        if not least <= len(secret.get_secret_value()) <= MOST:
-            raise PydanticCustomError("secret", f"a secret has {least} to {MOST} characters here")
-        return secret
-
-    return AfterValidator(check)
+    words = f"a secret has {least} to {MOST} characters here"
+    return fits(lambda given: least <= len(given.get_secret_value()) <= MOST, "secret", words)
 
 
 def _written(least: int) -> WithJsonSchema:
@@ -85,13 +83,13 @@ def _written(least: int) -> WithJsonSchema:
     return WithJsonSchema(kind | {"minLength": least, "maxLength": MOST})
 
 
-Key = Annotated[SecretStr, _of_length(1), AfterValidator(_printable), _written(1)]
+Key = Annotated[SecretStr, _of_length(1), PRINTABLE, _written(1)]
 """What a provider identifies us by; for a mail server, our user name, which may be short."""
 
 Secret = Annotated[
     SecretStr,
     _of_length(LEAST),
-    AfterValidator(_printable),
+    PRINTABLE,
     AfterValidator(_strong),
     _written(LEAST),
 ]

@@ -7,15 +7,13 @@ from typing import Any, Final, Self, assert_never
 from uuid import UUID
 
 from rim_ledger.delivery.port import Channel
-from rim_ledger.engine.aggregate import Aggregate, Event, Stamp
-from rim_ledger.engine.holding import NOWHERE
+from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Stamp
 from rim_ledger.engine.refusals import require
 from rim_ledger.system.credentials import Credential, Imprint, rfc3339, shown
 from rim_ledger.values import Network
 
 SERVES: Final = "served-by"
 """The kind of claim that reserves a network or channel for one integration."""
-SERVED: Final = (*Network, *Channel)
 
 
 class IntegrationType(StrEnum):
@@ -195,7 +193,10 @@ class ApiIntegration(Aggregate):
             case IntegrationChanged():
                 changed = self.but(**event.changes)
                 # Another provider or address is untested, and has none of the former secrets.
-                return changed._untested() if event.provider or event.base_url else changed
+                if not (event.provider or event.base_url):
+                    return changed
+                untested = changed.but(last_tested=None, last_test_result=None)
+                return untested.but(last_test_reason=None, former_until=None)
             case IntegrationCredentialsRotated(api_key=key, api_secret=secret, former_until=until):
                 has_key = None if "api_key" in event.cleared else self.key
                 has_secret = None if "api_secret" in event.cleared else self.secret
@@ -221,8 +222,3 @@ class ApiIntegration(Aggregate):
                 return self.but(status=IntegrationStatus.INACTIVE, broken_at=None, archived=True)
             case _:
                 assert_never(event)
-
-    def _untested(self) -> Self:
-        return self.but(
-            last_tested=None, last_test_result=None, last_test_reason=None, former_until=None
-        )

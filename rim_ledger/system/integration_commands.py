@@ -1,34 +1,45 @@
-"""Commands on integrations, and their rules."""
+"""Commands on integrations: configuration, secrets, tests, and recovery after failures."""
 
 import json
-from collections.abc import Iterable
-from typing import Annotated, ClassVar, Final, Self
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Final, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, JsonValue, PrivateAttr
+from annotated_types import Predicate
+from msgspec import Struct
+from pydantic import AfterValidator, Field, PrivateAttr, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
+from rim_ledger.delivery.callbacks import MAY_CALL_BACK
 from rim_ledger.delivery.egress import Blocked
 from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Invalid, Refused, require, require_legal
-from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.free_json import FreeObject
-from rim_ledger.system.config_rules import MAIL, WEB, require_fit
-from rim_ledger.system.credential_rotation import UNKNOWN_CALLBACKS, end_former, rotate
-from rim_ledger.system.credentials import OVERLAP_HOURS, OVERLAP_HOURS_MAX, WithCredentials
+from rim_ledger.system.credentials import (
+    API_KEY,
+    API_SECRET,
+    FORMER_SECRET,
+    OVERLAP_HOURS,
+    OVERLAP_HOURS_MAX,
+    WithCredentials,
+    keep,
+)
 from rim_ledger.system.integration import (
     LEGAL,
-    SERVED,
     SERVES,
     ApiIntegration,
     IntegrationActivated,
     IntegrationArchived,
+    IntegrationBroken,
     IntegrationChanged,
     IntegrationCreated,
+    IntegrationCredentialsRotated,
     IntegrationDeactivated,
     IntegrationStatus,
     IntegrationTested,
@@ -36,8 +47,144 @@ from rim_ledger.system.integration import (
     TestResult,
     under_way,
 )
-from rim_ledger.system.recovery import PROBE, after_test
-from rim_ledger.values import LOOPBACK, Name
+from rim_ledger.text import fits
+from rim_ledger.values import LOOPBACK, Email, Name, Network
+
+WEB: Final = ("https", "http")
+MAIL: Final = ("smtps", "smtp")
+FROM_MAX: Final = 20
+"""Characters of an SMS sender: a phone number, or a name."""
+PER_SECOND_MAX: Final = 10_000
+
+
+SenderName = Annotated[
+    str, Predicate(str.isprintable), Predicate(lambda text: text == text.strip())
+]
+
+
+class _Fit(Struct, frozen=True):
+    """What a key of the configuration holds, and the refusal of anything else."""
+
+    type: TypeAdapter[Any]
+    otherwise: Callable[[], Invalid]
+    required: bool = False
+
+
+_PER_SECOND: Final = _Fit(
+    TypeAdapter(Annotated[int, Field(strict=True, ge=1, le=PER_SECOND_MAX)]),
+    lambda: Invalid(
+        "invalid-rate",
+        f"This is how many messages go out in a second, from 1 to {PER_SECOND_MAX}.",
+        "/config/perSecond",
+    ),
+)
+FIT: Final[Mapping[IntegrationType, Mapping[str, _Fit]]] = {
+    IntegrationType.TELECOM: {
+        "networks": _Fit(
+            TypeAdapter(Annotated[list[Network], Field(min_length=1)]),
+            lambda: Invalid(
+                "unknown-network",
+                f"This lists one or more of {', '.join(Network)}.",
+                "/config/networks",
+            ),
+        )
+    },
+    IntegrationType.SMS: {
+        "from": _Fit(
+            TypeAdapter(Annotated[SenderName, Field(min_length=1, max_length=FROM_MAX)]),
+            lambda: Invalid(
+                "invalid-sender",
+                f"This is whom an SMS is from, in {FROM_MAX} characters at most, such as RIM.",
+                "/config/from",
+            ),
+        ),
+        "perSecond": _PER_SECOND,
+    },
+    IntegrationType.EMAIL: {
+        "from": _Fit(
+            TypeAdapter(Annotated[Email, Predicate(str.isascii)]),  # Not every server takes more.
+            lambda: Invalid(
+                "invalid-sender",
+                "This is the address that e-mails are from, such as ledger@example.com, in ASCII.",
+                "/config/from",
+            ),
+            required=True,
+        ),
+        "perSecond": _PER_SECOND,
+    },
+}
+
+
+def require_fit(kind: IntegrationType, base_url: str, config: Mapping[str, Any]) -> None:
+    """Refuse (422, with the pointer) a base URL or configuration that does not fit the type."""
+    mail = kind is IntegrationType.EMAIL
+    if urlsplit(base_url).scheme not in (MAIL if mail else WEB):
+        words = "A mail server is at smtps://… or smtp://…" if mail else "This is at https://…"
+        raise Invalid("wrong-scheme", words, "/baseUrl")
+    for key, fit in FIT.get(kind, {}).items():
+        try:
+            if key in config or fit.required:
+                fit.type.validate_python(config.get(key))
+        except ValidationError:
+            raise fit.otherwise() from None
+
+
+UNKNOWN_CALLBACKS: Final = (
+    "Without its apiSecret, nobody could know the callbacks of an active payment gateway."
+)
+
+
+def rotate(
+    form: WithCredentials,
+    uow: UnitOfWork,
+    integration: UUID,
+    overlap_hours: int = 0,
+    clears: Collection[str] = (),
+) -> Iterable[IntegrationCredentialsRotated]:
+    """Set the secrets that a form gives, and clear those in `clears`; unchanged ones have no
+    effect. Callbacks signed with the former secret are accepted for `overlap_hours` more."""
+    known = uow.read(ApiIntegration, integration)
+    key_set = form.api_key or ("api_key" not in clears and known.key)
+    secret_set = form.api_secret or ("api_secret" not in clears and known.secret)
+    if known.type is IntegrationType.EMAIL and bool(key_set) != bool(secret_set):
+        words = "Of an e-mail integration, apiKey is the user name and apiSecret the password:"
+        place = "/apiSecret" if key_set else "/apiKey"
+        raise Invalid("missing", f"{words} name both, or neither.", place)
+    speaks = known.type is IntegrationType.PAYMENT_GATEWAY and known.status in MAY_CALL_BACK
+    require(bool(secret_set) or not speaks, "secret-missing", UNKNOWN_CALLBACKS)
+    set_before = (("api_key", known.key, API_KEY), ("api_secret", known.secret, API_SECRET))
+    cleared = [(field, name) for field, has, name in set_before if has and field in clears]
+    for _, name in cleared:
+        uow.keep_sealed(integration, name, "")
+    key = keep(uow, integration, API_KEY, form.api_key, known.key)
+    former = uow.unsealed(integration, API_SECRET) if form.api_secret and known.secret else None
+    secret = keep(uow, integration, API_SECRET, form.api_secret, known.secret)
+    until = None
+    if secret and known.secret:
+        if former and overlap_hours and known.type is not IntegrationType.EMAIL:
+            until = uow.now + timedelta(hours=overlap_hours)
+        uow.keep_sealed(integration, FORMER_SECRET, former if until and former else "")
+    if key or secret or cleared:
+        gone = tuple(field for field, _ in cleared)
+        if "api_secret" in gone:
+            uow.keep_sealed(integration, FORMER_SECRET, "")
+        yield IntegrationCredentialsRotated(
+            api_key=key, api_secret=secret, cleared=gone, former_until=until
+        )
+
+
+def end_former(
+    integration: ApiIntegration, hours: int | None, uow: UnitOfWork
+) -> Iterable[IntegrationCredentialsRotated]:
+    """End the former secret in so many hours, if it would be valid for longer."""
+    if hours is None or not integration.former_counts(uow.now):
+        return
+    until, sooner = integration.former_until, uow.now + timedelta(hours=hours)
+    if until and sooner < until:
+        if not hours:
+            uow.keep_sealed(integration.id, FORMER_SECRET, "")
+        yield IntegrationCredentialsRotated(former_until=sooner)
+
 
 CONFIG_MAX: Final = 10_000
 
@@ -61,18 +208,19 @@ def _url(text: str) -> str:
     return text
 
 
-def _small(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    if len(json.dumps(config)) > CONFIG_MAX:
-        raise PydanticCustomError("too_long", f"this has at most {CONFIG_MAX} characters of JSON")
-    return config
-
-
 Url = Annotated[
     str,
     Field(min_length=1, max_length=500, pattern=r"^[!-~]+$", examples=["https://api.example.com"]),
     AfterValidator(_url),
 ]
-Config = Annotated[FreeObject, AfterValidator(_small)]
+Config = Annotated[
+    FreeObject,
+    fits(
+        lambda config: len(json.dumps(config)) <= CONFIG_MAX,
+        "too_long",
+        f"this has at most {CONFIG_MAX} characters of JSON",
+    ),
+]
 """Further configuration for the provider, shown in the clear, so without secrets. `networks` lists
 those that a telecom integration serves, all if omitted. `from` is the sender of messages, required
 for an e-mail integration, and `perSecond` the limit of messages per second."""
@@ -111,7 +259,10 @@ class UpdateIntegration(WithCredentials, Patch[ApiIntegration]):
         changes = self.changes(aggregate)
         moved = bool(changes.keys() & {"provider", "base_url"})
         if moved:
-            self._require_secrets_again(aggregate)
+            had = ((aggregate.key, "api_key"), (aggregate.secret, "api_secret"))
+            again = "Another provider or address gets no secret of the former one: send them again."
+            complete = all(field in self.model_fields_set for known, field in had if known)
+            require(complete, "secret-reentry-required", again)
             require_nothing_under_way(uow, aggregate)
         config = aggregate.config if self.config is None else self.config
         require_fit(aggregate.type, self.base_url or aggregate.base_url, config)
@@ -125,14 +276,7 @@ class UpdateIntegration(WithCredentials, Patch[ApiIntegration]):
     def follow(self, before: ApiIntegration, uow: UnitOfWork) -> None:
         now = uow.read(ApiIntegration, before.id)
         if now.config != before.config and now.status is not IntegrationStatus.INACTIVE:
-            _release(before, uow)
             _claim(now, uow)
-
-    def _require_secrets_again(self, integration: ApiIntegration) -> None:
-        pairs = ((integration.key, "api_key"), (integration.secret, "api_secret"))
-        again = "Another provider or address gets no secret of the former one: send them again."
-        complete = all(field in self.model_fields_set for known, field in pairs if known)
-        require(complete, "secret-reentry-required", again)
 
 
 class RotateCredentials(WithCredentials, Command[ApiIntegration]):
@@ -168,9 +312,7 @@ class TestIntegration(Command[ApiIntegration]):
 
     def after(self, endpoint: Endpoint, found: IntegrationTested | Blocked) -> Self:
         """Return a copy of the command with the endpoint that was called, and the outcome."""
-        ready = self.model_copy()
-        ready._endpoint, ready._found = endpoint, found
-        return ready
+        return self.prepared(_endpoint=endpoint, _found=found)
 
     def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
         assert self._found, "the call is made before the decision"
@@ -212,7 +354,6 @@ class ArchiveIntegration(Command[ApiIntegration]):
     def decide(self, aggregate: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "archive", LEGAL)
         require_nothing_under_way(uow, aggregate)
-        _release(aggregate, uow)
         uow.forget(PROBE, aggregate.id)
         yield IntegrationArchived()
 
@@ -228,7 +369,6 @@ def require_nothing_under_way(uow: UnitOfWork, integration: ApiIntegration) -> N
 
 
 def _stop(integration: ApiIntegration, uow: UnitOfWork) -> Iterable[Event]:
-    _release(integration, uow)
     uow.forget(PROBE, integration.id)
     yield IntegrationDeactivated()
 
@@ -241,7 +381,44 @@ def _claim(integration: ApiIntegration, uow: UnitOfWork) -> None:
         uow.claim(SERVES, each, integration.id, network if telecom else channel)
 
 
-def _release(integration: ApiIntegration, uow: UnitOfWork) -> None:
-    for each in SERVED:
-        if uow.holder(SERVES, each) == integration.id:
-            uow.release(SERVES, each)
+PROBE: Final = "test-integration"
+"""The reminder to test an integration in error again."""
+FIRST_PROBE: Final = timedelta(minutes=1)
+LAST_WAIT: Final = timedelta(hours=1)
+
+
+@decision
+def open_breaker(uow: UnitOfWork, id: UUID, failures: int) -> None:
+    """Stop calling a provider, and schedule a test: the circuit breaker's decision."""
+    integration = uow.read(ApiIntegration, id)
+    if integration.status is IntegrationStatus.ACTIVE and integration.is_called:
+        uow.append(ApiIntegration, id, [IntegrationBroken(failures=failures)])
+        uow.remind(PROBE, id, uow.now + FIRST_PROBE)
+
+
+@decision
+def record_test(uow: UnitOfWork, endpoint: Endpoint, found: IntegrationTested) -> None:
+    """Record a scheduled test of an integration in error."""
+    uow.act_upon(endpoint.id)
+    integration = uow.read(ApiIntegration, endpoint.id)
+    if integration.status is not IntegrationStatus.ERROR:
+        uow.forget(PROBE, endpoint.id)
+    elif endpoint == endpoint_of(uow, integration):
+        if found.result is TestResult.SUCCESS:
+            uow.append(ApiIntegration, endpoint.id, [found])
+        uow.append(ApiIntegration, endpoint.id, after_test(integration, found, uow))
+
+
+def after_test(
+    integration: ApiIntegration, found: IntegrationTested, uow: UnitOfWork
+) -> Iterable[Event]:
+    """Yield what follows from a test in error: it is activated, or the next test is scheduled."""
+    if integration.status is not IntegrationStatus.ERROR or integration.broken_at is None:
+        return
+    if found.result is TestResult.SUCCESS:
+        uow.forget(PROBE, integration.id)
+        yield IntegrationActivated()
+    else:
+        waited = uow.now - integration.broken_at
+        wait = min(max(FIRST_PROBE, waited), LAST_WAIT)
+        uow.remind(PROBE, integration.id, uow.now + wait)

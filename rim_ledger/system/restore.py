@@ -11,10 +11,10 @@ from rim_ledger.engine.codec import Codec, Recorded
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.event_mac import EventMac, leaf
 from rim_ledger.postgres.migrations import LOCK, RECORD, scripts
+from rim_ledger.progress import Progress
 from rim_ledger.storage import Storage
 from rim_ledger.system.backup_chain import Chain
-from rim_ledger.system.backup_file import BackupError
-from rim_ledger.system.backup_manifest import FILE
+from rim_ledger.system.backup_file import FILE, BackupError
 
 REASON: Final = "The ledger was restored from a backup"
 
@@ -33,8 +33,6 @@ SELECT max(position) + 1, 1 + count(*) FILTER (WHERE stream_id = %s),
        greatest(clock_timestamp(), max(recorded_at))
   FROM ledger.events"""
 
-ReportProgress = Callable[[int, int], None]
-"""Called with the bytes done, and the total."""
 FinalStep = Callable[[AsyncConnection[Any]], Awaitable[tuple[str, EventMac | None]]]
 """A further step of the restore, in the same transaction. Returns a message about it, and the MAC
 for the events of the restored ledger."""
@@ -53,7 +51,7 @@ async def restore(
     chain: Chain,
     files: Storage,
     environment: Environment,
-    report: ReportProgress,
+    report: Progress,
     *,
     go_on: FinalStep,
 ) -> str:
@@ -67,7 +65,10 @@ async def restore(
         stored = list[str]()
         try:
             await _fill(connection, chain, files, stored, report)
-            await _set_counters(connection, chain)
+            cursor = await connection.execute(COUNTERS, [list(chain.last.columns)])
+            for counter, table, column in await cursor.fetchall():
+                last = f"SELECT setval(%s, max({column})) FROM ledger.{table}"
+                await connection.execute(last.encode(), [counter])
             await _migrate(connection, scripts().keys() - set(chain.last.migrations))
             words, mac = await go_on(connection)
             await _stop_outbound(connection, f"{REASON}: {words}.", environment, mac)
@@ -114,7 +115,7 @@ async def _fill(
     chain: Chain,
     files: Storage,
     stored: list[str],
-    report: ReportProgress,
+    report: Progress,
 ) -> None:
     done, size = 0, chain.size
 
@@ -151,13 +152,6 @@ async def _keep(files: Storage, name: str, parts: list[bytes], stored: list[str]
     if name:
         stored.append(name)
         await files.keep(name, parts)
-
-
-async def _set_counters(connection: AsyncConnection[Any], chain: Chain) -> None:
-    cursor = await connection.execute(COUNTERS, [list(chain.last.columns)])
-    for counter, table, column in await cursor.fetchall():
-        last = f"SELECT setval(%s, max({column})) FROM ledger.{table}"
-        await connection.execute(last.encode(), [counter])
 
 
 async def _stop_outbound(

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.unit_of_work import Work
@@ -74,7 +73,5 @@ class ErasureRegister:
             left = [person async for (person,) in cursor]
         self.add(sorted(erased - known))
         for person in left:
-            await ledger.submit(
-                erase_again(person), Stamp(at=self._environment.now(), actor=SYSTEM)
-            )
+            await ledger.run(erase_again(person))
         return len(left)

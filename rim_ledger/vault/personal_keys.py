@@ -4,7 +4,7 @@ import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Final, get_args, get_type_hints
+from typing import Annotated, Any, Final, get_args, get_type_hints
 from uuid import UUID
 
 import msgspec
@@ -12,8 +12,21 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.environment import Environment
-from rim_ledger.keyed_hash import KeyedHash
+from rim_ledger.engine.event_mac import KeyedHash
 from rim_ledger.vault.key_ring import KEY, KEY_ID, NONCE, Purpose, Ring
+
+Fingerprint = Annotated[str, msgspec.Meta(extra={"kept_back": True})]
+"""A keyed hash of a phone or an e-mail, to claim and compare it. It is in the log and never shown:
+it would link an erased person to a new registration."""
+
+MaybeFingerprint = Annotated[str | None, msgspec.Meta(extra={"kept_back": True})]
+"""An optional fingerprint."""
+
+
+def hashes(*given: str | None) -> frozenset[str]:
+    """Return those of an event's fingerprints that are set."""
+    return frozenset(filter(None, given))
+
 
 MARK: Final = "~1."
 WRAPPED: Final = "~"

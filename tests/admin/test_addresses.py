@@ -3,7 +3,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from rim_ledger.admin.addresses import AddressRules, admits
+from rim_ledger.admin.security_settings import AddressRules, admits
 
 rules = TypeAdapter[list[str]](AddressRules)
 

@@ -11,6 +11,7 @@ from rim_ledger.admin.admin_commands import (
     AssignRole,
     CreateAdmin,
     DeactivateAdmin,
+    EditAdmin,
     LogOut,
     ReinstateAdmin,
     ResetPassword,
@@ -26,7 +27,6 @@ from rim_ledger.admin.admin_user import (
     AdminUser,
 )
 from rim_ledger.admin.authentication import SESSION
-from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.passwords import DUMMY_HASH
 from rim_ledger.admin.permissions import ALL
 from rim_ledger.admin.session import SESSIONS_MAX

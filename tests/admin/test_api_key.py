@@ -14,6 +14,7 @@ from rim_ledger.admin.admin_commands import (
     AssignRole,
     ChangePassword,
     DeactivateAdmin,
+    EditAdmin,
     ReinstateAdmin,
     ResetPassword,
     RevokeSessions,
@@ -30,10 +31,9 @@ from rim_ledger.admin.admin_user import (
 from rim_ledger.admin.api_key import ApiKey, ApiKeyCreated, ApiKeyRevoked, ApiKeyUsed
 from rim_ledger.admin.api_key_commands import KEYS_MAX, CreateApiKey, RevokeApiKey
 from rim_ledger.admin.authentication import enter
-from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.admin.security_settings import TwoFactorMethod
-from rim_ledger.admin.tokens import token_hash
+from rim_ledger.admin.session import token_hash
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, Unauthenticated

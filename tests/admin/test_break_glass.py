@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from rim_ledger.admin.admin_commands import ResetAccess
 from rim_ledger.admin.admin_role import SUPERADMIN
 from rim_ledger.admin.admin_user import (
     AdminAccessReset,
@@ -11,7 +12,6 @@ from rim_ledger.admin.admin_user import (
     AdminTwoFactorEnrolled,
     AdminUser,
 )
-from rim_ledger.admin.break_glass import ResetAccess
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.engine.refusals import NotFound, Refused
 from tests.admin.staff import PASSWORD, Staff

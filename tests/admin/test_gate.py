@@ -20,7 +20,7 @@ from rim_ledger.admin.bootstrap import BUILT_IN, FIRST_ADMIN, bootstrap, create_
 from rim_ledger.admin.login_throttle import LoginThrottle, TooManyAttempts
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.admin.security_settings import DEFAULTS
-from rim_ledger.admin.tokens import token_hash
+from rim_ledger.admin.session import token_hash
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.aggregate import Actor, Stamp
 from rim_ledger.engine.command import perform
@@ -29,7 +29,7 @@ from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Admit, Ledger
 from rim_ledger.engine.refusals import Invalid, Refused, Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.system.config_keys import KNOWN
+from rim_ledger.system.config import KNOWN
 from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault
 from tests.admin.staff import PASSWORD, creation

@@ -10,6 +10,7 @@ from rim_ledger.admin.admin_commands import (
     ActivateAdmin,
     AssignRole,
     DeactivateAdmin,
+    EditAdmin,
     ReinstateAdmin,
     ResetPassword,
     RevokeSessions,
@@ -17,7 +18,6 @@ from rim_ledger.admin.admin_commands import (
 )
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, CreateRole, DeleteRole, EditRole
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.permissions import ALL, permissions
 from rim_ledger.admin.same_person import is_caller
 from rim_ledger.admin.two_factor import ResetTwoFactor

@@ -30,13 +30,12 @@ from rim_ledger.admin.security_settings import (
     SecuritySettings,
     set_defaults,
 )
-from rim_ledger.admin.session import SESSIONS_MAX, Session, closed, opened, seen
-from rim_ledger.admin.tokens import token_hash
+from rim_ledger.admin.session import SESSIONS_MAX, Session, closed, opened, seen, token_hash
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from tests.admin.staff import Staff
-from tests.spec import START, names
+from tests.spec import START, examples, names
 
 OFFICE, CAFE = "203.0.113.7", "198.51.100.20"
 STANDING: dict[str, tuple[str, Command[AdminUser], str]] = {
@@ -255,4 +254,4 @@ class Sessions(RuleBasedStateMachine):
 
 
 TestSessions = Sessions.TestCase
-TestSessions.settings = settings(max_examples=100, stateful_step_count=40)
+TestSessions.settings = settings(max_examples=examples(100), stateful_step_count=40)

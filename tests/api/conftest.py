@@ -25,7 +25,7 @@ from projections.tables import schema
 from rim_ledger.admin import login_throttle, passwords
 from rim_ledger.admin.bootstrap import bootstrap
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.delivery import egress, probe
+from rim_ledger.delivery import egress, providers
 from rim_ledger.engine import connection, store
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.ledger import Ledger
@@ -56,7 +56,7 @@ def _waiting(monkeypatch: pytest.MonkeyPatch) -> None:
         (connection, "RECONNECT_TIMEOUT_SECONDS"),
         (egress, "CALL_TIMEOUT_SECONDS"),
         (egress, "CONNECT_TIMEOUT_SECONDS"),
-        (probe, "CALL_TIMEOUT_SECONDS"),
+        (providers, "CALL_TIMEOUT_SECONDS"),
     ):
         monkeypatch.setattr(module, name, 60.0)
     monkeypatch.setattr(store, "IMPATIENT", "SET lock_timeout = '60s'")

@@ -75,7 +75,7 @@ class Office(Staff):
     def do(
         self, by: UUID, kind: type[Aggregate], id: UUID, command: Command[Any] | Creation[Any]
     ) -> list[Event]:
-        """Decide and commit, as whoever is bound by rules."""
+        """Decide and commit, bound by approval rules."""
         uow = self.uow_of(by)
         perform(uow, kind, id, command)
         return self.keep(uow)

@@ -19,11 +19,13 @@ from rim_ledger.approvals.approval_rule_commands import (
     CreateApprovalRule,
     RemoveApprovalRule,
 )
+from rim_ledger.lending.float_commands import AdjustFloat
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import SetCreditLimit, SuspendUser
 from rim_ledger.payments.payment_commands import RecordTransaction
 from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
 from rim_ledger.system.config import ResetConfig, SetConfig, SystemConfig, config_id
+from rim_ledger.values import Network
 from tests.admin.staff import hashed
 from tests.approvals.office import ADA, RAISE, Office, refusal_of
 from tests.spec import given
@@ -129,6 +131,12 @@ def test_cash_counts_by_its_amount_and_nothing_else_that_is_recorded() -> None:
     record(PaymentMethod.CASH, 1000)
     record(PaymentMethod.CARD, 1001)
     assert refusal_of(lambda: record(PaymentMethod.CASH, 1001)).code == NEEDED
+
+
+@pytest.mark.parametrize("amount", [-10.5, 10.5])
+def test_an_adjustment_counts_by_its_size(amount: float) -> None:
+    adjust = AdjustFloat(network=Network.MTN, amount=amount, reason="counted again")
+    assert adjust.naira(None, Office().uow()) == Decimal("10.5")
 
 
 def test_rules_are_changed_by_two_people_while_any_is_enabled() -> None:

@@ -7,10 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.admin.admin_commands import AssignRole, SuspendAdmin
+from rim_ledger.admin.admin_commands import AssignRole, EditAdmin, SuspendAdmin
 from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, EditRole
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.approvals.proposal import (
     Proposal,
@@ -21,7 +20,7 @@ from rim_ledger.approvals.proposal import (
     ProposalStatus,
     ProposalWithdrawn,
 )
-from rim_ledger.approvals.proposal_commands import SECRETS, check_proposal
+from rim_ledger.approvals.proposal_commands import SECRETS, check_proposal, erase_ended
 from rim_ledger.engine.aggregate import Actor
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import ApproveLoan, RequestLoan
@@ -111,7 +110,7 @@ def test_secrets_wait_with_a_proposal_and_go_when_it_ends(office: Office, end: s
 
 
 @pytest.mark.parametrize("end", ends())
-def test_words_of_nobody_known_go_with_the_proposals_own_key(office: Office, end: str) -> None:
+def test_words_of_a_new_person_go_with_the_proposals_own_key(office: Office, end: str) -> None:
     bola = RegisterUser(phone="08031234568", email="b@example.com", name="Bola")
     proposal = office.proposed(
         office.root,
@@ -128,7 +127,7 @@ def test_words_of_nobody_known_go_with_the_proposals_own_key(office: Office, end
     assert office.keys[proposal] is None
 
 
-def test_words_about_somebody_are_sealed_under_their_key(office: Office) -> None:
+def test_words_about_a_known_person_are_sealed_under_their_key(office: Office) -> None:
     words = {"reason": "She pays in time."}
     proposal = office.proposed(office.root, words=words, about=office.ada)
     assert office.uow().reveal(office.ada, office.known_proposal(proposal).words) == words
@@ -309,6 +308,30 @@ def test_who_requested_a_loan_does_not_check_its_approval(office: Office) -> Non
     refusal = refusal_of(lambda: office.approve(office.bisi, proposal))
     assert refusal.code == "self-approval"
     assert names(office.approve(office.chidi, proposal))[0] == "LoanApproved"
+
+
+def test_the_key_of_an_ended_proposal_is_destroyed_again(office: Office) -> None:
+    """As after an older backup was restored, with the erasure register beside it."""
+    bola = RegisterUser(phone="08031234568", email="b@example.com", name="Bola")
+    ended, pending = (
+        office.proposed(
+            office.root,
+            bola,
+            id=office.environment.new_id(),
+            permission="users:write",
+            words={"name": "Bola"},
+        )
+        for _ in range(2)
+    )
+    key = office.keys[ended]
+    office.withdraw(office.root, ended)
+    office.keys[ended] = key
+    for proposal in (ended, pending):
+        uow = office.uow()
+        erase_ended(proposal)(uow)
+        office.keep(uow)
+    assert office.keys[ended] is None
+    assert office.keys[pending] is not None
 
 
 def test_no_borrower_knows_of_proposals(office: Office) -> None:

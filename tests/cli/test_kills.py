@@ -10,7 +10,7 @@ SEED = 2026
 
 
 def test_what_was_acknowledged_outlives_kills_under_load_and_acted_once() -> None:
-    with a_service() as service:
+    with a_service(forked=True) as service:
         trial = Trial(service, workers=1)
         crowd = asyncio.run(kill_under_load(trial, 3, SEED))
         assert crowd.acknowledged

@@ -6,7 +6,7 @@ from tests.cli.trial import Trial
 
 
 def test_everybody_is_told_once_whoever_carries_and_is_killed() -> None:
-    with a_service() as service:
+    with a_service(forked=True) as service:
         trial = Trial(service, workers=1)
         with Mailing(trial, users=600) as mailing:
             mailing.register()

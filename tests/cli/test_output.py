@@ -5,11 +5,12 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import httpx
 import pytest
 
+from tests.cli import forks
 from tests.cli.service import PATIENCE, Service, a_service, command, is_ready, stop, wait_for
 from tests.cli.test_seals import PASSWORD, kept
 
@@ -25,7 +26,16 @@ def running() -> Iterator[Service]:
     """A service that runs, and whose own output is lost from the first line on."""
     with a_service() as service:
         with FULL.open("w") as full:
-            process = start(service, "up", stdout=full, RIM_ADMIN_PASSWORD=PASSWORD)
+            process = subprocess.Popen(
+                command("up"),
+                env=service.environment(RIM_ADMIN_PASSWORD=PASSWORD),
+                cwd=service.home.parent,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        service.started.append(process)
         wait_for(lambda: list(service.home.glob("checkpoints/*/latest")))
         yield service
         process.terminate()
@@ -34,25 +44,11 @@ def running() -> Iterator[Service]:
         assert said.endswith(LOST)
 
 
-def start(service: Service, *words: str, stdout: Any, **settings: str) -> "subprocess.Popen[str]":
-    process = subprocess.Popen(
-        command(*words),
-        env=service.environment(**settings),
-        cwd=service.home.parent,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    service.started.append(process)
-    return process
-
-
-def run(service: Service, *words: str, stdout: Any, **settings: str) -> tuple[int, str]:
+def run(service: Service, *words: str, stdout: IO[str], **settings: str) -> tuple[int, str]:
     """A command with another standard output: its exit code, and what it said beside."""
-    process = start(service, *words, stdout=stdout, **settings)
-    _, said = process.communicate(timeout=PATIENCE)
-    return process.returncode, said
+    environment, place = service.environment(**settings), service.home.parent
+    done = forks.run(words, environment, place, PATIENCE, stdout.fileno())
+    return done.returncode, done.stderr
 
 
 def run_full(service: Service, *words: str, **settings: str) -> tuple[int, str]:
@@ -136,5 +132,6 @@ def test_the_first_password_is_said_where_it_is_read_or_not_made(service: Servic
 
 
 def test_a_password_that_would_go_nowhere_is_said_beside(service: Service) -> None:
-    code, said = run(service, "init", stdout=subprocess.DEVNULL)
+    with Path(os.devnull).open("w") as nowhere:
+        code, said = run(service, "init", stdout=nowhere)
     assert (code, said.count("the first login is admin")) == (0, 1)

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from api.cli.backup_commands import POLL_SECONDS
-from rim_ledger.postgres.advisory_lock import lease
+from rim_ledger.postgres.pool import lease
 from rim_ledger.postgres.server import EmbeddedPostgres
 from tests.cli.service import PATIENCE, Service, a_service, stop, wait_for
 from tests.cli.trial import PASSWORD

@@ -38,7 +38,7 @@ LATE = "3"
 
 
 @pytest.fixture
-def service() -> Iterator[Service]:
+def executed() -> Iterator[Service]:
     """A service whose processes run the program from the start, as people do."""
     with a_service() as service:
         yield service
@@ -94,7 +94,7 @@ def test_status_tells_address_database_position_and_lag(running: tuple[Service, 
 def is_unready(url: str, reason: str) -> bool:
     """Whether the service says that it is not ready, for a reason that this expression finds: on a
     busy machine another may be said before."""
-    answer = httpx.get(f"{url}/readyz", timeout=PATIENCE)
+    answer = httpx.get(f"{url}/readyz", timeout=PATIENCE, verify=False)
     return answer.status_code == 503 and bool(re.search(reason, answer.json()["reason"]))
 
 
@@ -177,13 +177,13 @@ def test_a_killed_postgres_is_started_again(running: tuple[Service, str]) -> Non
 
 
 @pytest.mark.parametrize("wish", [signal.SIGTERM, signal.SIGINT])
-def test_a_wish_to_stop_leaves_nothing_running(service: Service, wish: int) -> None:
-    process, _, _ = service.up()
-    assert service.processes()
+def test_a_wish_to_stop_leaves_nothing_running(executed: Service, wish: int) -> None:
+    process, _, _ = executed.up()
+    assert executed.processes()
     process.send_signal(wish)
     said = stop(process, wish)
     assert said.splitlines()[-1] == "rim-ledger: stopped"
-    assert not service.processes()
+    assert not executed.processes()
 
 
 def test_a_wish_to_stop_is_heard_during_the_start(service: Service) -> None:
@@ -205,19 +205,19 @@ def test_a_child_that_does_not_stop_is_killed_and_the_others_stop_in_good_order(
 
 
 def test_nothing_outlives_a_killed_supervisor_and_the_next_start_goes_well(
-    service: Service,
+    executed: Service,
 ) -> None:
-    process, _, said = service.up()
+    process, _, said = executed.up()
     assert "the first login is officer" in said
     assert "the first login is admin" in said
-    secret = (service.home / "secret.key").read_bytes()
+    secret = (executed.home / "secret.key").read_bytes()
     process.kill()
     process.communicate()
-    wait_for(lambda: not service.processes())
-    process, url, said = service.up()
+    wait_for(lambda: not executed.processes())
+    process, url, said = executed.up()
     wait_for(lambda: is_ready(url))
     assert "the first login" not in said
-    assert (service.home / "secret.key").read_bytes() == secret
+    assert (executed.home / "secret.key").read_bytes() == secret
     stop(process)
 
 

@@ -1,7 +1,7 @@
 """A borrower in memory, with sessions that can be begun and tried."""
 
 from rim_ledger.admin.authentication import enter
-from rim_ledger.admin.tokens import token_hash
+from rim_ledger.admin.session import token_hash
 from rim_ledger.customers.access import access_of, log_out
 from rim_ledger.customers.phone_code import begin_session
 from rim_ledger.engine.aggregate import Event

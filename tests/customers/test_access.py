@@ -9,10 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from rim_ledger.admin.security_settings import DEFAULTS
-from rim_ledger.admin.session import SESSION, SESSIONS_MAX, USES_RECORDED
-from rim_ledger.admin.tokens import token_hash
-from rim_ledger.customers.access import CustomerLoggedIn, CustomerLoggedOut, CustomerSeen
-from rim_ledger.customers.customer_session import INACTIVE_AFTER, OWN, may_have_changed_hands
+from rim_ledger.admin.session import SESSION, SESSIONS_MAX, USES_RECORDED, token_hash
+from rim_ledger.customers.access import (
+    INACTIVE_AFTER,
+    OWN,
+    CustomerLoggedIn,
+    CustomerLoggedOut,
+    CustomerSeen,
+    may_have_changed_hands,
+)
 from rim_ledger.engine.aggregate import Actor
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, NotFound, Refused, Unauthenticated
@@ -32,7 +37,7 @@ from rim_ledger.lending.user_commands import (
 from rim_ledger.payments.payment_commands import RecordTransaction
 from rim_ledger.payments.transaction import PaymentMethod, Transaction, TransactionType
 from tests.customers.borrower import ADA, Borrower
-from tests.spec import given, names
+from tests.spec import examples, given, names
 
 SUSPEND = SuspendUser(reason="lost the phone")
 STANDING = (SUSPEND, ReinstateUser(), DeactivateUser(), ActivateUser())
@@ -248,5 +253,5 @@ class Stories(RuleBasedStateMachine):
         assert self.memory.replayed() == self.memory.streams
 
 
-Stories.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
+Stories.TestCase.settings = settings(max_examples=examples(40), stateful_step_count=30)
 TestStories = Stories.TestCase

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rim_ledger.delivery import egress, probe
+from rim_ledger.delivery import egress, providers
 
 
 @pytest.fixture(autouse=True)
@@ -10,6 +10,6 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in (
         (egress, "CALL_TIMEOUT_SECONDS"),
         (egress, "CONNECT_TIMEOUT_SECONDS"),
-        (probe, "CALL_TIMEOUT_SECONDS"),
+        (providers, "CALL_TIMEOUT_SECONDS"),
     ):
         monkeypatch.setattr(module, name, 60.0)

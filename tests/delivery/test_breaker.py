@@ -24,11 +24,11 @@ from rim_ledger.system.integration import (
     TestResult,
 )
 from rim_ledger.system.integration_commands import (
+    FIRST_PROBE,
     ActivateIntegration,
     CreateIntegration,
     TestIntegration,
 )
-from rim_ledger.system.recovery import FIRST_PROBE
 from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault
 from tests.delivery.mailbox import Mailbox, a_mail_server
@@ -188,7 +188,7 @@ def test_trouble_of_our_own_does_not_change_what_became_of_a_call(
 
     async def story(board: Switchboard) -> None:
         with monkeypatch.context() as away:
-            away.setattr(board.ledger, "submit", busy)
+            away.setattr(board.ledger, "run", busy)
             for _ in range(5):
                 await board.breaker.note(board.id, failed=True)
         assert (await board.look())[1] == "active"

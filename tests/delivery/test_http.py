@@ -10,11 +10,11 @@ from uuid import UUID
 
 import pytest
 
-from rim_ledger.delivery import retry
-from rim_ledger.delivery.airtime import HttpTelco, TopUp
+from rim_ledger.delivery import egress
 from rim_ledger.delivery.breaker import Breaker
 from rim_ledger.delivery.egress import Answer, Blocked, Egress, NoAnswer, Unreachable
 from rim_ledger.delivery.endpoint import Endpoint
+from rim_ledger.delivery.http import HttpTelco, TopUp
 from rim_ledger.delivery.port import UNKNOWN, Lane, Outcome, Provider, Verdict
 from rim_ledger.delivery.worker import Delivery
 from rim_ledger.engine.refusals import Refused
@@ -61,7 +61,7 @@ def says(status: str, code: int = 200, **more: str) -> Answer:
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "WAITS_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(egress, "WAITS_SECONDS", (0.0, 0.0))
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ import pytest
 from aiosmtplib import SMTP
 from pydantic import SecretStr
 
-from rim_ledger.delivery import retry, smtp
+from rim_ledger.delivery import egress, smtp
 from rim_ledger.delivery.breaker import Breaker
 from rim_ledger.delivery.egress import Egress
 from rim_ledger.delivery.endpoint import Endpoint
+from rim_ledger.delivery.http import SmsGateway
 from rim_ledger.delivery.port import UNKNOWN, Channel, Message, Verdict
 from rim_ledger.delivery.signature import SignedMessage as Signed
-from rim_ledger.delivery.sms import SmsGateway
 from rim_ledger.delivery.smtp import SmtpServer
 from rim_ledger.system.integration import IntegrationType
 from tests.delivery.http_server import Request, a_provider, answer
@@ -32,7 +32,7 @@ Answering = Callable[[Request], bytes | None]
 @pytest.fixture(autouse=True)
 def _waits_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, who answers is heard. Nobody waits to try again."""
-    monkeypatch.setattr(retry, "WAITS_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(egress, "WAITS_SECONDS", (0.0, 0.0))
 
 
 class Noted:
@@ -212,7 +212,7 @@ def test_a_message_that_waits_to_be_tried_again_keeps_no_other_from_the_server(
             waits.append(conversations.locked())
             return 0.0
 
-    monkeypatch.setattr(retry, "WAITS_SECONDS", (Watching(), Watching()))
+    monkeypatch.setattr(egress, "WAITS_SECONDS", (Watching(), Watching()))
 
     async def story(noted: Noted) -> None:
         async with a_mail_server(box) as url:

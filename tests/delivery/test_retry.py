@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from rim_ledger.delivery import retry
-from rim_ledger.delivery.egress import Blocked, NoAnswer, Unreachable
-from rim_ledger.delivery.retry import WAITS_SECONDS, retried
+from rim_ledger.delivery import egress
+from rim_ledger.delivery.egress import WAITS_SECONDS, Blocked, NoAnswer, Unreachable, retried
 from tests.spec import TestWorld
 
 
@@ -42,7 +41,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(wait: float) -> None:
         seconds.append(wait)
 
-    monkeypatch.setattr(retry.asyncio, "sleep", sleep)
+    monkeypatch.setattr(egress.asyncio, "sleep", sleep)
     return seconds
 
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from rim_ledger.delivery import egress
 from rim_ledger.delivery.egress import Blocked, Egress
 from rim_ledger.delivery.endpoint import Endpoint
-from rim_ledger.delivery.probe import probe
+from rim_ledger.delivery.providers import probe
 from rim_ledger.system.integration import IntegrationTested, IntegrationType, TestResult
 from tests.delivery.mailbox import PASSWORD, USER, Mailbox, a_mail_server
 from tests.delivery.test_egress import NOWHERE_PUBLIC, certified, naming
@@ -155,7 +155,7 @@ def test_a_name_that_is_rebound_after_the_look_is_not_looked_up_again() -> None:
 def test_a_server_that_says_nothing_is_not_waited_for(
     silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rim_ledger.delivery.probe.CALL_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("rim_ledger.delivery.providers.CALL_TIMEOUT_SECONDS", 0.2)
     assert asyncio.run(probe(DEVELOPMENT, a_line(silent))) == failed("timeout")
 
 

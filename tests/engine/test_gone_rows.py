@@ -42,7 +42,7 @@ def test_a_name_whose_row_is_gone_is_missed_in_the_process_that_took_it_as_well(
         tamper(database, f"DELETE FROM {LABELS}")
         with pytest.raises(Refused, match="mine is taken"):
             await ledger.submit(label(other, "mine"), STAMP)
-        async with Ledger(database, JARS, ledger.known.vault, WORLD) as cold:
+        async with Ledger(database, JARS, ledger.cache.vault, WORLD) as cold:
             with pytest.raises(RowForged):
                 await cold.submit(label(other, "mine"), STAMP)
             await cold.submit(add_coin(jar), STAMP)
@@ -141,7 +141,7 @@ def tell_of_no_names(url: str) -> None:
 def adopting_names(url: str) -> int:
     """What the start of a service does; how many events it left."""
     before = rows(url, "SELECT count(*) FROM ledger.events")[0][0]
-    on_new_release(url, lambda ledger: adopt_names(url, ledger, VAULT, WORLD))
+    on_new_release(url, lambda ledger: adopt_names(url, ledger))
     return int(rows(url, "SELECT count(*) FROM ledger.events")[0][0] - before)
 
 

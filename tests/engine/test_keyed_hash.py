@@ -5,7 +5,7 @@ import hmac
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_ledger.keyed_hash import BLOCK, KeyedHash
+from rim_ledger.engine.event_mac import BLOCK, KeyedHash
 
 
 @given(st.binary(max_size=BLOCK), st.binary(max_size=300))

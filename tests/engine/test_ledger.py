@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
-from rim_ledger.engine.draft import Draft
+from rim_ledger.engine.draft import WRITE, Draft
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.ledger import Ledger, Work
@@ -20,7 +20,6 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import lagos_day
 from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault, opened
-from rim_ledger.writing import WRITE
 from tests.sample import JARS, STAMP, Jar, add_coin, erase_owner, open_jar
 
 T = TypeVar("T")
@@ -416,9 +415,11 @@ def test_a_database_that_stays_away_is_said_so(
     monkeypatch.setattr("rim_ledger.engine.connection.RECONNECT_TIMEOUT_SECONDS", 0.0)
 
     async def story(ledger: Ledger) -> str:
-        await ledger.link.close()
+        await ledger.connection.close()
         with monkeypatch.context() as gone:
-            gone.setattr(ledger.link, "_url", "postgresql://nobody@/nowhere?host=/nonexistent")
+            gone.setattr(
+                ledger.connection, "_url", "postgresql://nobody@/nowhere?host=/nonexistent"
+            )
             with pytest.raises(Unavailable) as away:
                 await ledger.submit(open_jar(WORLD.new_id()), STAMP)
         assert (await ledger.submit(open_jar(WORLD.new_id()), STAMP)).version == 1
@@ -431,7 +432,7 @@ def test_the_service_may_add_to_the_log_and_nothing_else(database: str) -> None:
     async def story() -> None:
         async with ledger(database) as one:
             await one.submit(open_jar(WORLD.new_id(), label="salt"), STAMP)
-            connection = one.link.store.connection
+            connection = one.connection.store.connection
             for statement in (
                 "UPDATE ledger.events SET name = 'x'",
                 "DELETE FROM ledger.events",

@@ -5,8 +5,9 @@ from pydantic import ValidationError
 
 from api.catalogue import ROUTES
 from api.pipeline.routes import Route
+from rim_ledger.admin.admin_commands import EditAdmin
 from rim_ledger.admin.admin_role import EditRole
-from rim_ledger.admin.contact import EditAdmin
+from rim_ledger.approvals.approval_rule_commands import ChangeApprovalRule
 from rim_ledger.engine.command import Timed
 from rim_ledger.engine.patch import Patch
 from rim_ledger.lending.loan_requests import SetLoanMetadata
@@ -19,6 +20,7 @@ FORMS = sorted(
     key=lambda each: each.__name__,
 )
 OPTIONAL = {
+    (ChangeApprovalRule, "threshold"),
     (EditAdmin, "name"),
     (EditAdmin, "phone"),
     (EditRole, "maxAmount"),

@@ -178,7 +178,7 @@ def test_what_another_process_has_just_moved_is_not_forged(database: str) -> Non
     async def story(ledger: Ledger) -> None:
         await ledger.submit(open_jar(jar), STAMP)
         await ledger.submit(add_coin(jar), STAMP)
-        async with Ledger(database, JARS, ledger.known.vault, WORLD) as other:
+        async with Ledger(database, JARS, ledger.cache.vault, WORLD) as other:
             await other.submit(label(jar, "new"), STAMP)
         await ledger.submit(find("label", "new", found, jar), STAMP)
 
@@ -292,7 +292,7 @@ def on_new_release(url: str, story: Callable[[Ledger], Awaitable[T]]) -> T:
 
 def adopting(url: str) -> bool:
     """What the start of a service does."""
-    return on_new_release(url, lambda ledger: adopt(url, ledger, VAULT, WORLD))
+    return on_new_release(url, lambda ledger: adopt(url, ledger))
 
 
 def test_a_ledger_from_before_takes_its_rows_over_once(database: str) -> None:

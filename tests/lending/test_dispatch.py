@@ -24,7 +24,7 @@ from rim_ledger.lending.loan_requests import ApproveLoan, RequestLoan
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import RegisterUser
 from rim_ledger.payments.reversal import ReverseDisbursement
-from rim_ledger.postgres.advisory_lock import lease
+from rim_ledger.postgres.pool import lease
 from rim_ledger.system.config import SetConfig
 from rim_ledger.values import Network
 from rim_ledger.vault.key_ring import derived
@@ -83,7 +83,7 @@ async def disburse(dispatch: Dispatch, loan: Receipt) -> Loan:
 
 
 def loan_in(dispatch: Dispatch, loan: Receipt) -> Loan:
-    found = dispatch.ledger.known.streams[loan.id].aggregate
+    found = dispatch.ledger.cache.streams[loan.id].aggregate
     assert isinstance(found, Loan)
     return found
 

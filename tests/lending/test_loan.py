@@ -33,7 +33,7 @@ from rim_ledger.lending.write_off import WriteOffLoan
 from rim_ledger.payments.reversal import ReverseDisbursement
 from rim_ledger.values import Network, interest
 from tests.lending.desk import OFFICER, Desk, refused
-from tests.spec import names
+from tests.spec import examples, names
 
 COMMANDS: dict[str, Command[Loan]] = {
     "approve": ApproveLoan(),
@@ -215,7 +215,7 @@ class LoanRequests(RuleBasedStateMachine):
 
 
 TestLoanRequests = LoanRequests.TestCase
-TestLoanRequests.settings = settings(max_examples=60, stateful_step_count=25)
+TestLoanRequests.settings = settings(max_examples=examples(60), stateful_step_count=25)
 
 
 def test_a_lower_limit_is_legal_and_only_blocks_new_loans() -> None:

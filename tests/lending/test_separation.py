@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
+from rim_ledger.admin.admin_commands import EditAdmin
 from rim_ledger.admin.admin_role import SUPERADMIN
 from rim_ledger.admin.admin_user import AdminUser
-from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.delivery.port import Verdict
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.engine.command import Command, Creation, perform

@@ -22,16 +22,16 @@ from rim_ledger.lending.attempt import (
 )
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.dispute import ResolveDispute
+from rim_ledger.lending.fees import FeeMode
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import ApproveLoan, RejectLoan, RevokeApproval
 from rim_ledger.payments.reversal import Reconcile, ReverseDisbursement
 from rim_ledger.payments.transaction import Transaction, TransactionFailed
 from rim_ledger.system.integration import ApiIntegration, IntegrationBroken
-from rim_ledger.system.integration_commands import DeactivateIntegration
-from rim_ledger.system.recovery import open_breaker
+from rim_ledger.system.integration_commands import DeactivateIntegration, open_breaker
 from tests.lending.desk import refused
 from tests.lending.telecom import DELIVERED, FAILED, TelcoDesk
-from tests.spec import names
+from tests.spec import examples, names
 
 
 @pytest.mark.parametrize("unknown", [False, True])
@@ -55,6 +55,15 @@ def test_a_delivery_disburses_the_loan_as_an_answer_would(unknown: bool) -> None
         assert desk.reply(loan, reference, answer) == [], (
             "whoever asked meanwhile hears nothing new"
         )
+
+
+@pytest.mark.parametrize(("amount", "status"), [(84.64, "disbursed"), (100, "approved")])
+def test_of_an_upfront_fee_the_telco_delivers_the_rest(amount: float, status: str) -> None:
+    desk = TelcoDesk()
+    loan = desk.approved(100, fee_mode=FeeMode.UPFRONT, interest_rate=15.36)
+    desk.hear(DELIVERED, desk.ask(loan), amount=amount)
+    assert desk.loan(loan).status == status
+    assert desk.top_up(loan).quarantine == (status == "approved")
 
 
 @pytest.mark.parametrize(
@@ -423,4 +432,4 @@ class Sayings(RuleBasedStateMachine):
 
 
 TestSayings = Sayings.TestCase
-TestSayings.settings = settings(max_examples=150, stateful_step_count=25)
+TestSayings.settings = settings(max_examples=examples(150), stateful_step_count=25)

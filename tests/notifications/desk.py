@@ -17,9 +17,8 @@ from rim_ledger.notifications.broadcast import (
     chunk_id,
 )
 from rim_ledger.notifications.broadcast_commands import DraftBroadcast, Frozen, SendBroadcast
-from rim_ledger.notifications.delivery_rules import advance, check_chunk
+from rim_ledger.notifications.delivery_rules import Intake, advance, check_chunk
 from rim_ledger.notifications.notification import NotificationHistory, queue
-from rim_ledger.notifications.outgoing_message import Intake
 from rim_ledger.system.config import SetConfig, setting
 from tests.spec import Memory
 

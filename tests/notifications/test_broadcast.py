@@ -42,8 +42,7 @@ from rim_ledger.notifications.broadcast_commands import (
     begin_due,
 )
 from rim_ledger.notifications.contact import OptIn, OptOut
-from rim_ledger.notifications.delivery_rules import check_chunk, progress, settle
-from rim_ledger.notifications.outgoing_message import Intake
+from rim_ledger.notifications.delivery_rules import Intake, check_chunk, progress, settle
 from tests.notifications.desk import DRAFT, VERDICTS, MessageDesk
 from tests.spec import START, names
 

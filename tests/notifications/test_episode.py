@@ -8,7 +8,7 @@ from typing import Self
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from rim_ledger.notifications.alert_state import EPISODE, AlertState, AlertWatch
+from rim_ledger.notifications.alert import EPISODE, AlertState, AlertWatch
 from tests.spec import START
 
 THRESHOLD = Decimal(10)

@@ -10,10 +10,10 @@ from pydantic import SecretStr
 
 from rim_ledger.delivery.egress import Egress
 from rim_ledger.delivery.endpoint import endpoint_of
+from rim_ledger.delivery.http import SmsGateway
 from rim_ledger.delivery.kill_switch import SwitchOutbound
 from rim_ledger.delivery.port import Channel, Lane, Outcome, Provider, Verdict
 from rim_ledger.delivery.providers import Providers
-from rim_ledger.delivery.sms import SmsGateway
 from rim_ledger.delivery.smtp import SmtpServer
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused, Unavailable
@@ -26,7 +26,15 @@ from rim_ledger.notifications.broadcast_commands import (
     ResumeBroadcast,
 )
 from rim_ledger.notifications.contact import GONE, OptOut
-from rim_ledger.notifications.delivery_rules import check_chunk, retake, settle, take_waiting
+from rim_ledger.notifications.delivery_rules import (
+    CANCELLED,
+    UNWANTED,
+    Intake,
+    check_chunk,
+    retake,
+    settle,
+    take_waiting,
+)
 from rim_ledger.notifications.notification import (
     HandOver,
     Notice,
@@ -34,10 +42,9 @@ from rim_ledger.notifications.notification import (
     NotificationHistory,
     NotificationType,
     RecipientType,
+    RetryNotification,
     repeat_id,
 )
-from rim_ledger.notifications.outgoing_message import CANCELLED, UNWANTED, Intake
-from rim_ledger.notifications.retry import RetryNotification
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
 from rim_ledger.system.integration_commands import (
     ActivateIntegration,
@@ -46,8 +53,8 @@ from rim_ledger.system.integration_commands import (
     DeactivateIntegration,
     TestIntegration,
     UpdateIntegration,
+    open_breaker,
 )
-from rim_ledger.system.recovery import open_breaker
 from tests.lending.desk import refused
 from tests.notifications.desk import MessageDesk
 

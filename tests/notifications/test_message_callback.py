@@ -23,10 +23,10 @@ from rim_ledger.notifications.notification import (
     NotificationHistory,
     NotificationType,
     RecipientType,
+    RetryNotification,
 )
-from rim_ledger.notifications.retry import RetryNotification
 from tests.notifications.desk import VERDICTS, MessageDesk
-from tests.spec import names
+from tests.spec import examples, names
 
 DELIVERED, FAILED = "message.delivered", "message.failed"
 
@@ -204,7 +204,7 @@ WORDS = st.tuples(st.sampled_from([DELIVERED, FAILED]), st.integers(0, 5))
 ANSWERS = st.lists(st.sampled_from(["sent", "delivered", "failed", "unknown"]), max_size=6)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(early=st.lists(WORDS, max_size=6), answers=ANSWERS, late=st.lists(WORDS, max_size=12))
 def test_in_any_order_of_words_and_answers_the_counts_are_what_the_rows_say(
     early: list[tuple[str, int]], answers: list[str], late: list[tuple[str, int]]

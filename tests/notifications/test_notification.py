@@ -12,7 +12,7 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.refusals import NotFound, Refused
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import EraseUser, SuspendUser
-from rim_ledger.notifications.delivery_rules import settle, take_waiting
+from rim_ledger.notifications.delivery_rules import Intake, settle, take_waiting
 from rim_ledger.notifications.notification import (
     HandOver,
     Notice,
@@ -24,11 +24,11 @@ from rim_ledger.notifications.notification import (
     NotificationStatus,
     NotificationType,
     RecipientType,
+    RetryNotification,
+    in_flight,
     mark,
+    waiting,
 )
-from rim_ledger.notifications.outgoing_message import Intake
-from rim_ledger.notifications.queues import in_flight, waiting
-from rim_ledger.notifications.retry import RetryNotification
 from tests.notifications.desk import VERDICTS, MessageDesk
 from tests.spec import names
 

@@ -7,16 +7,16 @@ from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.delivery.port import Verdict
 from rim_ledger.notifications.alert_commands import ArchiveAlert, DisableAlert
 from rim_ledger.notifications.contact import GONE
+from rim_ledger.notifications.delivery_rules import OVER
 from rim_ledger.notifications.notification import (
     NotificationFailed,
     NotificationHistory,
     NotificationQueued,
     NotificationSent,
     NotificationWithheld,
+    RetryNotification,
     mark,
 )
-from rim_ledger.notifications.outgoing_message import OVER
-from rim_ledger.notifications.retry import RetryNotification
 from tests.notifications.watchers import WORDS, Watchers, whom
 from tests.spec import names
 

@@ -11,10 +11,8 @@ from rim_ledger.engine.aggregate import Actor, Event
 from rim_ledger.engine.command import Command
 from rim_ledger.notifications.alert import AlertTriggered, SystemAlert
 from rim_ledger.notifications.alert_commands import CreateAlert, observe
-from rim_ledger.notifications.delivery_rules import settle, take_waiting
-from rim_ledger.notifications.notification import NotificationHistory, NotificationQueued
-from rim_ledger.notifications.outgoing_message import Intake
-from rim_ledger.notifications.queues import waiting
+from rim_ledger.notifications.delivery_rules import Intake, settle, take_waiting
+from rim_ledger.notifications.notification import NotificationHistory, NotificationQueued, waiting
 from tests.admin.staff import Staff
 from tests.notifications.desk import Through
 

@@ -18,6 +18,7 @@ from rim_ledger.payments.payment_commands import CompleteTransaction
 from rim_ledger.payments.transaction import Transaction
 from tests.lending.test_float import MTN, adjust, figures, sold, top_up
 from tests.payments.test_payment import Payments
+from tests.spec import examples
 
 REFUSED = ("float-exhausted", "float-not-tracked", "outstanding-debt", "invalid-transition")
 EXPECTED = (*REFUSED, "credit-limit-exceeded", "disbursement-in-flight", "too-many-open-loans")
@@ -91,4 +92,4 @@ class FloatPayments(Payments):
 
 
 TestFloatPayments = FloatPayments.TestCase
-TestFloatPayments.settings = settings(max_examples=40, stateful_step_count=25)
+TestFloatPayments.settings = settings(max_examples=examples(40), stateful_step_count=25)

@@ -25,6 +25,7 @@ from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
 from rim_ledger.payments.transaction import Transaction
 from tests.payments.test_payment import Payments
+from tests.spec import examples
 
 CODEC = Codec(EVENTS)
 PAST = datetime(1999, 1, 1, tzinfo=UTC)
@@ -202,4 +203,4 @@ class Backdated(Payments):
 
 
 TestBackdated = Backdated.TestCase
-TestBackdated.settings = settings(max_examples=100, stateful_step_count=30)
+TestBackdated.settings = settings(max_examples=examples(100), stateful_step_count=30)

@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.admin.test_sessions import Sessions
 from tests.lending.test_loan import LoanRequests
 from tests.payments.test_float_walks import FloatPayments
-from tests.payments.test_payment import Payments
+from tests.payments.test_payment import Payments, UntrackedPayments
 from tests.support.test_walks import Tickets
 
 WALKS = int(os.environ.get("SOAK_WALKS", "2000"))
@@ -22,7 +22,9 @@ WALKS = int(os.environ.get("SOAK_WALKS", "2000"))
 pytestmark = pytest.mark.soak
 
 
-@pytest.mark.parametrize("machine", [LoanRequests, Payments, FloatPayments, Sessions, Tickets])
+@pytest.mark.parametrize(
+    "machine", [LoanRequests, UntrackedPayments, FloatPayments, Sessions, Tickets]
+)
 def test_no_walk_breaks_a_law(
     machine: type[LoanRequests | Payments | Sessions | Tickets],
 ) -> None:

@@ -7,13 +7,12 @@ from uuid import UUID
 import pytest
 
 from rim_ledger.engine.aggregate import Actor
-from rim_ledger.engine.counts import QuotaExceeded
+from rim_ledger.engine.refusals import QuotaExceeded
 from rim_ledger.lending.user import User
 from rim_ledger.support.conversation import AddAttachment, PostMessage
 from rim_ledger.support.ticket import Category, Ticket
 from rim_ledger.support.ticket_intake import OpenTicket
-from rim_ledger.system.config import SetConfig
-from rim_ledger.system.config_keys import KNOWN
+from rim_ledger.system.config import KNOWN, SetConfig
 from tests.spec import names
 from tests.support.desk import SupportDesk
 

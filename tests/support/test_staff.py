@@ -1,7 +1,7 @@
 """Departments and agents: names, tiers, and who may leave."""
 
+from rim_ledger.admin.admin_commands import EditAdmin
 from rim_ledger.admin.admin_user import AdminContactChanged, AdminUser
-from rim_ledger.admin.contact import EditAdmin
 from rim_ledger.support.department import (
     Department,
     DepartmentArchived,

@@ -39,7 +39,7 @@ from rim_ledger.support.ticket_workflow import (
     StartWork,
     UnassignTicket,
 )
-from tests.spec import START
+from tests.spec import START, examples
 from tests.support.desk import SupportDesk
 
 TICKETS = 4
@@ -188,4 +188,4 @@ class Tickets(RuleBasedStateMachine):
 
 
 TestTickets = Tickets.TestCase
-TestTickets.settings = settings(max_examples=25, stateful_step_count=25)
+TestTickets.settings = settings(max_examples=examples(25), stateful_step_count=25)

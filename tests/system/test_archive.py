@@ -11,8 +11,7 @@ import pytest
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.storage import Storage
 from rim_ledger.system.backup_chain import Chain, verified_chain
-from rim_ledger.system.backup_file import HEAD, LENGTH, Archive, BackupError, Sealer
-from rim_ledger.system.backup_manifest import Manifest
+from rim_ledger.system.backup_file import HEAD, LENGTH, Archive, BackupError, Manifest, Sealer
 
 WORLD = SystemEnvironment()
 SECRET, OTHER = b"the master secret of these tests", b"another secret, just as long a one"

@@ -9,13 +9,13 @@ from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import RegisterUser
 from rim_ledger.system.config import (
+    KNOWN,
     ResetConfig,
     SetConfig,
     SystemConfig,
     config_id,
     setting,
 )
-from rim_ledger.system.config_keys import KNOWN
 from tests.spec import Memory, names
 
 

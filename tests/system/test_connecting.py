@@ -26,8 +26,9 @@ from rim_ledger.system.integration_commands import (
     RotateCredentials,
     TestIntegration,
     UpdateIntegration,
+    open_breaker,
+    record_test,
 )
-from rim_ledger.system.recovery import open_breaker, record_test
 from tests.lending.desk import Desk, refused
 from tests.spec import names
 

@@ -13,8 +13,7 @@ from rim_ledger.engine.event_mac import EventMac, leaf
 from rim_ledger.postgres.migrations import scripts
 from rim_ledger.storage import Storage
 from rim_ledger.system.backup_chain import Chain, verified_chain
-from rim_ledger.system.backup_file import Sealer
-from rim_ledger.system.backup_manifest import Manifest
+from rim_ledger.system.backup_file import Manifest, Sealer
 from rim_ledger.system.restore import restore
 from tests.system.test_archive import SECRET, WORLD, archive
 

@@ -42,7 +42,7 @@ async def chained(layout: Layout, states: Sequence[Sequence[tuple[bytes, bytes]]
     def layers() -> list[AsyncIterator[Group]]:
         return [
             layout.groups(given_as(whole)),
-            *(layout.changes(given_as(each)) for each in changes),
+            *(layout.groups(given_as(each), marked=True) for each in changes),
         ]
 
     for state in states[1:]:

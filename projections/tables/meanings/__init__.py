@@ -13,6 +13,7 @@ _PARTS: Final = (
     operations.MEANINGS,
     approvals.MEANINGS,
 )
-MEANINGS: Final = MappingProxyType({name: part[name] for part in _PARTS for name in part})
-"""An owner is a table, an event, or a struct inside of one."""
-assert len(MEANINGS) == sum(map(len, _PARTS)), "a meaning stands in one place"
+_NAMED: Final = [(name, part[key]) for part in _PARTS for key in part for name in key.split()]
+MEANINGS: Final = MappingProxyType(dict(_NAMED))
+"""An owner is a table, an event, or a struct inside of one. Names of one meaning stand together."""
+assert len(MEANINGS) == len(_NAMED), "a meaning stands in one place"

@@ -24,7 +24,11 @@ from tests.api.conftest import PASSWORD, Client, Tell
 from tests.api.routes.test_alerts import OVERDUE
 from tests.api.routes.test_broadcasts import DRAFT
 from tests.api.routes.test_callbacks import PAYSTACK
+from tests.api.routes.test_float import FLOAT, top_up
 from tests.api.routes.test_journal import lend_and_repay
+from tests.api.routes.test_products import PRODUCTS, TERMS
+from tests.api.routes.test_settlements import SETTLEMENTS, settle
+from tests.api.routes.test_statements import file, line, pay, upload
 from tests.api.routes.test_support import QUESTION
 from tests.api.routes.test_templates import EMAIL, SMS
 
@@ -73,7 +77,7 @@ async def one_of_each(admin: Client) -> dict[str, list[str]]:
     department = await new("/v1/departments", {"name": "Billing"})
     agent = {"id": eve.rsplit("/", 1)[1], "department": department.rsplit("/", 1)[1], "tier": 1}
     key = {"name": "key", "permissions": [{"resource": "users", "actions": ["read"]}]}
-    file = b"date,reference,amount,provider,narration\n2026-01-01,R-1,5,x,y\n"
+    lines = b"date,reference,amount,provider,narration\n2026-01-01,R-1,5,x,y\n"
     csv = {"Content-Type": "text/csv"}
     await admin.ask("PATCH", "/v1/security-settings", {"maxLoginAttempts": 9})
     await admin.ask("PATCH", "/v1/backup-settings", {"enabled": False})
@@ -83,7 +87,18 @@ async def one_of_each(admin: Client) -> dict[str, list[str]]:
         await _notify(admin, who, kind)
         for who, kind in ((user, RecipientType.USER), (me, RecipientType.ADMIN))
     ]
+    await pay(admin, user, ["R-9"])
+    assert (await upload(admin, file(line("R-9")))).json()["matched"] == 1
+    settled = (await settle(admin, gross=100)).json()["id"]
+    assert (await top_up(admin, "Glo")).is_success
+    rule = await new("/v1/approval-rules", {"command": "AdjustFloat"})
+    adjusted = await admin.post(f"{FLOAT}/Glo/adjust", {"amount": 5, "reason": "counted"})
     return {
+        "/v1/loan-products/{id}": [await new(PRODUCTS, TERMS)],
+        "/v1/settlements/{id}": [f"{SETTLEMENTS}/{settled}"],
+        "/v1/float/{network}": [f"{FLOAT}/Glo"],
+        "/v1/approval-rules/{id}": [rule],
+        "/v1/proposals/{id}": [f"/v1/proposals/{adjusted.json()['proposalId']}"],
         "/v1/users/{id}": [f"/v1/users/{user}"],
         "/v1/loans/{id}": [f"/v1/loans/{made['loan']['id']}"],
         "/v1/transactions/{id}": [f"/v1/transactions/{made['payment']['id']}"],
@@ -104,7 +119,7 @@ async def one_of_each(admin: Client) -> dict[str, list[str]]:
         "/v1/broadcasts/{id}": [await new("/v1/broadcasts", DRAFT)],
         "/v1/api-integrations/{id}": [await new("/v1/api-integrations", PAYSTACK)],
         "/v1/notifications/{id}": [f"/v1/notifications/{each}" for each in notices],
-        "/v1/statements": [await new("/v1/statements", None, content=file, headers=csv)],
+        "/v1/statements": [await new("/v1/statements", None, content=lines, headers=csv)],
     }
 
 

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection
 
-from rim_ledger import writing
-from rim_ledger.engine import store
-from rim_ledger.keyed_hash import KeyedHash
+from rim_ledger.engine import draft, store
+from rim_ledger.engine.event_mac import KeyedHash
 from rim_ledger.vault.personal_keys import Vault
 from tests.api.conftest import Client, Tell
 
@@ -18,8 +17,8 @@ STATEMENTS = {
     store.OUTCOMES: "outcomes",
     store.SECRETS: "secrets",
     store.NUMBERS: "numbers",
-    writing.WRITE: "write",
-    writing.WRITE_OFTEN: "write what is often written",
+    draft.WRITE: "write",
+    draft.WRITE_OFTEN: "write what is often written",
 }
 
 

@@ -125,7 +125,7 @@ def test_outcomes_stored_under_the_former_hash_are_found_by_it(tell: Tell, datab
         said = "POST /v1/users" + json.dumps(json.loads(USER), sort_keys=True)
         key = admin.app.state.context.request_key
         former = hmac.new(key, said.encode(), hashlib.sha256).hexdigest()
-        known = admin.app.state.context.ledger.known
+        known = admin.app.state.context.ledger.cache
         async with await psycopg.AsyncConnection.connect(database) as connection:
             query = "SELECT caller, key, outcome FROM ledger.outcomes WHERE key = 'k'"
             ((caller, name, text),) = await (await connection.execute(query)).fetchall()

@@ -9,7 +9,7 @@ import pytest
 from api.catalogue import ROUTES
 from api.pipeline import position
 from api.pipeline.routes import Other
-from rim_ledger.customers.customer_session import OWN_SESSION
+from rim_ledger.customers.access import OWN_SESSION
 from tests.api.conftest import Client, Tell
 from tests.api.routes.borrowers import logged_in
 from tests.api.routes.test_proofs import sealed

@@ -49,8 +49,11 @@ def whole_body(route: Route) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def path_of(route: Route) -> dict[str, str]:
+    """Words for the path: of a field of the command, as its example has them."""
+    schema = route.command.model_json_schema()
     words = [each[1:-1] for each in route.path.split("/") if each.startswith("{")]
-    some = {"id": "LOAN-2026-000001", "category": "lending", "key": "lateFee"}
+    own = {name: schema["properties"][name] for name in words if name in schema["properties"]}
+    some = {name: str(example(field, schema.get("$defs", {}))) for name, field in own.items()}
     return {name: some.get(name, "01980f5e-0000-7000-8000-000000000000") for name in words}
 
 

@@ -18,7 +18,7 @@ from rim_ledger.delivery.breaker import Breaker
 from rim_ledger.delivery.port import Channel
 from rim_ledger.notifications.alert import AlertType
 from rim_ledger.notifications.alert_monitor import AlertMonitor
-from rim_ledger.postgres.faults import note_fault
+from rim_ledger.postgres.heartbeat import note_fault
 from tests.api.conftest import Client, Tell
 from tests.api.routes.test_broadcasts import Listening, courier
 

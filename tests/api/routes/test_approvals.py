@@ -10,6 +10,8 @@ import psycopg
 from tests.api.conftest import Client, Tell, running
 from tests.api.routes.borrowers import log_in
 
+NEEDED = "needs-approval"
+WHY = {"reason": "Too much for her."}
 LIMIT = {"limit": 50_000, "reason": "She pays in time."}
 CHECKER = [
     {"resource": "proposals", "actions": ["read", "write"]},
@@ -47,11 +49,12 @@ def code(answer: httpx.Response, status: int) -> str:
     return str(answer.json()["code"])
 
 
-async def raised(admin: Client) -> tuple[str, str]:
-    """A borrower's path, and that of a proposal to raise their limit."""
-    user = await admin.user()
-    path = f"/v1/users/{user['id']}"
-    return path, waits(await admin.post(f"{path}/credit-limit", LIMIT))
+async def limits(admin: Client) -> tuple[Client, str]:
+    """A rule on credit limits above 10,000: who checks, and the path of a borrower."""
+    checker = await admin.take_on("bisi", *CHECKER)
+    await rule(admin, "SetCreditLimit", threshold=10_000)
+    user = await admin.user(creditLimit=5_000)
+    return checker, f"/v1/users/{user['id']}"
 
 
 def test_a_command_waits_and_is_done_when_another_admin_approves_it(tell: Tell) -> None:
@@ -104,15 +107,9 @@ def test_a_command_waits_and_is_done_when_another_admin_approves_it(tell: Tell) 
     tell(story)
 
 
-WHY = {"reason": "Too much for her."}
-
-
 def test_a_proposal_is_rejected_or_withdrawn(tell: Tell) -> None:
     async def story(admin: Client) -> None:
-        checker = await admin.take_on("bisi", *CHECKER)
-        await rule(admin, "SetCreditLimit", threshold=10_000)
-        user = await admin.user(creditLimit=5_000)
-        path = f"/v1/users/{user['id']}"
+        checker, path = await limits(admin)
         first = waits(await admin.post(f"{path}/credit-limit", LIMIT))
         assert code(await checker.post(f"{first}/withdraw"), 403) == "not-the-maker"
         assert (await checker.post(f"{first}/reject", WHY)).status_code == 200
@@ -127,7 +124,7 @@ def test_a_proposal_is_rejected_or_withdrawn(tell: Tell) -> None:
     tell(story)
 
 
-def test_what_a_rule_forbids_is_refused_at_once_and_by_whoever_may_not_ask(tell: Tell) -> None:
+def test_what_a_rule_forbids_is_refused_at_once(tell: Tell) -> None:
     async def story(admin: Client) -> None:
         clerk = await admin.take_on("clerk", {"resource": "users", "actions": ["read"]})
         await rule(admin, "SuspendUser")
@@ -147,10 +144,8 @@ def test_what_a_rule_forbids_is_refused_at_once_and_by_whoever_may_not_ask(tell:
 
 def test_the_same_key_is_answered_the_same_and_proposes_once(tell: Tell) -> None:
     async def story(admin: Client) -> None:
-        checker = await admin.take_on("bisi", *CHECKER)
-        await rule(admin, "SetCreditLimit", threshold=10_000)
-        user = await admin.user(creditLimit=5_000)
-        path, key = f"/v1/users/{user['id']}/credit-limit", {"Idempotency-Key": "k-1"}
+        checker, user = await limits(admin)
+        path, key = f"{user}/credit-limit", {"Idempotency-Key": "k-1"}
         first = await admin.post(path, LIMIT, headers=key)
         proposal = waits(first)
         again = await admin.post(path, LIMIT, headers=key)
@@ -193,10 +188,7 @@ def test_twenty_approvals_at_once_in_two_processes_do_it_once(database: str) -> 
 
 def test_what_changed_meanwhile_is_said_and_may_be_approved_as_it_is(tell: Tell) -> None:
     async def story(admin: Client) -> None:
-        checker = await admin.take_on("bisi", *CHECKER)
-        await rule(admin, "SetCreditLimit", threshold=10_000)
-        user = await admin.user(creditLimit=5_000)
-        path = f"/v1/users/{user['id']}"
+        checker, path = await limits(admin)
         proposal = waits(await admin.post(f"{path}/credit-limit", LIMIT))
         lower = {"limit": 100, "reason": "first this"}
         assert (await checker.post(f"{path}/credit-limit", lower)).status_code == 200
@@ -239,10 +231,8 @@ def test_what_is_forbidden_by_then_fails(tell: Tell) -> None:
 
 def test_lines_of_bulk_wait_and_atomic_files_are_refused(tell: Tell) -> None:
     async def story(admin: Client) -> None:
-        checker = await admin.take_on("bisi", *CHECKER)
-        await rule(admin, "SetCreditLimit", threshold=10_000)
-        user = await admin.user(creditLimit=5_000)
-        op = f"POST /v1/users/{user['id']}/credit-limit"
+        checker, user = await limits(admin)
+        op = f"POST {user}/credit-limit"
         lines = [
             {"op": op, "body": LIMIT, "key": "b-1"},
             {"op": op, "body": LIMIT | {"limit": 9_000}, "key": "b-2"},
@@ -273,12 +263,9 @@ def test_lines_of_bulk_wait_and_atomic_files_are_refused(tell: Tell) -> None:
         seen = [{"id": each["id"], "version": each["version"]["new"]} for each in changed]
         done = json.loads((await send(checker, [approve | {"body": {"versions": seen}}])).text)
         assert done["status"] == 200
-        assert (await row(admin, f"/v1/users/{user['id']}"))["creditLimit"] == 50_000
+        assert (await row(admin, user))["creditLimit"] == 50_000
 
     tell(story)
-
-
-NEEDED = "needs-approval"
 
 
 def test_an_api_key_proposes_for_its_owner_who_does_not_approve(tell: Tell) -> None:
@@ -308,6 +295,47 @@ def test_an_api_key_proposes_for_its_owner_who_does_not_approve(tell: Tell) -> N
             "proposal-failed",
             "maker-not-active",
         )
+
+    tell(story)
+
+
+def test_another_account_with_the_makers_phone_does_not_approve(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        maker, twin = [await admin.take_on(name, *CHECKER) for name in ("bisi", "twin")]
+        for client in (maker, twin):
+            own = (await client.get("/v1/auth/me")).json()["id"]
+            phone = {"phone": "08039999999"}
+            changed = await admin.ask("PATCH", f"/v1/admin-users/{own}", phone)
+            assert changed.status_code == 200, changed.text
+        await rule(admin, "SetCreditLimit", threshold=10_000)
+        user = await admin.user(creditLimit=5_000)
+        path = f"/v1/users/{user['id']}"
+        proposal = waits(await maker.post(f"{path}/credit-limit", LIMIT))
+        for client in (maker, twin):
+            answer = await client.post(f"{proposal}/approve")
+            assert code(answer, 403) == "separation-of-duties"
+        assert (await admin.post(f"{proposal}/approve")).status_code == 200
+
+    tell(story)
+
+
+def test_an_account_that_was_changed_meanwhile_does_not_approve(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        early = await admin.take_on("early", *CHECKER)
+        await rule(admin, "SetCreditLimit", threshold=10_000)
+        user = await admin.user(creditLimit=5_000)
+        path = f"/v1/users/{user['id']}"
+        proposal = waits(await admin.post(f"{path}/credit-limit", LIMIT))
+        late = await admin.take_on("late", *CHECKER)
+        assert code(await late.post(f"{proposal}/approve"), 403) == "separation-of-duties"
+        own = (await early.get("/v1/auth/me")).json()
+        roles = (await admin.get("/v1/admin-roles", headers=await admin.caught_up())).json()
+        (role,) = [each for each in roles["items"] if each["name"] == own["role"]]
+        fewer = {"permissions": CHECKER[:1]}
+        await admin.ask("PATCH", f"/v1/admin-roles/{role['id']}", fewer)
+        assert code(await early.post(f"{proposal}/approve"), 403) == "forbidden"
+        await admin.ask("PATCH", f"/v1/admin-roles/{role['id']}", {"permissions": CHECKER})
+        assert code(await early.post(f"{proposal}/approve"), 403) == "separation-of-duties"
 
     tell(story)
 
@@ -403,7 +431,7 @@ def test_settings_and_roles_wait_as_well(tell: Tell) -> None:
         assert (await checker.post(f"{proposal}/approve")).status_code == 200
         assert (await row(admin, late))["value"] == 12.5
         same = await admin.ask("PUT", late, {"value": 12.5})
-        assert same.status_code == 200, "what changes nothing needs nobody"
+        assert same.status_code == 200, "what changes nothing needs no approval"
         back = waits(await admin.ask("DELETE", late))
         assert (await checker.post(f"{back}/approve")).status_code == 200
 
@@ -521,16 +549,14 @@ def test_the_switch_of_all_messages_waits_as_well(tell: Tell) -> None:
 
 def test_the_log_of_activities_says_what_was_proposed_and_approved(tell: Tell) -> None:
     async def story(admin: Client) -> None:
-        checker = await admin.take_on("bisi", *CHECKER)
-        await rule(admin, "SetCreditLimit", threshold=10_000)
-        user = await admin.user(creditLimit=5_000)
-        path = f"/v1/users/{user['id']}/credit-limit"
+        checker, user = await limits(admin)
+        path = f"{user}/credit-limit"
         proposal = waits(await admin.post(path, LIMIT))
         assert (await checker.post(f"{proposal}/approve")).status_code == 200
         logs = await admin.get("/v1/admin-activity-logs", headers=await admin.caught_up())
         lines = {each["action"]: each for each in logs.json()["items"]}
         assert lines["SetCreditLimit"]["details"]["outcome"] == "proposed"
-        assert lines["SetCreditLimit"]["resourceId"] == user["id"]
+        assert lines["SetCreditLimit"]["resourceId"] == user.rpartition("/")[2]
         assert lines["ApproveProposal"]["details"]["outcome"] == "done"
         assert lines["ApproveProposal"]["adminName"] == "bisi"
 
@@ -547,5 +573,21 @@ def test_who_may_not_see_persons_sees_no_words_of_a_proposal(tell: Tell) -> None
         assert shown["words"] == {"reason": "***"}
         assert shown["makerName"] == "a***"
         assert "person" in shown
+
+    tell(story)
+
+
+def test_what_is_about_an_erased_person_fails(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        checker, path = await limits(admin)
+        proposal = waits(await admin.post(f"{path}/credit-limit", LIMIT))
+        erased = await admin.post(f"{path}/erase")
+        assert erased.status_code == 200, erased.text
+        assert (await row(admin, proposal))["words"] == {"reason": None}
+        stale = (await checker.post(f"{proposal}/approve")).json()
+        assert (stale["code"], stale["refusal"]) == ("stale-proposal", "erased")
+        seen = [{"id": e["id"], "version": e["version"]["new"]} for e in stale["changed"]]
+        failed = await checker.post(f"{proposal}/approve", {"versions": seen})
+        assert (code(failed, 409), failed.json()["failure"]) == ("proposal-failed", "erased")
 
     tell(story)

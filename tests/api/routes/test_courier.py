@@ -20,7 +20,7 @@ from rim_ledger.notifications.notification import (
     RecipientType,
     queue,
 )
-from rim_ledger.postgres.advisory_lock import lease
+from rim_ledger.postgres.pool import lease
 from tests.api.conftest import WORLD, Client, Tell
 from tests.api.routes.test_broadcasts import Listening, courier, drafted, sent
 from tests.notifications.desk import Through

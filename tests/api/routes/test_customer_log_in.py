@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from rim_ledger.customers.customer_session import INACTIVE_AFTER
+from rim_ledger.customers.access import INACTIVE_AFTER
 from rim_ledger.customers.phone_code import ASKED_MOST, SENT_MOST
 from tests.api.conftest import Client, Tell, serving
 from tests.api.pipeline.test_commands import code as refusal

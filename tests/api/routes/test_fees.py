@@ -1,9 +1,13 @@
 """Fees out of the airtime and VAT through HTTP: rows, transaction, figures, the journal."""
 
+from decimal import Decimal
+
+import psycopg
+
 from tests.api.conftest import Client, Tell
 
 
-def test_an_upfront_fee_is_seen_everywhere(tell: Tell) -> None:
+def test_an_upfront_fee_is_seen_everywhere(tell: Tell, database: str) -> None:
     async def story(admin: Client) -> None:
         officer, user = await admin.take_on_superadmin("officer"), await admin.user()
         await admin.ask("PUT", "/v1/system-config/lending/vatRate", {"value": 7.5})
@@ -42,3 +46,6 @@ def test_an_upfront_fee_is_seen_everywhere(tell: Tell) -> None:
         assert odd.status_code == 422
 
     tell(story)
+    with psycopg.connect(database) as connection:
+        (sent,) = connection.execute("SELECT amount FROM ledger.simulated_top_ups").fetchall()
+    assert sent == (Decimal("84.64"),)

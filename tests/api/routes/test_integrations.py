@@ -8,8 +8,8 @@ import pytest
 
 from api.config.delivery import providers
 from api.config.settings import Settings
-from rim_ledger.delivery.airtime import TopUp
 from rim_ledger.delivery.egress import Egress
+from rim_ledger.delivery.http import TopUp
 from rim_ledger.delivery.port import UNKNOWN, Outcome, Verdict
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.unit_of_work import UnitOfWork

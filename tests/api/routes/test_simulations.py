@@ -1,6 +1,7 @@
 """A proposed policy tried on the past, over HTTP: what would have changed, and nothing written."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -160,5 +161,35 @@ def test_who_may_not_simulate_is_refused_and_so_is_what_cannot_be_meant(tell: Te
             answer = await admin.post("/v1/simulations", {"policy": policy})
             assert answer.status_code == 422, (policy, answer.text)
         assert (await admin.post("/v1/simulations", {})).status_code == 422
+
+    tell(story)
+
+
+def test_products_fees_and_later_due_dates_leave_back_tests_as_they_were(tell: Tell) -> None:
+    async def story(admin: Client) -> None:
+        await configure(admin, vatRate=7.5, **APPROVING)
+        terms = {"networks": ["MTN"], "minAmount": 50, "maxAmount": 500, "feeMode": "upfront"}
+        cost = {"name": "Two weeks", "interestRate": 10, "repaymentPeriod": 14}
+        product = (await admin.post("/v1/loan-products", terms | cost)).json()["id"]
+        user, officer = await admin.user(), await admin.take_on_superadmin("officer")
+        wish = {"userId": user["id"], "network": "MTN", "productId": product}
+        refused = await admin.post("/v1/loans", wish | {"amount": 501})
+        assert (refused.status_code, refused.json()["code"]) == (409, "amount-not-in-product")
+        loan = (await admin.post("/v1/loans", wish | {"amount": 200})).json()
+        await disburse(officer, loan)
+        path, why = f"/v1/loans/{loan['id']}", {"reason": "came late"}
+        row = (await admin.get(path, headers=await admin.caught_up())).json()
+        later = datetime.fromisoformat(row["dueDate"]) + timedelta(days=3)
+        day = {"dueDate": f"{later.date()}"}
+        for step, more in (("charge-fee", {"amount": 5}), ("reschedule", day)):
+            done = await admin.post(f"{path}/{step}", why | more)
+            assert done.status_code == 200, done.text
+        await repay(admin, user["id"], 205)
+        report = await simulate(admin, {})
+        assert (report["requests"], report["changedRequests"]) == (1, 0)
+        report = await simulate(admin, {"lending": {"autoApproveMinScore": 600}})
+        assert (report["changedRequests"], report["incomeLost"]) == (1, 25)
+        (change,) = report["changes"]
+        assert (change["fee"], change["status"], change["late"]) == (25, "completed", False)
 
     tell(story)

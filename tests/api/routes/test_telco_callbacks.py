@@ -7,7 +7,7 @@ from uuid import UUID
 
 from projections.follow.rebuild import rebuild
 from rim_ledger.system.integration import ApiIntegration, IntegrationActivated
-from rim_ledger.system.recovery import open_breaker
+from rim_ledger.system.integration_commands import open_breaker
 from tests.api.conftest import Client, Tell, serving
 from tests.api.routes.providers import DELIVERED, FAILED, asked, connected, word
 from tests.api.routes.test_callbacks import INTEGRATIONS, OTHER, SECRET, Gateway, paid, row

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace
 from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
 
 from api.cli.export import verify_export
 from projections.analysis import export
@@ -40,6 +41,7 @@ from projections.proofs.omitted_events import read_proofs
 from projections.proofs.signed_note import Signer, VerificationError, Verifier
 from rim_ledger.lending.user import AutoLimitDisabled, User, UserErased
 from rim_ledger.payments.transaction import Transaction, TransactionRecorded, TransactionType
+from tests.conftest import a_database
 from tests.projections.proofs.test_origins import forged_origin, restored
 from tests.projections.proofs.test_seals import sealed, tampered
 from tests.projections.story import ADA, AT, BOLA, START, VAULT, WORLD, erases, opens, rows, written
@@ -68,19 +70,27 @@ async def exported(url: str, place: Path, **wanted: Any) -> Manifest:
         return await export.export(connection, place, manifest)
 
 
+@pytest.fixture(scope="module")
+def template(server: str) -> Iterator[str]:
+    """The template of a log with money in it and somebody who was erased."""
+
+    async def story(url: str) -> None:
+        payments = [paid(number) for number in range(20)]
+        await written(url, *START, *payments, erases(ADA, UserErased()))
+        await sealed(url)
+
+    with a_database(server, "template_ledger") as url:
+        asyncio.run(story(url))
+        yield conninfo_to_dict(url)["dbname"]
+
+
 @pytest.fixture
-def log(database: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A log with money in it and somebody who was erased, to be exported in small pieces."""
+def log(server: str, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """That log, to be exported in small pieces."""
     for name, size in (("PAGE", 3), ("GROUP", 6), ("SEGMENT", 10)):
         monkeypatch.setattr(export, name, size)
-
-    async def story() -> None:
-        payments = [paid(number) for number in range(20)]
-        await written(database, *START, *payments, erases(ADA, UserErased()))
-        await sealed(database)
-
-    asyncio.run(story())
-    return database
+    with a_database(server, template) as url:
+        yield url
 
 
 def covered(place: Path, key: str | None) -> int:

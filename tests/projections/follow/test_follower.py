@@ -282,6 +282,8 @@ def test_the_audit_log_tells_who_what_when_from_where_and_old_and_new(database: 
         "actorId": str(ADMIN),
         "apiKeyId": None,
         "apiKeyName": None,
+        "approvedById": None,
+        "approvedByName": None,
         "changes": {"creditScore": {"old": 500, "new": 650}},
         "ipAddress": "10.0.0.7",
         "userAgent": "a browser",

@@ -15,8 +15,7 @@ from projections.proofs.merkle import leaf_hash
 from projections.proofs.sealer import Sealer
 from projections.proofs.signed_note import parsed
 from projections.proofs.trees import Contradiction
-from rim_ledger.engine.activity import Activity
-from rim_ledger.engine.refused_request import Asked
+from rim_ledger.engine.activity import Activity, Asked
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from tests.projections.proofs.test_seals import contradicts, faults, sealed, tampered
 from tests.projections.story import ADA, ADMIN, BOLA, START, VAULT, WORLD, rows, written
