@@ -29,7 +29,9 @@ from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.float_commands import open_float
 from rim_ledger.lending.lateness import check_credit_default, check_default, check_overdue
 from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.notice_days import DUE_NOTICE
 from rim_ledger.lending.write_off import check_write_off
+from rim_ledger.notifications.due_notice import check_due_notice
 from rim_ledger.postgres.heartbeat import note_fault
 from rim_ledger.postgres.outage import OUTAGE, Outages
 from rim_ledger.support.deadlines import check_ticket
@@ -52,6 +54,7 @@ DECISIONS: Final[Mapping[str, Callable[[UUID], Callable[[UnitOfWork], object]]]]
     "late-fee": check_late_fee,
     "write-off": check_write_off,
     "credit-default": check_credit_default,
+    DUE_NOTICE: check_due_notice,
     "ticket": check_ticket,
     backup_settings.SCHEDULE: lambda _: check_backup_schedule,
     PROPOSAL: check_proposal,
@@ -142,11 +145,11 @@ async def _query(dispatch: Dispatch, loan: UUID, _: datetime) -> None:
 
 async def _look_again(dispatch: Dispatch, setting_id: UUID, at: datetime) -> None:
     """Bring forward the reminders that depend on a setting which was changed."""
-    what = await dispatch.ledger.run(
-        lambda uow: config.looks_of(uow.read(config.SystemConfig, setting_id)), at
+    known = await dispatch.ledger.run(
+        lambda uow: config.known_of(uow.read(config.SystemConfig, setting_id)), at
     )
     async with await AsyncConnection.connect(dispatch.url, autocommit=True) as connection:
-        await Store(connection).hasten(what, at)
+        await Store(connection).hasten(known.looks, at, known.beside)
     await dispatch.ledger.run(lambda uow: uow.forget(config.LOOK_AGAIN, setting_id), at)
 
 

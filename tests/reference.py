@@ -171,8 +171,8 @@ def settings() -> Iterator[str]:
         (
             (
                 f"`{category}/{key}`",
-                str(known.default).lower()
-                if isinstance(known.default, bool)
+                json.dumps(known.default)
+                if isinstance(known.default, bool | tuple)
                 else str(known.default),
                 "true or false"
                 if isinstance(known.default, bool)

@@ -293,6 +293,7 @@ ENTITIES = {
         "EmailTemplateDisabled EmailTemplateEnabled "
     ),
     "Loan": (
+        "DueNoticeSent "
         "LoanApprovalRevoked LoanApproved LoanBecameOverdue LoanCompleted LoanDefaultReversed "
         "LoanChargesWaived LoanDefaulted LoanDisbursed LoanDisbursementAnswered LoanRescheduled "
         "LoanDisbursementDisputed LoanFeeCharged LoanWriteOffUndone LoanWrittenOff "

@@ -63,6 +63,10 @@ SELECT owner, purpose, secret FROM ledger.secrets
   JOIN unnest(%b::uuid[], %b::text[]) AS wanted (owner, purpose) USING (owner, purpose)"""
 
 HASTEN: Final = "UPDATE ledger.reminders SET at = %s WHERE what = %s AND at > %s"
+ADD: Final = """
+INSERT INTO ledger.reminders (what, stream_id, at)
+SELECT DISTINCT %s, stream_id, %s::timestamptz FROM ledger.reminders WHERE what = ANY (%s)
+ON CONFLICT DO NOTHING"""
 DUE: Final = "SELECT what, stream_id FROM ledger.reminders WHERE at <= %s ORDER BY at LIMIT %s"
 
 NUMBERS: Final = """
@@ -196,9 +200,11 @@ class Store:
         cursor = await self.connection.execute(SECRETS, _columns(wanted))
         return {(owner, purpose): secret async for owner, purpose, secret in cursor}
 
-    async def hasten(self, what: str, at: datetime) -> None:
-        """Bring forward all reminders of a kind to a time (UTC). An early reminder does no harm."""
+    async def hasten(self, what: str, at: datetime, beside: Sequence[str] = ()) -> None:
+        """Bring forward all reminders of a kind to a time (UTC), and leave one for each stream that
+        has a reminder of the kinds `beside`. An early reminder does no harm."""
         await self.connection.execute(HASTEN, [at, what, at])
+        await self.connection.execute(ADD, [what, at, list(beside)])
 
     async def due(self, at: datetime, count: int) -> list[Reminder]:
         """Return the oldest reminders that are due."""

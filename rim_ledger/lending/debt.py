@@ -20,6 +20,7 @@ from rim_ledger.lending.loan import (
     LoanRepaymentReversed,
     LoanStatus,
 )
+from rim_ledger.lending.notice_days import look_for_notices
 from rim_ledger.lending.owed import PRINCIPAL_FIRST, Completion, Part
 from rim_ledger.lending.restatement import (
     DebtChargesWaived,
@@ -173,6 +174,7 @@ def reschedule(uow: UnitOfWork, loan: Loan, event: LoanRescheduled) -> None:
         uow.forget(what, loan.id)
     if not loan.historical:
         uow.remind("overdue", loan.id, day_after(event.due_date))
+        look_for_notices(uow, loan.id)
     if loan.overdue:
         judge_again(uow, loan.user_id, uow.stamp.at)
 
@@ -260,6 +262,7 @@ def _reopen(uow: UnitOfWork, id: UUID, paid_at: datetime) -> None:
         original_due_at=loan.original_due_date if loan.rescheduled_count else None,
     )
     uow.append(User, loan.user_id, [reopened])
+    look_for_notices(uow, id)
     if not loan.historical:
         uow.remind("default" if loan.overdue else "overdue", id, day_after(loan.due_date))
     if loan.late_fee_at:

@@ -35,6 +35,7 @@ from rim_ledger.lending.decision import require_active, require_no_late_debt
 from rim_ledger.lending.fees import FeeMode, vat_in
 from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
 from rim_ledger.lending.loan_requests import require_grounded, require_no_conflict
+from rim_ledger.lending.notice_days import look_for_notices
 from rim_ledger.lending.separation import require_may_lend
 from rim_ledger.lending.user import User
 from rim_ledger.payments.payment_callback import quarantine
@@ -279,6 +280,7 @@ def _deliver(id: UUID, reference: str, telco_reference: str | None, uow: UnitOfW
     )
     uow.append(Loan, id, [disbursed])
     incur(uow, uow.read(Loan, id), due)
+    look_for_notices(uow, id)
 
 
 def _leave(loan: Loan, attempt: Attempt, uow: UnitOfWork) -> None:

@@ -1,7 +1,7 @@
 """A loan: requested, approved, disbursed, repaid. Its user's side changes in the same commit."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar, Final, Self, assert_never
@@ -45,7 +45,7 @@ from rim_ledger.lending.restatement import (
     LoanWrittenOff,
 )
 from rim_ledger.system.integration import under_way
-from rim_ledger.values import ZERO, Network
+from rim_ledger.values import ZERO, Network, lagos_day
 
 POLICY_VERSION: Final = "decision-v1"
 
@@ -130,6 +130,13 @@ class LoanBecameOverdue(Event):
     late_fee_at: datetime | None = None
 
 
+class DueNoticeSent(Event):
+    """The borrower was sent a notice, so many days after the due day, or before it if below
+    zero."""
+
+    day: int
+
+
 class LoanDefaulted(Event):
     """Automatically, or by hand with a reason."""
 
@@ -165,6 +172,7 @@ LoanEvent = (
     | LoanRescheduled
     | LoanDefaulted
     | LoanDefaultReversed
+    | DueNoticeSent
 )
 
 
@@ -267,6 +275,8 @@ class Loan(Aggregate):
     """Whether it was repaid after its original due day."""
     defaulted_at: datetime | None = None
     left_alone: bool = False
+    noticed_on: date | None = None
+    """The Lagos day of the last due notice."""
     notes: dict[str, Any] = {}
 
     @property
@@ -527,6 +537,8 @@ class Loan(Aggregate):
                     late_fee_at=None,
                     restated_at=stamp.at,
                 )
+            case DueNoticeSent():
+                return self.but(noticed_on=lagos_day(stamp.at))
             case LoanDefaulted():
                 return self.but(status=LoanStatus.DEFAULTED, defaulted_at=stamp.at)
             case LoanDefaultReversed():

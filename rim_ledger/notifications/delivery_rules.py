@@ -5,6 +5,7 @@ messages are in doubt.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -31,6 +32,7 @@ from rim_ledger.notifications.broadcast import (
     Phase,
 )
 from rim_ledger.notifications.contact import GONE, Purpose, address, wants
+from rim_ledger.notifications.due_notice import notice_over
 from rim_ledger.notifications.notification import (
     HandOver,
     Notice,
@@ -86,7 +88,7 @@ def delivery_of(uow: UnitOfWork, known: NotificationHistory, lane: Lane) -> Deli
     """Return a message as it is to be sent now, or withheld."""
     notice, delivery = known.notice, _delivery(known, lane)
     title, message = in_clear(uow, known)
-    withheld = _withheld(notice, uow)
+    withheld = _withheld(notice, known.created_at, uow)
     if known.to is None:
         reached = address(uow, notice.recipient_type, notice.recipient, notice.channel)
     else:
@@ -110,9 +112,11 @@ def _delivery(known: NotificationHistory, lane: Lane) -> Delivery:
     return Delivery(id=known.id, reference=str(known.id), lane=lane, taken_at=taken_at)
 
 
-def _withheld(notice: Notice, uow: UnitOfWork) -> str | None:
+def _withheld(notice: Notice, queued_at: datetime, uow: UnitOfWork) -> str | None:
     """Return why a message may not be sent any more, whatever its recipient; None if it may. A
-    retry may be sent, except for unwanted marketing."""
+    retry may be sent, except for unwanted marketing and due notices."""
+    if notice.loan_id:
+        return notice_over(uow, notice.loan_id, queued_at)
     if notice.broadcast_id is None:
         if notice.alert_id is None or notice.parent_id:
             return None

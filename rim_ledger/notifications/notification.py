@@ -102,6 +102,8 @@ class Notice(Struct, metaclass=FrozenMeta, omit_defaults=True, rename="camel"):
     parent_id: UUID | None = None
     """The failed notification that this one retries."""
     alert_id: UUID | None = None
+    loan_id: UUID | None = None
+    """The loan that it is about, for a due notice."""
     otherwise: NotificationChannel | None = None
     """The channel to use instead if this one certainly fails."""
     html: bool = False

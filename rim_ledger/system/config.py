@@ -21,6 +21,8 @@ from rim_ledger.values import Description, Word, derived_id
 
 LOOK_AGAIN: Final = "look-again"
 """The reminder that a setting was changed on which other reminders depend."""
+LIST_MAX: Final = 50
+"""Numbers in a list."""
 TYPO_SIMILARITY: Final = 0.85
 """How similar a new name may be to a known one: see `nearest`."""
 
@@ -93,7 +95,7 @@ class SystemConfig(Aggregate):
         known = KNOWN.get((self.category, self.key))
         if not known or not known.lapses:
             return ()
-        days = self.value if type(self.value) is int else int(known.default)
+        days = value_of(self.category, self.key, self)
         left = (each for each in self.lapsing if stamp.noted_at < each[1])
         return (*left, (days, stamp.noted_at + timedelta(days=days)))
 
@@ -147,9 +149,9 @@ class SetConfig(Timed):
                 uow.remind(LOOK_AGAIN, stream, uow.now)
 
 
-def looks_of(config: SystemConfig) -> str:
-    """Return the kind of reminders that depend on a setting."""
-    return KNOWN[config.category, config.key].looks
+def known_of(config: SystemConfig) -> Known:
+    """Return what is known of a setting that rules read."""
+    return KNOWN[config.category, config.key]
 
 
 def _require_no_typo(category: str, key: str) -> None:
@@ -214,11 +216,26 @@ def _same_type(before: SystemConfig | None, value: JsonValue) -> JsonValue:
     return value
 
 
+def _list(known: Known, value: JsonValue) -> list[JsonValue]:
+    if not isinstance(value, list) or not all(type(each) is int for each in value):
+        raise Invalid("wrong-type", "The value is a list of whole numbers.", "/value")
+    numbers = sorted({each for each in value if type(each) is int})
+    if len(numbers) != len(value) or len(numbers) > LIST_MAX:
+        words = f"The value has each number once, and {LIST_MAX} at most."
+        raise Invalid("out-of-range", words, "/value")
+    if numbers and not known.least <= numbers[0] <= numbers[-1] <= known.most:
+        words = f"Each number is from {known.least} to {known.most}."
+        raise Invalid("out-of-range", words, "/value")
+    return [*numbers]
+
+
 def _checked(known: Known, value: JsonValue) -> JsonValue:
     if isinstance(known.default, bool):
         if not isinstance(value, bool):
             raise Invalid("wrong-type", "The value is true or false.", "/value")
         return value
+    if isinstance(known.default, tuple):
+        return _list(known, value)
     whole = isinstance(known.default, int)
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         kind = "a whole number" if whole else "a number"

@@ -12,7 +12,7 @@ class Known(Struct, frozen=True):
     """A known setting: its meaning, its default, and the range of a number."""
 
     description: str
-    default: bool | int | Decimal
+    default: bool | int | Decimal | tuple[int, ...]
     least: int = 0
     most: int = 0
     places: int = 0
@@ -20,6 +20,8 @@ class Known(Struct, frozen=True):
     """Whether a lower value in days takes effect only after the former value has passed."""
     looks: str = ""
     """The kind of reminders that are brought forward when it changes."""
+    beside: tuple[str, ...] = ()
+    """Kinds of reminders: each stream that has one gets one of the former kind as well."""
 
 
 KNOWN: Final[dict[tuple[str, str], Known]] = {
@@ -96,6 +98,15 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         )
         for network in Network
     },
+    ("lending", "dueNotices"): Known(
+        "Days after the due day, or before it if below zero, on which a borrower who still owes is"
+        " sent a notice, such as [-1, 0, 3, 7]; an empty list is off.",
+        (),
+        -365,
+        365,
+        looks="due-notice",
+        beside=("overdue", "default", "write-off"),
+    ),
     ("security", "separationDays"): Known(
         "Days in which an admin who registered a borrower, changed contact, limit or score, or"
         " imported loans of theirs, neither approves nor disburses for them. A lower number holds"

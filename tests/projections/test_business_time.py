@@ -82,7 +82,8 @@ OWN: Final = {
     User: "UserRegistered UserContactChanged UserPhoneVerified CreditLimitSet CreditScoreSet"
     " AutoLimitEnabled AutoLimitDisabled UserSuspended UserReinstated UserDeactivated"
     " UserActivated CreditRefunded UserOptedOut UserOptedIn UserDeleted UserErased",
-    Loan: "LoanRequested LoanApproved LoanRejected LoanApprovalRevoked LoanMetadataSet"
+    Loan: "DueNoticeSent"
+    " LoanRequested LoanApproved LoanRejected LoanApprovalRevoked LoanMetadataSet"
     " LoanDisbursementRequested LoanDisbursementUnknown LoanDisbursementSettled"
     " LoanDisbursementAnswered LoanDisbursementFailed LoanDisbursed LoanDisbursementDisputed"
     " LoanDisputeResolved LoanDefaulted LoanFeeCharged LoanChargesWaived"

@@ -30,4 +30,7 @@ MEANINGS: Final[dict[str, str]] = {
     "settlements.reference": "The provider's reference of the payout.",
     "SettlementRecorded.date": "Lagos day of the payout.",
     "settlements.date": "Lagos day of the payout.",
+    # Due notices.
+    "DueNoticeSent.day": "Days after the due day; before it if below zero.",
+    "Notice.loan_id": "Loan that a due notice is about.",
 }
