@@ -52,10 +52,11 @@ from tests.projections.analysis.test_export import (
     offline,
     paid,
     sets,
+    template,
 )
 from tests.projections.story import AT, BOLA, written
 
-__all__ = ["log"]
+__all__ = ["log", "template"]
 
 
 def verifier_of_the_reference() -> ModuleType:
