@@ -17,7 +17,7 @@ from rim_ledger.postgres.pool import lease
 from rim_ledger.postgres.server import EmbeddedPostgres
 from rim_ledger.values import LAGOS
 from tests.cli.service import Service, stop, wait_for
-from tests.cli.test_restore import SECRET, Lender, made, run, without_a_clock
+from tests.cli.test_restore import SECRET, Lender, made, messages, run, without_a_clock
 from tests.cli.trial import PASSWORD, Trial
 from tests.delivery.http_server import Request, a_provider, answer
 from tests.real_loans import take_on
@@ -200,9 +200,8 @@ def test_a_restored_ledger_sends_no_notice_until_a_person_says_so(
 ) -> None:
     def sent() -> Counter[tuple[str, str]]:
         """The notices that left either home: loan and verb."""
-        files = [each.home / "outbox.ndjson" for each in (service, other)]
-        lines = [line for file in files if file.exists() for line in file.read_text().splitlines()]
-        return Counter(words(each) for each in map(json.loads, lines) if each["channel"] == "sms")
+        left = messages(service, other)
+        return Counter(words(each) for each in left if each["channel"] == "sms")
 
     async def queue(url: str) -> None:
         """Let the notices of the due day fall due, and none go."""

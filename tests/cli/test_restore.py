@@ -42,6 +42,13 @@ def refused(service: Service, *arguments: str, secret: str = SECRET) -> str:
     return line
 
 
+def messages(*services: Service) -> list[dict[str, Any]]:
+    """The messages that left these homes."""
+    files = [each.home / "outbox.ndjson" for each in services]
+    lines = [line for file in files if file.exists() for line in file.read_text().splitlines()]
+    return [json.loads(line) for line in lines]
+
+
 def begun(url: str) -> bool:
     """Whether a backup was begun."""
     with psycopg.connect(url) as connection:
@@ -293,9 +300,7 @@ def test_what_waited_when_the_backup_was_made_goes_out_only_when_a_person_says_s
 ) -> None:
     def sent() -> list[tuple[str, str]]:
         """The messages that left either home: to whom, and what they are about."""
-        files = [each.home / "outbox.ndjson" for each in (service, other)]
-        lines = [line for file in files if file.exists() for line in file.read_text().splitlines()]
-        return sorted((each["to"], each["subject"] or "") for each in map(json.loads, lines))
+        return sorted((each["to"], each["subject"] or "") for each in messages(service, other))
 
     def fires(home: Service, alert: str) -> bool:
         """Whether an alert fires, once it was looked at. While the tables lag nobody knows."""
