@@ -240,7 +240,9 @@ class Lending:
         )
 
     def _add(self, turn: int, phase: Phase, line: Line) -> None:
-        self.lines[turn, phase].append(line)
+        """Add a line, unless it is dated after the end."""
+        if line["body"].get("occurredAt", "") <= self.until.isoformat():
+            self.lines[turn, phase].append(line)
 
     def _within(self, at: datetime) -> datetime | None:
         return at if at < self.until else None
