@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import httpx
 
@@ -25,6 +25,13 @@ class Ledger(NamedTuple):
     client: httpx.Client
     head: Mapping[str, str]
     position: str
+
+    @classmethod
+    def at_head(cls, client: httpx.Client, head: Mapping[str, str]) -> Self:
+        """A service as of its last event, read by whom the header names."""
+        answer = client.get("/v1/events?limit=1", headers=dict(head))
+        assert answer.status_code == 200, answer.text
+        return cls(client, head, answer.headers["ledger-position"])
 
     def read(self, path: str, media_type: str = "application/json") -> str:
         """The text of an answer."""

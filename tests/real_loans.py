@@ -28,6 +28,8 @@ from rich.progress import Progress
 from rim_ledger.admin.admin_role import SUPERADMIN
 
 URL = f"http://127.0.0.1:{os.environ.get('RIM_PORT') or 8000}"
+FILE = os.environ.get("NANO_LOANS", "")
+"""The file that tests lend again, if there is one."""
 LIMIT = 100_000_000
 OFFICER = "real.loans"
 Line = dict[str, Any]

@@ -22,6 +22,13 @@ def service() -> Iterator[Service]:
         yield service
 
 
+@pytest.fixture
+def other() -> Iterator[Service]:
+    """A second service, such as one that is restored."""
+    with a_service(forked=True) as service:
+        yield service
+
+
 BEGUN: Final = "template_lost"
 
 

@@ -58,15 +58,8 @@ def test_a_book_has_all_that_curves_show_and_stands_beside_others(service: Servi
     assert refused == []
     with httpx.Client(base_url=url, timeout=60) as client:
         head = log_in(client, "admin", PASSWORD)
-        position = client.get("/v1/events?limit=1", headers=head).headers["ledger-position"]
-        lined = {"accept": "application/x-ndjson", "ledger-position": position}
-
-        def rows(path: str) -> list[dict[str, Any]]:
-            answer = client.get(path, headers=head | lined)
-            assert answer.status_code == 200, answer.text
-            return [httpx.Response(200, text=line).json() for line in answer.text.splitlines()]
-
-        loans = rows("/v1/loans")
+        ledger = Ledger.at_head(client, head)
+        loans = [*ledger.rows("/v1/loans")]
         assert {"completed", "defaulted", "disbursed", "rejected"} <= {
             loan["status"] for loan in loans
         }
@@ -76,10 +69,9 @@ def test_a_book_has_all_that_curves_show_and_stands_beside_others(service: Servi
         assert len(late) > 5
         assert len({loan["createdAt"][:7] for loan in loans}) >= 8
         assert {"completed", "failed", "refunded"} <= {
-            each["status"] for each in rows("/v1/transactions")
+            each["status"] for each in ledger.rows("/v1/transactions")
         }
         reversals = client.get("/v1/events?type=TransactionReversed&limit=1", headers=head).json()
         assert reversals["items"]
-        assert {"closed", "open"} <= {each["status"] for each in rows("/v1/tickets")}
-        ledger = Ledger(client, head, position)
-        assert require_statements(ledger, [each["id"] for each in rows("/v1/users")]) > 500
+        assert {"closed", "open"} <= {each["status"] for each in ledger.rows("/v1/tickets")}
+        assert require_statements(ledger, [each["id"] for each in ledger.rows("/v1/users")]) > 500

@@ -1,7 +1,6 @@
 """Real loans, lent and repaid again through a real service."""
 
 import json
-import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ import pytest
 
 from tests.account_statements import Ledger, require_statements
 from tests.cli.service import PATIENCE, Service
-from tests.real_loans import lines_of, log_in, read, run
+from tests.real_loans import FILE, lines_of, log_in, read, run
 
 PASSWORD = "lent and repaid again"
-FILE = os.environ.get("NANO_LOANS", "")
 SAMPLED = 10
 """The account statement of one borrower in so many is added up."""
 
@@ -30,9 +28,8 @@ def test_real_loans_come_to_the_figures_of_their_file(service: Service) -> None:
     with httpx.Client(base_url=address, timeout=PATIENCE) as client:
         clerk = log_in(client, "admin", PASSWORD)
         sums = client.get("/v1/trial-balance", headers=clerk).text
-        position = client.get("/v1/events?limit=1", headers=clerk).headers["ledger-position"]
         users = sorted({str(row.user_id) for row in read(path)})[::SAMPLED]
-        assert require_statements(Ledger(client, clerk, position), users) > len(users)
+        assert require_statements(Ledger.at_head(client, clerk), users) > len(users)
     balances = json.loads(sums, parse_float=Decimal)
     lent = [row for row in read(path) if row.amount]
     income = {each["account"]: each["balance"] for each in balances["accounts"]}["4100"]

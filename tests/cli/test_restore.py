@@ -12,12 +12,11 @@ from typing import Any, Self
 
 import httpx
 import psycopg
-import pytest
 
 from api.cli.backup_commands import POLL_SECONDS
 from rim_ledger.postgres.pool import lease
 from rim_ledger.postgres.server import EmbeddedPostgres
-from tests.cli.service import PATIENCE, Service, a_service, stop, wait_for
+from tests.cli.service import PATIENCE, Service, stop, wait_for
 from tests.cli.trial import PASSWORD
 
 SECRET = "the master secret of these tests, of many words"
@@ -25,12 +24,6 @@ PDF = b"%PDF-1.7\n" + bytes(range(256)) * 20_000
 LATER = ("backups", "backup_settings", "outbound")
 """Tables that say what became of the backup itself: a backup cannot hold its own end."""
 PENDING = "/v1/notifications?status=pending"
-
-
-@pytest.fixture
-def other() -> Iterator[Service]:
-    with a_service(forked=True) as service:
-        yield service
 
 
 def run(service: Service, *arguments: str, secret: str = SECRET, **more: str) -> str:
