@@ -13,12 +13,11 @@ import httpx
 import pytest
 
 from tests.cli.service import PATIENCE, Service, stop, wait_for
-from tests.cli.test_restore import PDF, SECRET, Lender, other, run
+from tests.cli.test_restore import PDF, SECRET, Lender, run
 from tests.cli.trial import PASSWORD
 
 pytestmark = pytest.mark.heavy
 
-__all__ = ["other"]
 
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-west-1"}
 
