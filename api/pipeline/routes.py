@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Concatenate, Final, ParamSpec, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct
@@ -28,6 +28,7 @@ Enter: TypeAlias = Callable[[UnitOfWork, str], None]
 Prepare: TypeAlias = "Callable[[Context, CommandRequest], Awaitable[Form]]"
 After: TypeAlias = "Callable[[Context, CommandRequest, Receipt], Awaitable[Receipt]]"
 Answer: TypeAlias = Callable[[Context, Call, Rights], Awaitable[Reply | None]]
+P = ParamSpec("P")
 TOKENS_MAX: Final = 10_000
 NAMED: Final = re.compile(f"{UUID_TEXT.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
 """A thing's id, or a setting's name."""
@@ -213,17 +214,40 @@ def resource(path: str, row: type[Row], name: str, *, own: bool = False) -> list
     ]
 
 
-def commands(path: str, kind: type[Aggregate], needs: Right, **always: Any) -> Callable[..., Route]:
+def commands(path: str, kind: type[Aggregate], name: str, **always: Any) -> Callable[..., Route]:
     """What makes the routes of the commands on one kind of aggregate, below a path: it takes method
-    and place, such as "POST /{id}/approve", the command, and the summary. Other fields of Route are
-    given for all of them (`always`), or for one."""
+    and place, such as "POST /{id}/approve", the command, and the summary. The right that they need
+    is that to write (for DELETE, to delete) what has this name, if none is given for one. So are
+    other fields of Route, or for all of them (`always`)."""
 
-    def route(where: str, command: type[Form], summary: str, **own: Any) -> Route:
+    def route(
+        where: str,
+        command: type[Form],
+        summary: str,
+        right: str = name,
+        action: str | None = None,
+        **own: Any,
+    ) -> Route:
         method, _, below = where.partition(" ")
-        fields = {"needs": needs} | always | own
-        return Route(method, path + below, kind, command, summary=summary, **fields)
+        needs = right, action or ("delete" if method == "DELETE" else "write")
+        return Route(method, path + below, kind, command, needs, summary, **always | own)
 
     return route
+
+
+def _as_decorator(
+    make: Callable[Concatenate[str, str, Answer, P], Other],
+) -> Callable[Concatenate[str, P], Callable[[Answer], Other]]:
+    def declared(where: str, /, *given: P.args, **named: P.kwargs) -> Callable[[Answer], Other]:
+        method, _, path = where.partition(" ")
+        return lambda answer: make(method, path, answer, *given, **named)
+
+    return declared
+
+
+operation: Final = _as_decorator(Other)
+"""Makes the function below it a route of the kind Other. It takes method and path, such as
+"GET /v1/float", the summary, the right, and other fields of Other by name."""
 
 
 def entry(route: AnyRoute) -> Enter:

@@ -10,7 +10,15 @@ from api.http.problem import encoded
 from api.pipeline.commands import read_form
 from api.pipeline.pipeline import request_of
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, CommandRequest, Enter, One, Other, commands, resource
+from api.pipeline.routes import (
+    AnyRoute,
+    CommandRequest,
+    Enter,
+    One,
+    commands,
+    operation,
+    resource,
+)
 from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
@@ -31,8 +39,25 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 
 AUTH = "/v1/auth"
 ADMINS, ROLES, SECURITY = "/v1/admin-users", "/v1/admin-roles", "/v1/security-settings"
+ADMIN = {"id": ID, "username": TEXT, "role": TEXT}
+SESSION = shape(
+    "Session",
+    {"token": TEXT, "enrolOnly": FLAG, "expiresAt": TIME, "admin": shape("SignedInAdmin", ADMIN)},
+)
+CHALLENGE = shape(
+    "Challenge",
+    {"challenge": TEXT, "methods": several(ref("TwoFactorMethod")), "expiresAt": TIME},
+)
+MYSELF = shape("Myself", ADMIN | {"permissions": several(ref("Permission"))})
 
 
+@operation(
+    f"POST {AUTH}/login",
+    "Log in",
+    form=authentication.LogIn,
+    public=True,
+    gives=either(SESSION, CHALLENGE),
+)
 async def log_in(context: Context, call: Call, _: Rights) -> Reply:
     """A password for a token."""
     form = await read_form(call, authentication.LogIn)
@@ -59,6 +84,13 @@ def session_reply(context: Context, session: authentication.LoggedIn) -> Reply:
     return Reply(200, encoded(body), [position(context)])
 
 
+@operation(
+    f"POST {AUTH}/logout",
+    "Log out",
+    action="LogOut",
+    enter=authentication.enter_in_person_to_enrol,
+    status=204,
+)
 async def log_out(context: Context, call: Call, _: Rights) -> Reply:
     """End this session; the others stay."""
     enter, command = authentication.enter_in_person_to_enrol, admins.LogOut(session=call.token)
@@ -72,6 +104,7 @@ async def log_out(context: Context, call: Call, _: Rights) -> Reply:
     return Reply(204, b"", [at_position(receipt.position)])
 
 
+@operation(f"GET {AUTH}/me", "Who asks", enter=authentication.enter_to_enrol, gives=MYSELF)
 async def get_myself(context: Context, _: Call, rights: Rights) -> Reply:
     """Who asks, and what they may do."""
     actor = rights.actor
@@ -80,6 +113,14 @@ async def get_myself(context: Context, _: Call, rights: Rights) -> Reply:
     return Reply(200, encoded(body | {"permissions": permissions(given)}), [position(context)])
 
 
+@operation(
+    f"POST {AUTH}/password",
+    "New password",
+    action="ChangePassword",
+    enter=authentication.enter_in_person,
+    form=admins.ChangePassword,
+    status=204,
+)
 async def change_password(context: Context, call: Call, rights: Rights) -> Reply:
     """Another password for oneself; every session ends."""
     form, admit = await read_form(call, admins.ChangePassword), admission(call)
@@ -96,6 +137,13 @@ def admission(call: Call, enter: Enter = authentication.enter_in_person) -> Admi
     return lambda uow: enter(uow, token)
 
 
+@operation(
+    f"POST {AUTH}/invitation",
+    "Choose a first password",
+    form=AcceptInvitation,
+    public=True,
+    status=204,
+)
 async def accept_invitation(context: Context, call: Call, _: Rights) -> Reply:
     """A first password."""
     form = await read_form(call, AcceptInvitation)
@@ -103,6 +151,9 @@ async def accept_invitation(context: Context, call: Call, _: Rights) -> Reply:
     return Reply(204, b"", [at_position(receipt.position)])
 
 
+@operation(
+    f"POST {AUTH}/reset", "Choose another password", form=FinishReset, public=True, status=204
+)
 async def finish_reset(context: Context, call: Call, _: Rights) -> Reply:
     """Another password, for one that was reset."""
     form = await read_form(call, FinishReset)
@@ -135,84 +186,21 @@ def position(context: Context) -> tuple[bytes, bytes]:
     return at_position(context.ledger.head)
 
 
-ADMIN = {"id": ID, "username": TEXT, "role": TEXT}
-SESSION = shape(
-    "Session",
-    {"token": TEXT, "enrolOnly": FLAG, "expiresAt": TIME, "admin": shape("SignedInAdmin", ADMIN)},
-)
-CHALLENGE = shape(
-    "Challenge",
-    {"challenge": TEXT, "methods": several(ref("TwoFactorMethod")), "expiresAt": TIME},
-)
-MYSELF = shape("Myself", ADMIN | {"permissions": several(ref("Permission"))})
-
-of_admins = commands(ADMINS, AdminUser, ("admins", "write"), admits_first=True)
+of_admins = commands(ADMINS, AdminUser, "admins", admits_first=True)
 """Each may end the session of an admin whose own request waits its turn."""
-of_roles = commands(ROLES, AdminRole, ("roles", "write"))
-of_settings = commands(SECURITY, SecuritySettings, ("security_settings", "write"))
+of_roles = commands(ROLES, AdminRole, "roles")
+of_settings = commands(SECURITY, SecuritySettings, "security_settings")
 
 ROUTES: list[AnyRoute] = [
-    Other(
-        "POST",
-        AUTH + "/login",
-        log_in,
-        "Log in",
-        form=authentication.LogIn,
-        public=True,
-        gives=either(SESSION, CHALLENGE),
-    ),
-    Other(
-        "POST",
-        AUTH + "/logout",
-        log_out,
-        "Log out",
-        action="LogOut",
-        enter=authentication.enter_in_person_to_enrol,
-        status=204,
-    ),
-    Other(
-        "GET",
-        AUTH + "/me",
-        get_myself,
-        "Who asks",
-        enter=authentication.enter_to_enrol,
-        gives=MYSELF,
-    ),
-    Other(
-        "POST",
-        AUTH + "/password",
-        change_password,
-        "New password",
-        action="ChangePassword",
-        enter=authentication.enter_in_person,
-        form=admins.ChangePassword,
-        status=204,
-    ),
-    Other(
-        "POST",
-        AUTH + "/invitation",
-        accept_invitation,
-        "Choose a first password",
-        form=AcceptInvitation,
-        public=True,
-        status=204,
-    ),
-    Other(
-        "POST",
-        AUTH + "/reset",
-        finish_reset,
-        "Choose another password",
-        form=FinishReset,
-        public=True,
-        status=204,
-    ),
+    log_in,
+    log_out,
+    get_myself,
+    change_password,
+    accept_invitation,
+    finish_reset,
     *resource(ADMINS, AdminUserRow, "admins"),
     of_admins(
-        "POST",
-        admins.CreateAdmin,
-        "Take an admin on",
-        prepare=hash_or_promise,
-        after=send_promise,
+        "POST", admins.CreateAdmin, "Take an admin on", prepare=hash_or_promise, after=send_promise
     ),
     of_admins("PATCH /{id}", admins.EditAdmin, "Change e-mail, name or phone"),
     of_admins("POST /{id}/role", admins.AssignRole, "Give another role"),
@@ -231,7 +219,7 @@ ROUTES: list[AnyRoute] = [
     *resource(ROLES, AdminRoleRow, "roles"),
     of_roles("POST", CreateRole, "Make a role"),
     of_roles("PATCH /{id}", EditRole, "Change a role"),
-    of_roles("DELETE /{id}", DeleteRole, "Put a role away", needs=("roles", "delete")),
+    of_roles("DELETE /{id}", DeleteRole, "Put a role away"),
     One(SECURITY, SecuritySettingsRow, ("security_settings", "read"), "How people get in"),
     of_settings(
         "PATCH", EditSecuritySettings, "Change how people get in", stream=lambda _: SETTINGS

@@ -7,7 +7,7 @@ from rim_ledger.notifications.alert import SystemAlert
 
 ALL = "/v1/system-alerts"
 
-of_alerts = commands(ALL, SystemAlert, ("alerts", "write"))
+of_alerts = commands(ALL, SystemAlert, "alerts")
 
 ROUTES: list[AnyRoute] = [
     *resource(ALL, SystemAlertRow, "alerts"),
@@ -16,5 +16,5 @@ ROUTES: list[AnyRoute] = [
     of_alerts("POST /{id}/enable", alerts.EnableAlert, "Watch again"),
     of_alerts("POST /{id}/disable", alerts.DisableAlert, "Watch no more"),
     of_alerts("POST /{id}/acknowledge", alerts.AcknowledgeAlert, "Look after it"),
-    of_alerts("DELETE /{id}", alerts.ArchiveAlert, "Archive", needs=("alerts", "delete")),
+    of_alerts("DELETE /{id}", alerts.ArchiveAlert, "Archive"),
 ]

@@ -35,7 +35,7 @@ def tell_key(done: Done) -> Reply:
     return command_reply(done, encoded(receipt_fields(ApiKey, receipt) | {"key": key}))
 
 
-of_keys = commands(KEYS, ApiKey, ("api_keys", "write"))
+of_keys = commands(KEYS, ApiKey, "api_keys")
 GIVES: Final = {"id": ID, "key": either(TEXT, NULL), "version": NUMBER, "position": NUMBER}
 
 ROUTES: list[AnyRoute] = [
@@ -49,5 +49,5 @@ ROUTES: list[AnyRoute] = [
         gives=GIVES,
         approvable=False,
     ),
-    of_keys("DELETE /{id}", RevokeApiKey, "End a key", needs=("api_keys", "delete")),
+    of_keys("DELETE /{id}", RevokeApiKey, "End a key"),
 ]

@@ -169,16 +169,14 @@ def _proposal(receipt: Receipt, uow: UnitOfWork) -> Proposal:
     return uow.read(Proposal, receipt.id)
 
 
-of_rules = commands(RULES, ApprovalRule, ("approval_rules", "write"))
-of_proposals = commands(PROPOSALS, Proposal, ("proposals", "write"), approvable=False)
+of_rules = commands(RULES, ApprovalRule, "approval_rules")
+of_proposals = commands(PROPOSALS, Proposal, "proposals", approvable=False)
 
 ROUTES: list[AnyRoute] = [
     *resource(RULES, ApprovalRuleRow, "approval_rules"),
     of_rules("POST", CreateApprovalRule, "Have a command take two people", prepare=know_command),
     of_rules("PATCH /{id}", ChangeApprovalRule, "Change a rule"),
-    of_rules(
-        "DELETE /{id}", RemoveApprovalRule, "Remove a rule", needs=("approval_rules", "delete")
-    ),
+    of_rules("DELETE /{id}", RemoveApprovalRule, "Remove a rule"),
     *resource(PROPOSALS, ProposalRow, "proposals"),
     of_proposals(
         "POST /{id}/approve",
@@ -189,5 +187,5 @@ ROUTES: list[AnyRoute] = [
         alone=True,
     ),
     of_proposals("POST /{id}/reject", RejectProposal, "Reject"),
-    of_proposals("POST /{id}/withdraw", WithdrawProposal, "Withdraw", needs=("proposals", "read")),
+    of_proposals("POST /{id}/withdraw", WithdrawProposal, "Withdraw", action="read"),
 ]

@@ -14,7 +14,7 @@ from api.http.problem import encoded
 from api.pipeline.pipeline import request_of
 from api.pipeline.readmission import streaming
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, One, Other, activity_of, commands, resource
+from api.pipeline.routes import AnyRoute, One, activity_of, commands, operation, resource
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from rim_ledger.admin.session import new_token, token_hash
 from rim_ledger.delivery.kill_switch import OUTBOUND, Outbound, SwitchOutbound
@@ -32,10 +32,16 @@ from rim_ledger.system.backup_settings import SETTINGS, BackupSettings, EditBack
 
 BACKUPS, DOWNLOAD = "/v1/backups", "/v1/backups/{id}/download"
 EDIT, SWITCH = "/v1/backup-settings", "/v1/outbound"
-READ, WRITE = ("backups", "read"), ("backups", "write")
-RESTORE: Final = ("backups.restore", "write")
+READ: Final = ("backups", "read")
+RESTORE: Final = "backups.restore"
 
 
+@operation(
+    f"POST {DOWNLOAD}",
+    "Ask for a link to the file of a backup",
+    (RESTORE, "write"),
+    gives={"downloadUrl": TEXT, "expiresAt": TIME},
+)
 async def offer_backup(context: Context, call: Call, _: Rights) -> Reply:
     """A link to the file of a backup. It lives five minutes, and is used up when the last byte of
     the file has gone. With RIM_SECRET_KEY the file holds everything."""
@@ -48,7 +54,7 @@ async def offer_backup(context: Context, call: Call, _: Rights) -> Reply:
             raise missing(Backup)
         return id_, offer_download(id_, token_hash(token), uow)
 
-    request = request_of(context, call, asked, RESTORE)
+    request = request_of(context, call, asked, (RESTORE, "write"))
     receipt, offered = await context.ledger.decide(work, *request.terms)
     body = {
         "downloadUrl": f"{BACKUPS}/{receipt.id}/download?token={token}",
@@ -57,6 +63,13 @@ async def offer_backup(context: Context, call: Call, _: Rights) -> Reply:
     return Reply(200, encoded(body), [at_position(receipt.position)])
 
 
+@operation(
+    f"GET {DOWNLOAD}",
+    "The file of a backup, for whoever has a link to it",
+    public=True,
+    answers="application/octet-stream",
+    query={"token": TEXT},
+)
 async def download_backup(context: Context, call: Call, _: Rights) -> None:
     """The file of a backup, as it lies in the store: sealed. What broke off goes on with Range,
     while the link lives: for five minutes, or until the last byte went out."""
@@ -89,32 +102,17 @@ async def download_backup(context: Context, call: Call, _: Rights) -> None:
         await file.answer(call, stream)
 
 
-of_backups = commands(BACKUPS, Backup, WRITE)
-of_settings = commands(EDIT, BackupSettings, WRITE, stream=lambda _: SETTINGS)
+of_backups = commands(BACKUPS, Backup, "backups")
+of_settings = commands(EDIT, BackupSettings, "backups", stream=lambda _: SETTINGS)
 of_outbound = commands(SWITCH, Outbound, RESTORE, stream=lambda _: OUTBOUND)
 
 ROUTES: list[AnyRoute] = [
     *resource(BACKUPS, BackupRow, "backups"),
     of_backups("POST", StartBackup, "Begin a backup"),
     of_backups("POST /{id}/verify", VerifyBackup, "Read it again"),
-    of_backups("DELETE /{id}", DeleteBackup, "Put a backup away", needs=("backups", "delete")),
-    Other(
-        "POST",
-        DOWNLOAD,
-        offer_backup,
-        "Ask for a link to the file of a backup",
-        RESTORE,
-        gives={"downloadUrl": TEXT, "expiresAt": TIME},
-    ),
-    Other(
-        "GET",
-        DOWNLOAD,
-        download_backup,
-        "The file of a backup, for whoever has a link to it",
-        public=True,
-        answers="application/octet-stream",
-        query={"token": TEXT},
-    ),
+    of_backups("DELETE /{id}", DeleteBackup, "Put a backup away"),
+    offer_backup,
+    download_backup,
     One(EDIT, BackupSettingsRow, READ, "When and where backups are made"),
     of_settings("PATCH", EditBackupSettings, "Change when and where backups are made"),
     One(SWITCH, OutboundRow, READ, "Whether anything leaves the house"),

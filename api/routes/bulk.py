@@ -17,7 +17,7 @@ from api.http.text import TextFile
 from api.pipeline.commands import receipt_fields, status_of
 from api.pipeline.pipeline import submit
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, CommandRequest, Done, Other
+from api.pipeline.routes import AnyRoute, CommandRequest, Done, operation
 from api.routes.atomic import ASKED, perform_all
 from api.routes.bulk_lines import Line, Sender
 from rim_ledger.engine.refusals import Refused
@@ -55,6 +55,15 @@ def _done(number: int, done: Done) -> bytes:
     return json.dumps(answer).encode() + b"\n"
 
 
+@operation(
+    "POST /v1/bulk",
+    "Many commands, one a line",
+    action=ASKED.action,
+    form=Line,
+    media_type=MEDIA_TYPE.decode(),
+    answers=MEDIA_TYPE.decode(),
+    query={"atomic": FLAG},
+)
 async def submit_bulk(context: Context, call: Call, _: Rights) -> None:
     """Streams the answers as they are decided; `?atomic=true` decides all lines as one."""
     sender = Sender(context, call)
@@ -198,15 +207,5 @@ async def lines(file: TextFile) -> AsyncIterator[bytes]:
 
 
 ROUTES: list[AnyRoute] = [
-    Other(
-        "POST",
-        "/v1/bulk",
-        submit_bulk,
-        "Many commands, one a line",
-        action=ASKED.action,
-        form=Line,
-        media_type=MEDIA_TYPE.decode(),
-        answers=MEDIA_TYPE.decode(),
-        query={"atomic": FLAG},
-    ),
+    submit_bulk,
 ]

@@ -15,7 +15,7 @@ from api.http.ids import missing
 from api.pipeline.commands import read_as, receipt_headers, receipt_json
 from api.pipeline.idempotency import key_for
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, Other
+from api.pipeline.routes import AnyRoute, operation
 from rim_ledger.delivery.callbacks import (
     Callback,
     NotOurs,
@@ -55,6 +55,15 @@ class ProviderCallback(
     providers of SMS. The id of the message is its idempotency key."""
 
 
+@operation(
+    "POST /v1/callbacks/{integration}",
+    "A provider's word, known by its signature alone",
+    form=ProviderCallback,
+    public=True,
+    gives=either(
+        shape("ReceiveCallbackAnswer", RECEIPT), shape("UnknownReference", {"known": FLAG})
+    ),
+)
 async def receive_callback(context: Context, call: Call, _: Rights) -> Reply:
     """Take a provider's word, once: the message's id is its idempotency key."""
     text = call.path_params["integration"]
@@ -87,15 +96,5 @@ async def receive_callback(context: Context, call: Call, _: Rights) -> Reply:
 
 
 ROUTES: list[AnyRoute] = [
-    Other(
-        "POST",
-        "/v1/callbacks/{integration}",
-        receive_callback,
-        "A provider's word, known by its signature alone",
-        form=ProviderCallback,
-        public=True,
-        gives=either(
-            shape("ReceiveCallbackAnswer", RECEIPT), shape("UnknownReference", {"known": FLAG})
-        ),
-    ),
+    receive_callback,
 ]

@@ -6,14 +6,26 @@ from uuid import UUID
 from pydantic.alias_generators import to_snake
 
 from api.context import Context
-from api.description.components import ID, NULL, NUMBER, TEXT, TIME, either, ref, several, shape
+from api.description.components import (
+    ID,
+    NAIRA,
+    NULL,
+    NUMBER,
+    TEXT,
+    TIME,
+    either,
+    or_null,
+    ref,
+    several,
+    shape,
+)
 from api.description.examples import AS_OF
 from api.http.call import Call, Reply, at_position
 from api.http.ids import missing, resolve
 from api.pipeline.as_of import last_position, position_of
 from api.pipeline.disclosure import Look, keys_of, show
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, Other, activity_of
+from api.pipeline.routes import AnyRoute, activity_of, operation
 from projections.cloud_events import Reader, Stamp, Stored, persons_in, read
 from projections.follow import log
 from projections.follow.fold import evolved
@@ -89,6 +101,51 @@ RULES: Final = {
 
 READ: Final = ("loans", "read")
 EXPLAIN: Final = "/v1/loans/{id}/explain"
+RULE: Final = shape("FigureRule", {"version": TEXT, "says": TEXT})
+ACTOR: Final = shape(
+    "Actor",
+    {
+        "type": TEXT,
+        "id": or_null(ID),
+        "name": TEXT,
+        "apiKeyId": ID,
+        "apiKeyName": TEXT,
+        "approvedById": ID,
+        "approvedByName": TEXT,
+    },
+    optional=("apiKeyId", "apiKeyName", "approvedById", "approvedByName"),
+)
+
+
+def _figure(kind: str, value: dict[str, Any], former: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a figure with a value of this one, and what may have been before."""
+    moved = {
+        "position": NUMBER,
+        "event": TEXT,
+        "at": TIME,
+        "from": former,
+        "to": value,
+        "by": ACTOR,
+        "because": {"type": "object"},
+    }
+    events = several(shape(f"{kind}Step", moved))
+    return shape(kind, {"value": value, "rule": RULE, "events": events})
+
+
+STATUS: Final = ref("LoanStatus")
+DUE: Final = or_null(TIME)
+DUE_DATE: Final = _figure("DueDateFigure", DUE, DUE)
+SOME: Final = either(NAIRA, NULL)
+FIGURES: Final = dict.fromkeys(RULES, _figure("MoneyFigure", NAIRA, SOME)) | {
+    "writtenOffAmount": _figure("WrittenOffFigure", SOME, SOME),
+    "status": _figure("StatusFigure", STATUS, either(STATUS, NULL)),
+    "dueDate": DUE_DATE,
+    "originalDueDate": DUE_DATE,
+}
+GIVES: Final = shape(
+    "LoanExplanation",
+    {"id": ID, "loanId": TEXT, "position": NUMBER, "figures": shape("LoanFigures", FIGURES)},
+)
 
 
 class LoanStep(NamedTuple):
@@ -100,6 +157,7 @@ class LoanStep(NamedTuple):
     after: Loan
 
 
+@operation(f"GET {EXPLAIN}", "Explain a figure", READ, gives=GIVES, query={"asOf": AS_OF})
 async def explain_loan(context: Context, call: Call, rights: Rights) -> Reply:
     """Each figure of a loan, as it is or was known, with the events that moved it, and its rule.
 
@@ -183,55 +241,6 @@ def _by(stamp: Stamp) -> dict[str, Any]:
     return {"type": actor.type, "id": actor.id, "name": actor.name} | key | approved
 
 
-NAIRA: Final = {"type": "number", "description": "Unit: naira."}
-RULE: Final = shape("FigureRule", {"version": TEXT, "says": TEXT})
-ACTOR: Final = shape(
-    "Actor",
-    {
-        "type": TEXT,
-        "id": {"type": ["string", "null"], "format": "uuid"},
-        "name": TEXT,
-        "apiKeyId": ID,
-        "apiKeyName": TEXT,
-        "approvedById": {"type": "string", "format": "uuid"},
-        "approvedByName": TEXT,
-    },
-    optional=("apiKeyId", "apiKeyName", "approvedById", "approvedByName"),
-)
-
-
-def _figure(kind: str, value: dict[str, Any], former: dict[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of a figure with a value of this one, and what may have been before."""
-    moved = {
-        "position": NUMBER,
-        "event": TEXT,
-        "at": TIME,
-        "from": former,
-        "to": value,
-        "by": ACTOR,
-        "because": {"type": "object"},
-    }
-    events = several(shape(f"{kind}Step", moved))
-    return shape(kind, {"value": value, "rule": RULE, "events": events})
-
-
-STATUS: Final = ref("LoanStatus")
-DUE: Final = {"type": ["string", "null"], "format": "date-time"}
-DUE_DATE: Final = _figure("DueDateFigure", DUE, DUE)
-SOME: Final = either(NAIRA, NULL)
-FIGURES: Final = dict.fromkeys(RULES, _figure("MoneyFigure", NAIRA, SOME)) | {
-    "writtenOffAmount": _figure("WrittenOffFigure", SOME, SOME),
-    "status": _figure("StatusFigure", STATUS, either(STATUS, NULL)),
-    "dueDate": DUE_DATE,
-    "originalDueDate": DUE_DATE,
-}
-GIVES: Final = shape(
-    "LoanExplanation",
-    {"id": ID, "loanId": TEXT, "position": NUMBER, "figures": shape("LoanFigures", FIGURES)},
-)
-
 ROUTES: list[AnyRoute] = [
-    Other(
-        "GET", EXPLAIN, explain_loan, "Explain a figure", READ, gives=GIVES, query={"asOf": AS_OF}
-    ),
+    explain_loan,
 ]

@@ -32,7 +32,7 @@ async def find_holdings(context: Context, request: CommandRequest) -> Form:
     return form.after(Holdings(held, settled, dict(matched)))
 
 
-of_settlements = commands(SETTLEMENTS, Settlement, ("settlements", "write"))
+of_settlements = commands(SETTLEMENTS, Settlement, "settlements")
 
 ROUTES: list[AnyRoute] = [
     *resource(SETTLEMENTS, SettlementRow, "settlements"),

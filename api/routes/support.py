@@ -13,16 +13,16 @@ from api.pipeline.rights import Rights
 from api.pipeline.routes import (
     AnyRoute,
     List,
-    Other,
     Parameters,
     activity_of,
     commands,
+    operation,
     resource,
 )
-from api.routes.lending import ONE_USER
+from api.routes.lending import of_user
 from projections.audit import TimelineRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
-from projections.lending import LoanRow, UserRow
+from projections.lending import LoanRow
 from projections.payments import TransactionRow
 from projections.support import DepartmentRow, SupportAgentRow, TicketRow
 from rim_ledger.engine.unit_of_work import UnitOfWork
@@ -42,6 +42,13 @@ AGENTS, DEPARTMENTS = "/v1/support-agents", "/v1/departments"
 READ, WRITE = ("tickets", "read"), ("tickets", "write")
 
 
+@operation(
+    f"POST {AUTO_ASSIGN}",
+    "Give waiting tickets to available agents",
+    WRITE,
+    form=AutoAssign,
+    gives={"assigned": COUNT, "position": COUNT},
+)
 async def auto_assign_tickets(context: Context, call: Call, _: Rights) -> Reply:
     """Give waiting tickets away; `assigned` says how many."""
     form = await read_form(call, AutoAssign, optional=True)
@@ -64,41 +71,28 @@ def _agent(parameters: Parameters) -> UUID:
     return agent_stream(UUID(parameters["id"]))
 
 
-of_tickets = commands(TICKETS, Ticket, WRITE)
-of_agents = commands(AGENTS, SupportAgent, ("agents", "write"))
-of_departments = commands(DEPARTMENTS, Department, ("departments", "write"))
+of_tickets = commands(TICKETS, Ticket, "tickets")
+of_agents = commands(AGENTS, SupportAgent, "agents")
+of_departments = commands(DEPARTMENTS, Department, "departments")
 
 ROUTES: list[AnyRoute] = [
     *resource(TICKETS, TicketRow, "tickets", own=True),
-    List(
-        ONE_USER + "/tickets",
-        TicketRow,
-        READ,
-        "A user's tickets",
-        ("customer_id", UserRow),
-        own=True,
-    ),
-    List(
-        ONE_USER + "/timeline",
+    of_user("/tickets", TicketRow, "tickets", "A user's tickets", "customer_id"),
+    of_user(
+        "/timeline",
         TimelineRow,
-        ("users", "read"),
+        "users",
         "What happened to a user's loans, payments and tickets, in order",
-        ("entity_id", UserRow),
+        "entity_id",
         order="position",
         through=(
             (LoanRow, "user_id", ("loans", "read")),
             (TransactionRow, "user_id", ("transactions", "read")),
             (TicketRow, "customer_id", READ),
         ),
-        own=True,
     ),
     List(
-        ONE + "/messages",
-        ChatMessageRow,
-        READ,
-        "What was said",
-        ("ticket_id", TicketRow),
-        own=True,
+        ONE + "/messages", ChatMessageRow, READ, "What was said", ("ticket_id", TicketRow), own=True
     ),
     List(ONE + "/history", TicketHistoryRow, READ, "What was done", ("ticket_id", TicketRow)),
     of_tickets("POST", intake.OpenTicket, "Open a ticket", own=True),
@@ -117,35 +111,20 @@ ROUTES: list[AnyRoute] = [
     of_tickets("POST /{id}/untag", intake.UntagTicket, "Untag"),
     of_tickets("POST /{id}/messages", PostMessage, "Say something", own=True),
     of_tickets("POST /{id}/messages/read", MarkMessagesRead, "Mark as read", own=True),
-    Other(
-        "POST",
-        AUTO_ASSIGN,
-        auto_assign_tickets,
-        "Give waiting tickets to available agents",
-        WRITE,
-        form=AutoAssign,
-        gives={"assigned": COUNT, "position": COUNT},
-    ),
+    auto_assign_tickets,
     *resource(AGENTS, SupportAgentRow, "agents"),
     of_agents("POST", staff.CreateAgent, "Have an admin at the support desk"),
     of_agents("PATCH /{id}", staff.UpdateAgent, "Move an agent", stream=_agent),
-    of_agents(
-        "DELETE /{id}", staff.RetireAgent, "Retire", needs=("agents", "delete"), stream=_agent
-    ),
+    of_agents("DELETE /{id}", staff.RetireAgent, "Retire", stream=_agent),
     of_agents(
         "POST /{id}/availability",
         staff.SetAvailability,
         "Take tickets, or not",
-        needs=("agents", "read"),
+        action="read",
         stream=_agent,
     ),
     *resource(DEPARTMENTS, DepartmentRow, "departments"),
     of_departments("POST", staff.CreateDepartment, "Open a department"),
     of_departments("PATCH /{id}", staff.UpdateDepartment, "Change a department"),
-    of_departments(
-        "DELETE /{id}",
-        staff.ArchiveDepartment,
-        "Archive a department",
-        needs=("departments", "delete"),
-    ),
+    of_departments("DELETE /{id}", staff.ArchiveDepartment, "Archive a department"),
 ]

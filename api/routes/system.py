@@ -43,14 +43,14 @@ async def call_provider(context: Context, request: CommandRequest) -> Form:
     return command.after(endpoint, found)
 
 
-of_settings = commands(SETTING, SystemConfig, ("config", "write"), stream=_stream)
-of_integrations = commands(INTEGRATIONS, ApiIntegration, ("integrations", "write"))
+of_settings = commands(SETTING, SystemConfig, "config", stream=_stream)
+of_integrations = commands(INTEGRATIONS, ApiIntegration, "integrations")
 
 ROUTES: list[AnyRoute] = [
     List(CONFIG, SystemConfigRow, READ, "List settings"),
     One(SETTING, SystemConfigRow, READ, "One setting"),
     of_settings("PUT", SetConfig, "Set a setting"),
-    of_settings("DELETE", ResetConfig, "Back to the default"),
+    of_settings("DELETE", ResetConfig, "Back to the default", action="write"),
     *resource(INTEGRATIONS, ApiIntegrationRow, "integrations"),
     of_integrations("POST", integrations.CreateIntegration, "Add a provider"),
     of_integrations("PATCH /{id}", integrations.UpdateIntegration, "Change"),
@@ -64,10 +64,5 @@ ROUTES: list[AnyRoute] = [
     ),
     of_integrations("POST /{id}/activate", integrations.ActivateIntegration, "Activate"),
     of_integrations("POST /{id}/deactivate", integrations.DeactivateIntegration, "Stop"),
-    of_integrations(
-        "DELETE /{id}",
-        integrations.ArchiveIntegration,
-        "Archive",
-        needs=("integrations", "delete"),
-    ),
+    of_integrations("DELETE /{id}", integrations.ArchiveIntegration, "Archive"),
 ]

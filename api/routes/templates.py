@@ -159,12 +159,12 @@ def _routes(
     the summaries are of preview and test."""
     name = kind.channel.value
     path, (create, update, archive, enable, disable) = f"/v1/{name}-templates", own
-    of = commands(path, kind.template, WRITE)
+    of = commands(path, kind.template, "templates")
     return [
         *resource(path, row, "templates"),
         of("POST", create, "Keep a template"),
         of("PATCH /{id}", update, "Change a template"),
-        of("DELETE /{id}", archive, "Put away", needs=("templates", "delete")),
+        of("DELETE /{id}", archive, "Put away"),
         of("POST /{id}/enable", enable, "Enable"),
         of("POST /{id}/disable", disable, "Disable"),
         Other(
