@@ -7,12 +7,13 @@ from typing import Final
 from psycopg import AsyncConnection
 
 from api.cli.admin_commands import operator
-from api.config.database import OperatorError, fitting_database, open_vault
+from api.config.database import fitting_database, open_vault
 from api.config.settings import Settings
 from projections.proofs import checkpoints
 from projections.proofs.activity_spans import DroppedSpan, drop
 from projections.proofs.sealer import LOCK
 from rim_ledger.engine.environment import SystemEnvironment
+from rim_ledger.operator_error import OperatorError
 
 RETENTION_DAYS: Final = 1825
 """Five years."""

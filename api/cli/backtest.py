@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from api.cli.chart import by_month
 from api.cli.progress import interruptible, progress, require_new
-from api.config.database import OperatorError, log_database
+from api.config.database import log_database
 from api.config.settings import Settings
 from api.http.body import read_json
 from api.http.problem import Malformed
@@ -22,6 +22,7 @@ from projections.analysis.consequences import OutcomeTotals, Report
 from projections.follow import log
 from projections.tables.writer import encode
 from rim_ledger.lending.proposed_policy import ProposedPolicy, Simulation
+from rim_ledger.operator_error import OperatorError
 
 TITLES: Final = ("requests", "lent", "naira", "fees", "late", "defaults")
 WIDTHS: Final = (9, 7, 17, 15, 6, 9)

@@ -12,12 +12,13 @@ from api.cli.progress import INTERRUPTED, interruptible, progress
 from api.cli.sealing import continue_log
 from api.cli.supervisor import first_login
 from api.config.backup_files import archive, backup_worker, places, shown
-from api.config.database import OperatorError, database, fitting_database, open_ledger, prepare
+from api.config.database import database, fitting_database, open_ledger, prepare
 from api.config.settings import Settings
 from rim_ledger.delivery.kill_switch import SwitchOutbound
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.system import restore as restoring
 from rim_ledger.system.backup import Backup, BackupStatus
 from rim_ledger.system.backup_chain import Chain, verified_chain

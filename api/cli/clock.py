@@ -10,7 +10,7 @@ from api.cli import logs
 from api.cli.daily_check import Check
 from api.cli.fence import run_fenced
 from api.config.backup_files import backup_worker
-from api.config.database import OperatorError, fitting_database, open_ledger
+from api.config.database import fitting_database, open_ledger
 from api.config.delivery import providers
 from api.config.settings import Settings
 from projections.audience import find_audience
@@ -22,6 +22,7 @@ from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.notifications import alert_monitor
 from rim_ledger.notifications.alert_monitor import AlertMonitor
 from rim_ledger.notifications.delivery_worker import DeliveryWorker
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.heartbeat import alive
 from rim_ledger.system.backup_worker import BackupWorker
 from rim_ledger.values import moment

@@ -4,8 +4,8 @@ import os
 import socket
 from typing import Final
 
-from api.config.database import OperatorError
 from api.config.settings import Settings
+from rim_ledger.operator_error import OperatorError
 
 BACKLOG: Final = 2048
 """Maximum of connections waiting to be accepted."""

@@ -10,7 +10,7 @@ import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, NoReturn
 
 from cyclopts import App, Parameter
 from psycopg.errors import InsufficientPrivilege, LockNotAvailable
@@ -23,7 +23,6 @@ from api.cli.progress import interruptible, progress
 from api.cli.supervisor import first_login
 from api.cli.supervisor import up as run_everything
 from api.config.database import (
-    OperatorError,
     database,
     filled_database,
     first_line,
@@ -35,37 +34,14 @@ from api.config.database import (
 )
 from api.config.settings import Settings
 from projections.follow import follower
-from projections.follow.dependents import Irreplaceable
-from projections.follow.fold import PoisonEvent
-from projections.follow.rebuild import Busy
 from projections.follow.rebuild import rebuild as rebuild_tables
-from projections.proofs.signed_note import VerificationError
-from projections.proofs.trees import Contradiction
 from projections.tables.schema import Outdated
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.heartbeat import alive
 from rim_ledger.postgres.outage import OUTAGE, unwritable
-from rim_ledger.postgres.server import PostgresUnavailable
-from rim_ledger.system.backup_file import BackupError
-from rim_ledger.system.restore import NotEmpty
-from rim_ledger.vault.rotation import RotationInProgress, rotate
-
-FORESEEN: Final = (
-    OperatorError,
-    Refused,
-    Unavailable,
-    PostgresUnavailable,
-    PoisonEvent,
-    Irreplaceable,
-    Busy,
-    RotationInProgress,
-    BackupError,
-    NotEmpty,
-    Contradiction,
-    VerificationError,
-)
-"""Errors reported as one line without a traceback."""
+from rim_ledger.vault.rotation import rotate
 
 log = logging.getLogger("rim_ledger")
 
@@ -261,7 +237,7 @@ def _run() -> None:
             app()
         except Outdated as error:
             _fail(str(error), OUTDATED)
-        except FORESEEN as error:
+        except (OperatorError, Refused, Unavailable) as error:
             _fail(str(error))
         except OutputLost as error:
             _fail(str(error), OUTPUT_LOST)

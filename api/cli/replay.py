@@ -9,12 +9,13 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 
 from api.cli.progress import interruptible, progress, require_new
-from api.config.database import OperatorError, log_database
+from api.config.database import log_database
 from api.config.settings import Settings
 from api.pipeline.as_of import NUMBER
 from projections.analysis.replay import replay as write_tables
 from projections.follow import log
 from projections.follow.as_of import Moment
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.values import moment
 
 OPENINGS: Final = "('UserRegistered', 'LoanRequested', 'TransactionRecorded')"

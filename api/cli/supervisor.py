@@ -20,9 +20,10 @@ from api.cli.listener import address, listen
 from api.cli.output import print_once
 from api.cli.sealing import make_key, require_consistent
 from api.cli.status import RUNNING, readiness, record_address
-from api.config.database import OperatorError, accepts_connections, database, prepare, update_ledger
+from api.config.database import accepts_connections, database, prepare, update_ledger
 from api.config.settings import Settings, variable
 from projections.tables.schema import Outdated
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.server import EmbeddedPostgres, PostgresUnavailable
 from rim_ledger.signals import STOPPING, uninterrupted
 

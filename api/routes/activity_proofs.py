@@ -10,7 +10,6 @@ from api.context import Context
 from api.description.components import TEXT, shape
 from api.http.call import Call, Reply
 from api.http.ids import missing
-from api.http.problem import encoded
 from api.http.query import QueryParams, unfit
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, Other, resource
@@ -59,7 +58,7 @@ async def answer_activity_proof(
         "entry": item.leaf.decode(),
         "checkpoint": note,
     }
-    return Reply(200, encoded(body))
+    return Reply(200, body)
 
 
 async def _lines_sealed(

@@ -5,8 +5,6 @@ from uuid import UUID
 from api.context import Context
 from api.description.components import FLAG, ID, TEXT, TIME, either, ref, several, shape
 from api.http.call import Call, Reply, at_position
-from api.http.csv_text import rfc3339
-from api.http.problem import encoded
 from api.pipeline.commands import read_form
 from api.pipeline.pipeline import request_of
 from api.pipeline.rights import Rights
@@ -69,7 +67,7 @@ async def log_in(context: Context, call: Call, _: Rights) -> Reply:
         return session_reply(context, session)
     asked = await context.second_factor.challenge(stamp, session)
     body = {"challenge": asked.challenge, "methods": [asked.method]}
-    return Reply(200, encoded(body | {"expiresAt": rfc3339(asked.expires_at)}), [position(context)])
+    return Reply(200, body | {"expiresAt": asked.expires_at}, [position(context)])
 
 
 def session_reply(context: Context, session: authentication.LoggedIn) -> Reply:
@@ -77,11 +75,11 @@ def session_reply(context: Context, session: authentication.LoggedIn) -> Reply:
     admin = {"id": session.admin_id, "username": session.username, "role": session.role}
     body = {
         "token": session.token,
-        "expiresAt": rfc3339(session.expires_at),
+        "expiresAt": session.expires_at,
         "enrolOnly": session.enrol_only,
         "admin": admin,
     }
-    return Reply(200, encoded(body), [position(context)])
+    return Reply(200, body, [position(context)])
 
 
 @operation(
@@ -110,7 +108,7 @@ async def get_myself(context: Context, _: Call, rights: Rights) -> Reply:
     actor = rights.actor
     body = {"id": actor.id, "username": actor.name, "role": actor.role}
     given = [right for right in sorted(ALL) if rights.may(*right)]
-    return Reply(200, encoded(body | {"permissions": permissions(given)}), [position(context)])
+    return Reply(200, body | {"permissions": permissions(given)}, [position(context)])
 
 
 @operation(

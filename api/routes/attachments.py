@@ -14,7 +14,6 @@ from api.http.download import Download, cut
 from api.http.file_types import media_type, safe_name
 from api.http.ids import missing, resolve
 from api.http.multipart import IN_MEMORY, Upload
-from api.http.problem import encoded
 from api.pipeline.commands import receipt_headers
 from api.pipeline.disclosure import Look, show
 from api.pipeline.pipeline import look, request_of, require_known, rights_in
@@ -133,7 +132,7 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
         (b"location", url.encode()),
         (b"etag", b'"%d"' % receipt.version),
     ]
-    return Reply(201, encoded(body), headers)
+    return Reply(201, body, headers)
 
 
 @operation(f"GET {FILES}/{{aid}}", "One file of a ticket", READ, own=True, answers="*/*")

@@ -7,10 +7,8 @@ from uuid import UUID
 from api.context import Context
 from api.description.components import TEXT, TIME
 from api.http.call import Call, Reply, at_position
-from api.http.csv_text import rfc3339
 from api.http.download import Download
 from api.http.ids import missing, resolve
-from api.http.problem import encoded
 from api.pipeline.pipeline import request_of
 from api.pipeline.readmission import streaming
 from api.pipeline.rights import Rights
@@ -58,9 +56,9 @@ async def offer_backup(context: Context, call: Call, _: Rights) -> Reply:
     receipt, offered = await context.ledger.decide(work, *request.terms)
     body = {
         "downloadUrl": f"{BACKUPS}/{receipt.id}/download?token={token}",
-        "expiresAt": rfc3339(offered.expires_at),
+        "expiresAt": offered.expires_at,
     }
-    return Reply(200, encoded(body), [at_position(receipt.position)])
+    return Reply(200, body, [at_position(receipt.position)])
 
 
 @operation(

@@ -6,8 +6,6 @@ from uuid import UUID
 from api.context import Context
 from api.description.components import ID, TEXT, TIME, shape
 from api.http.call import Call, Reply, at_position
-from api.http.csv_text import rfc3339
-from api.http.problem import encoded
 from api.pipeline.commands import read_form
 from api.pipeline.pipeline import look, request_of
 from api.pipeline.rights import Rights
@@ -38,7 +36,7 @@ async def send_log_in_code(context: Context, call: Call, _: Rights) -> Reply:
     """A code goes to the phone, if it is that of a borrower who may log in."""
     form = await read_form(call, AskForCode)
     ends = await context.phone_codes.send(call.stamp(context.environment), form)
-    return Reply(202, encoded({"expiresAt": rfc3339(ends)}))
+    return Reply(202, {"expiresAt": ends})
 
 
 @operation(
@@ -50,10 +48,10 @@ async def log_in_borrower(context: Context, call: Call, _: Rights) -> Reply:
     session = await context.phone_codes.log_in(call.stamp(context.environment), form)
     body = {
         "token": session.token,
-        "expiresAt": rfc3339(session.expires_at),
+        "expiresAt": session.expires_at,
         "user": {"id": session.id, "userId": session.user_id},
     }
-    return Reply(200, encoded(body), [position(context)])
+    return Reply(200, body, [position(context)])
 
 
 @operation(f"POST {AUTH}/logout", "Log out as a borrower", OWN_SESSION, own=True, status=204)
@@ -86,7 +84,7 @@ async def get_borrower(context: Context, call: Call, _: Rights) -> Reply:
         return {"id": user.id, "userId": user.user_id, "status": user.status, **words}
 
     own = await look(context, _request(context, call), see)
-    return Reply(200, encoded(own), [position(context)])
+    return Reply(200, own, [position(context)])
 
 
 def _request(context: Context, call: Call) -> Request:

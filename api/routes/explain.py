@@ -3,6 +3,7 @@
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from msgspec import Struct
 from pydantic.alias_generators import to_snake
 
 from api.context import Context
@@ -35,69 +36,63 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.charges import POLICY_VERSION as FEE_POLICY
 from rim_ledger.lending.loan import POLICY_VERSION, Loan
 
+
+class Rule(Struct, frozen=True):
+    """A rule: its version, and what it says in words."""
+
+    version: str
+    says: str
+
+
 RULES: Final = {
-    "amountDue": (
+    "amountDue": Rule(
         "interest-v1",
-        (
-            "amount + amount · interestRate / 100, half to even at the kobo, less upfrontFee; a "
-            "stored term, never computed again; plus feesCharged, less feesWaived"
-        ),
+        "amount + amount · interestRate / 100, half to even at the kobo, less upfrontFee; a "
+        "stored term, never computed again; plus feesCharged, less feesWaived",
     ),
-    "upfrontFee": (
+    "upfrontFee": Rule(
         "interest-v1",
-        (
-            "amount · interestRate / 100, half to even at the kobo, where the fee is deducted: the "
-            "airtime is amount − upfrontFee; else 0"
-        ),
+        "amount · interestRate / 100, half to even at the kobo, where the fee is deducted: the "
+        "airtime is amount − upfrontFee; else 0",
     ),
-    "vat": (
+    "vat": Rule(
         "vat-v1",
-        (
-            "the agreed fee · vatRate / (100 + vatRate), half to even at the kobo, by "
-            "lending/vatRate at the disbursement"
-        ),
+        "the agreed fee · vatRate / (100 + vatRate), half to even at the kobo, by "
+        "lending/vatRate at the disbursement",
     ),
-    "amountPaid": (
+    "amountPaid": Rule(
         "allocation-v1",
-        (
-            "payments go to the loan they name, then by due date, disbursement and id; inside a "
-            "loan fees, then interest, then principal, the other way round once it defaulted; less "
-            "what was reversed"
-        ),
+        "payments go to the loan they name, then by due date, disbursement and id; inside a "
+        "loan fees, then interest, then principal, the other way round once it defaulted; less "
+        "what was reversed",
     ),
-    "feesCharged": (
+    "feesCharged": Rule(
         FEE_POLICY,
-        (
-            "once by the clock, after the days of grace past due, and by hand; never more than "
-            "lending/lateFeeMaxPercent of the amount"
-        ),
+        "once by the clock, after the days of grace past due, and by hand; never more than "
+        "lending/lateFeeMaxPercent of the amount",
     ),
-    "feesWaived": ("waiver-v1", "unpaid fees first, then unpaid interest, never principal"),
-    "writtenOffAmount": (
+    "feesWaived": Rule("waiver-v1", "unpaid fees first, then unpaid interest, never principal"),
+    "writtenOffAmount": Rule(
         "write-off-v1",
-        (
-            "what was outstanding at the write-off, and what had come before and was reversed "
-            "since; null while it is not written off. It is owed as before"
-        ),
+        "what was outstanding at the write-off, and what had come before and was reversed "
+        "since; null while it is not written off. It is owed as before",
     ),
-    "outstandingAmount": ("outstanding-v1", "amountDue − amountPaid"),
-    "status": (
+    "outstandingAmount": Rule("outstanding-v1", "amountDue − amountPaid"),
+    "status": Rule(
         POLICY_VERSION,
         "decided on request and by people, then by delivery, payments and the clock",
     ),
-    "dueDate": (
+    "dueDate": Rule(
         "due-date-v1",
-        (
-            "the Lagos date of the disbursement + repaymentPeriod days, at 23:59:59 in Lagos, or "
-            "the later day to which the loan was rescheduled"
-        ),
+        "the Lagos date of the disbursement + repaymentPeriod days, at 23:59:59 in Lagos, or "
+        "the later day to which the loan was rescheduled",
     ),
-    "originalDueDate": (
+    "originalDueDate": Rule(
         "due-date-v1",
         "the first due date; a loan whose money came in after that day is repaid late",
     ),
 }
-"""For each figure, the version of its rule and the rule in words."""
+"""For each figure, its rule."""
 
 READ: Final = ("loans", "read")
 EXPLAIN: Final = "/v1/loans/{id}/explain"
@@ -193,10 +188,10 @@ async def _explained(context: Context, call: Call, *, sees: bool) -> tuple[Loan,
     figures = {
         figure: {
             "value": getattr(loan, to_snake(figure)),
-            "rule": {"version": version, "says": says},
+            "rule": rule,
             "events": [moved for each in steps if (moved := _moved(each, to_snake(figure)))],
         }
-        for figure, (version, says) in RULES.items()
+        for figure, rule in RULES.items()
     }
     explanation = {"id": stream, "loanId": loan.loan_id, "position": position, "figures": figures}
     return loan, explanation

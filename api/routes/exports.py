@@ -6,10 +6,8 @@ from uuid import UUID
 from api.context import Context
 from api.description.components import COUNT, FLAG, ID, NUMBER, TEXT, TIME, or_null, several, shape
 from api.http.call import Call, Reply
-from api.http.csv_text import rfc3339
 from api.http.download import Download
 from api.http.ids import missing
-from api.http.problem import encoded
 from api.pipeline.background import begin
 from api.pipeline.commands import require_no_fields
 from api.pipeline.pipeline import admitted
@@ -90,7 +88,7 @@ async def begin_export(context: Context, call: Call, rights: Rights) -> Reply:
     await store.begin(export)
     begin(context, make(export, reader.narrowed(question), reader))
     headers = [(b"location", f"{EXPORTS}/{id_}".encode())]
-    return Reply(202, encoded(_shown(export)), headers)
+    return Reply(202, _shown(export), headers)
 
 
 @operation(f"GET {EXPORTS}", "One's own exports", READ, gives={"items": several(EXPORT)})
@@ -99,13 +97,13 @@ async def list_exports(context: Context, _: Call, rights: Rights) -> Reply:
     store = ExportStore(context)
     await store.sweep()
     items = [_shown(each) for each in await store.of(rights.id)]
-    return Reply(200, encoded({"items": items}))
+    return Reply(200, {"items": items})
 
 
 @operation(f"GET {ONE}", "How far an export is", READ, gives=EXPORT)
 async def get_export(context: Context, call: Call, rights: Rights) -> Reply:
     """How far an export of the caller is."""
-    return Reply(200, encoded(_shown(await _find(context, call, rights))))
+    return Reply(200, _shown(await _find(context, call, rights)))
 
 
 @operation(f"DELETE {ONE}", "Let go of an export", READ, gives=EXPORT)
@@ -113,7 +111,7 @@ async def delete_export(context: Context, call: Call, rights: Rights) -> Reply:
     """Let go of an export and its file, also while it is made."""
     export = await _find(context, call, rights)
     await ExportStore(context).drop(export.id)
-    return Reply(200, encoded(_shown(export)))
+    return Reply(200, _shown(export))
 
 
 @operation(f"GET {FILE}", "The file of an export", READ, exports=True, answers=PARQUET.decode())
@@ -175,9 +173,9 @@ def _shown(export: Export) -> dict[str, Any]:
         "size": export.size,
         "sha256": export.sha256,
         "failureReason": export.failure,
-        "createdAt": rfc3339(export.created_at),
-        "completedAt": rfc3339(made) if made else None,
-        "expiresAt": rfc3339(export.expires_at),
+        "createdAt": export.created_at,
+        "completedAt": made,
+        "expiresAt": export.expires_at,
         "downloadUrl": f"{EXPORTS}/{export.id}/file" if export.size is not None else None,
     }
 

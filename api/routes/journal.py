@@ -9,7 +9,7 @@ from api.context import Context
 from api.description.components import NUMBER, TEXT, TIME, or_null, several, shape
 from api.description.examples import AS_OF, EFFECTIVE_AT
 from api.http.call import Call, Reply, at_position
-from api.http.csv_text import CSV_UTF8, attached, csv_text, rfc3339
+from api.http.csv_text import CSV_UTF8, attached, csv_text
 from api.pipeline.as_of import APPROXIMATE, HINT, RECORDED, UNRECORDED, moment_of
 from api.pipeline.filters import Asked, all_of, filters_of, read_query
 from api.pipeline.readmission import admit_again, streaming
@@ -18,7 +18,7 @@ from api.pipeline.routes import AnyRoute, List, One, operation
 from projections.journal import ACCOUNTS, JournalEntryRow
 from projections.tables.writer import encode
 from rim_ledger.engine.activity import Activity
-from rim_ledger.values import ZERO
+from rim_ledger.values import ZERO, rfc3339
 
 READ: Final = ("journal", "read")
 

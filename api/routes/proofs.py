@@ -21,7 +21,6 @@ from api.description.components import (
     shape,
 )
 from api.http.call import Call, Reply, at_position
-from api.http.problem import encoded
 from api.http.query import QueryParams, unfit
 from api.pipeline import position
 from api.pipeline.as_of import NUMBER as DIGITS
@@ -131,7 +130,7 @@ async def list_origins(context: Context, call: Call, _: Rights) -> Reply:
         }
         for opening, at in ((OriginOpening.of(note), at) for note, at in found)
     ]
-    return Reply(200, encoded({"items": items}), [at_position(size)])
+    return Reply(200, {"items": items}, [at_position(size)])
 
 
 def _named(checkpoint: Checkpoint | None) -> dict[str, object] | None:
@@ -157,7 +156,7 @@ async def get_event_proof(context: Context, call: Call, rights: Rights) -> Reply
     """
     asked = activity_of("Read", call.path, call.path_params)
     body = await show(context, call, rights, asked, partial(_proof, context, call))
-    return Reply(200, encoded(body), [at_position(body["treeSize"])])
+    return Reply(200, body, [at_position(body["treeSize"])])
 
 
 async def _proof(context: Context, call: Call, look: Look) -> dict[str, Any]:
@@ -208,7 +207,7 @@ async def get_consistency_proof(context: Context, call: Call, _: Rights) -> Repl
         hashes = await hashes_of(connection, EVENTS, consistency(old, size))
         note = await _note_on(connection, size)
     body = {"from": old, "to": size, "hashes": hashes, "checkpoint": note}
-    return Reply(200, encoded(body), [at_position(size)])
+    return Reply(200, body, [at_position(size)])
 
 
 async def hashes_of(

@@ -5,8 +5,6 @@ from functools import partial
 from api.context import Context
 from api.description.components import TEXT, TEXTS, TIME, either, ref, shape
 from api.http.call import Call, Reply, at_position
-from api.http.csv_text import rfc3339
-from api.http.problem import encoded
 from api.pipeline.commands import read_form
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, operation
@@ -46,11 +44,11 @@ async def enrol_second_factor(context: Context, call: Call, rights: Rights) -> R
     form, admit = await read_form(call, two_factor.EnrolTwoFactor), _admission(call)
     stamp = call.stamp(context.environment)
     enrolled = await context.second_factor.enrol(stamp, rights.id, form, admit)
-    body = {"method": enrolled.method, "expiresAt": rfc3339(enrolled.expires_at)}
+    body = {"method": enrolled.method, "expiresAt": enrolled.expires_at}
     if enrolled.secret:
         uri = two_factor.uri(enrolled.secret, enrolled.username)
         body |= {"secret": enrolled.secret, "otpauthUri": uri, "qrSvg": two_factor.qr_svg(uri)}
-    return Reply(200, encoded(body), [position(context)])
+    return Reply(200, body, [position(context)])
 
 
 @operation(
@@ -66,7 +64,7 @@ async def confirm_second_factor(context: Context, call: Call, rights: Rights) ->
     form, admit = await read_form(call, two_factor.ConfirmTwoFactor), _admission(call)
     stamp = call.stamp(context.environment)
     receipt, codes = await context.second_factor.confirm(stamp, rights.id, form, admit)
-    return Reply(200, encoded({"recoveryCodes": codes}), [at_position(receipt.position)])
+    return Reply(200, {"recoveryCodes": codes}, [at_position(receipt.position)])
 
 
 @operation(

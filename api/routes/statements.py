@@ -123,7 +123,7 @@ async def _settled(context: Context, call: Call, upload: Upload) -> Reply | None
         async for _ in task.settle():
             pass
     headers.append(at_position(task.position))
-    return Reply(status, problem.encoded(task.statement.summary), headers)
+    return Reply(status, task.statement.summary, headers)
 
 
 async def _stream(

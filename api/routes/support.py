@@ -6,7 +6,6 @@ from api.context import Context
 from api.description.components import COUNT
 from api.http.call import Call, Reply
 from api.http.ids import missing
-from api.http.problem import encoded
 from api.pipeline.commands import read_form, receipt_headers
 from api.pipeline.pipeline import request_of
 from api.pipeline.rights import Rights
@@ -62,7 +61,7 @@ async def auto_assign_tickets(context: Context, call: Call, _: Rights) -> Reply:
     receipt, given = await context.ledger.decide(work, *request.terms, keeps_value=True)
     # Earlier versions did not keep the number with the answer.
     counted = {} if given is None else {"assigned": given}
-    return Reply(200, encoded(counted | {"position": receipt.position}), receipt_headers(receipt))
+    return Reply(200, counted | {"position": receipt.position}, receipt_headers(receipt))
 
 
 def _agent(parameters: Parameters) -> UUID:
