@@ -12,7 +12,7 @@ from api.http.call import Call, Reply
 from api.http.ids import missing
 from api.http.query import QueryParams, unfit
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, Other, resource
+from api.pipeline.routes import AnyRoute, Other, Resource
 from api.routes.proofs import NUMBER_OF, PROOF, hashes_of, size_in
 from projections.proofs import checkpoints
 from projections.proofs.merkle import inclusion, leaf_hash
@@ -92,5 +92,5 @@ ROUTES: list[AnyRoute] = [
             ("refused-requests", "refused_requests", RefusedRequest, ("loans", "read")),
         )
     ),
-    *resource("/v1/refused-requests", RefusedRequestRow, "loans"),
+    *Resource("/v1/refused-requests", RefusedRequestRow, "loans").reads,
 ]

@@ -13,22 +13,21 @@ from api.pipeline.routes import (
     CommandRequest,
     Enter,
     One,
-    commands,
+    Resource,
     operation,
-    resource,
 )
 from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
 from rim_ledger.admin import admin_commands as admins
 from rim_ledger.admin import authentication
-from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
+from rim_ledger.admin.admin_role import CreateRole, DeleteRole, EditRole
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.audit_actor import access_activity
 from rim_ledger.admin.one_time import AcceptInvitation, FinishReset, choose_password, send_token
 from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.admin.permissions import ALL, permissions
-from rim_ledger.admin.security_settings import SETTINGS, EditSecuritySettings, SecuritySettings
+from rim_ledger.admin.security_settings import SETTINGS, EditSecuritySettings
 from rim_ledger.admin.session import new_token
 from rim_ledger.engine.command import Form, perform
 from rim_ledger.engine.deciding import Admit
@@ -36,7 +35,7 @@ from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 AUTH = "/v1/auth"
-ADMINS, ROLES, SECURITY = "/v1/admin-users", "/v1/admin-roles", "/v1/security-settings"
+SECURITY = "/v1/security-settings"
 ADMIN = {"id": ID, "username": TEXT, "role": TEXT}
 SESSION = shape(
     "Session",
@@ -159,10 +158,8 @@ async def finish_reset(context: Context, call: Call, _: Rights) -> Reply:
     return Reply(204, b"", [at_position(receipt.position)])
 
 
-async def hash_or_promise(context: Context, request: CommandRequest) -> Form:
+async def hash_or_promise(context: Context, _: CommandRequest, form: WithPassword) -> Form:
     """Have a new password hashed, or make up the token that will be sent in its place."""
-    form = request.command
-    assert isinstance(form, WithPassword)
     if form.password:
         return await form.hashed()
     return form.promised(new_token(context.environment), context.sender)
@@ -184,10 +181,10 @@ def position(context: Context) -> tuple[bytes, bytes]:
     return at_position(context.ledger.head)
 
 
-of_admins = commands(ADMINS, AdminUser, "admins", admits_first=True)
+of_admins = Resource("/v1/admin-users", AdminUserRow, "admins", always={"admits_first": True})
 """Each may end the session of an admin whose own request waits its turn."""
-of_roles = commands(ROLES, AdminRole, "roles")
-of_settings = commands(SECURITY, SecuritySettings, "security_settings")
+of_roles = Resource("/v1/admin-roles", AdminRoleRow, "roles")
+of_settings = Resource(SECURITY, SecuritySettingsRow, "security_settings")
 
 ROUTES: list[AnyRoute] = [
     log_in,
@@ -196,7 +193,7 @@ ROUTES: list[AnyRoute] = [
     change_password,
     accept_invitation,
     finish_reset,
-    *resource(ADMINS, AdminUserRow, "admins"),
+    *of_admins.reads,
     of_admins(
         "POST", admins.CreateAdmin, "Take an admin on", prepare=hash_or_promise, after=send_promise
     ),
@@ -214,7 +211,7 @@ ROUTES: list[AnyRoute] = [
         after=send_promise,
     ),
     of_admins("POST /{id}/revoke-sessions", admins.RevokeSessions, "Log out"),
-    *resource(ROLES, AdminRoleRow, "roles"),
+    *of_roles.reads,
     of_roles("POST", CreateRole, "Make a role"),
     of_roles("PATCH /{id}", EditRole, "Change a role"),
     of_roles("DELETE /{id}", DeleteRole, "Put a role away"),
@@ -222,6 +219,6 @@ ROUTES: list[AnyRoute] = [
     of_settings(
         "PATCH", EditSecuritySettings, "Change how people get in", stream=lambda _: SETTINGS
     ),
-    *resource("/v1/admin-activity-logs", AdminActivityLogRow, "activity_logs"),
-    *resource("/v1/audit-logs", AuditLogRow, "audit_logs"),
+    *Resource("/v1/admin-activity-logs", AdminActivityLogRow, "activity_logs").reads,
+    *Resource("/v1/audit-logs", AuditLogRow, "audit_logs").reads,
 ]

@@ -12,10 +12,10 @@ from api.http.ids import missing, resolve
 from api.pipeline.pipeline import request_of
 from api.pipeline.readmission import streaming
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, One, activity_of, commands, operation, resource
+from api.pipeline.routes import AnyRoute, One, Resource, activity_of, operation
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from rim_ledger.admin.session import new_token, token_hash
-from rim_ledger.delivery.kill_switch import OUTBOUND, Outbound, SwitchOutbound
+from rim_ledger.delivery.kill_switch import OUTBOUND, SwitchOutbound
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.backup import Backup, BackupDownloadOffered
 from rim_ledger.system.backup_commands import (
@@ -26,7 +26,7 @@ from rim_ledger.system.backup_commands import (
     find_download,
     offer_download,
 )
-from rim_ledger.system.backup_settings import SETTINGS, BackupSettings, EditBackupSettings
+from rim_ledger.system.backup_settings import SETTINGS, EditBackupSettings
 
 BACKUPS, DOWNLOAD = "/v1/backups", "/v1/backups/{id}/download"
 EDIT, SWITCH = "/v1/backup-settings", "/v1/outbound"
@@ -100,12 +100,12 @@ async def download_backup(context: Context, call: Call, _: Rights) -> None:
         await file.answer(call, stream)
 
 
-of_backups = commands(BACKUPS, Backup, "backups")
-of_settings = commands(EDIT, BackupSettings, "backups", stream=lambda _: SETTINGS)
-of_outbound = commands(SWITCH, Outbound, RESTORE, stream=lambda _: OUTBOUND)
+of_backups = Resource(BACKUPS, BackupRow, "backups")
+of_settings = Resource(EDIT, BackupSettingsRow, "backups", always={"stream": lambda _: SETTINGS})
+of_outbound = Resource(SWITCH, OutboundRow, RESTORE, always={"stream": lambda _: OUTBOUND})
 
 ROUTES: list[AnyRoute] = [
-    *resource(BACKUPS, BackupRow, "backups"),
+    *of_backups.reads,
     of_backups("POST", StartBackup, "Begin a backup"),
     of_backups("POST /{id}/verify", VerifyBackup, "Read it again"),
     of_backups("DELETE /{id}", DeleteBackup, "Put a backup away"),

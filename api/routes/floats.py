@@ -11,11 +11,11 @@ from api.http.call import Call, Reply, at_position
 from api.pipeline.as_of import moment_of
 from api.pipeline.filters import Asked
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, One, Parameters, commands, operation
+from api.pipeline.routes import AnyRoute, One, Parameters, Resource, operation
 from projections.lending import FloatRow
 from projections.tables.writer import encode
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.airtime_float import AirtimeFloat, float_id, low_mark_key
+from rim_ledger.lending.airtime_float import float_id, low_mark_key
 from rim_ledger.lending.float_commands import AdjustFloat, TopUpFloat
 from rim_ledger.system.config import setting
 from rim_ledger.values import Network
@@ -82,11 +82,11 @@ def _stream(parameters: Parameters) -> UUID:
     return float_id(parameters["network"])
 
 
-change = commands(ONE, AirtimeFloat, "float", stream=_stream)
+of_float = Resource(ONE, FloatRow, "float", always={"stream": _stream})
 
 ROUTES: list[AnyRoute] = [
     list_float,
     One(ONE, FloatRow, READ, "The float of a tracked network"),
-    change("POST /top-up", TopUpFloat, "Top up a float"),
-    change("POST /adjust", AdjustFloat, "Adjust a float"),
+    of_float("POST /top-up", TopUpFloat, "Top up a float"),
+    of_float("POST /adjust", AdjustFloat, "Adjust a float"),
 ]

@@ -1,12 +1,10 @@
 """The routes of lending: users, loan products and loans."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from api.context import Context
-from api.pipeline.routes import AnyRoute, CommandRequest, List, One, commands, resource
+from api.pipeline.routes import AnyRoute, CommandRequest, List, One, Resource
 from projections.lending import LoanProductRow, LoanRow, UserRow
-from projections.tables.table import Row
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.idempotency import Receipt
@@ -18,8 +16,6 @@ from rim_ledger.lending.charges import ChargeFee, WaiveCharges
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.dispute import ResolveDispute
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.product import LoanProduct
 from rim_ledger.lending.reschedule import RescheduleLoan
 from rim_ledger.lending.user import User
 from rim_ledger.lending.write_off import UndoWriteOff, WriteOffLoan
@@ -40,23 +36,13 @@ class SwitchAutoLimit(Command[User]):
         return command.decide(aggregate, uow)
 
 
-def of_user(below: str, row: type[Row], name: str, summary: str, column: str, **more: Any) -> List:
-    """A list of what is a user's, below their path, for them and for those who may read `name`."""
-    of = (column, UserRow)
-    return List(ONE_USER + below, row, (name, "read"), summary, of, own=True, **more)
-
-
-USERS, ONE_USER = "/v1/users", "/v1/users/{id}"
-PRODUCTS = "/v1/loan-products"
-LOANS = "/v1/loans"
-
-of_users = commands(USERS, User, "users")
-of_products = commands(PRODUCTS, LoanProduct, "loan_products")
-of_loans = commands(LOANS, Loan, "loans")
+of_users = Resource("/v1/users", UserRow, "users")
+of_products = Resource("/v1/loan-products", LoanProductRow, "loan_products", own=True)
+of_loans = Resource("/v1/loans", LoanRow, "loans", own=True)
 
 ROUTES: list[AnyRoute] = [
-    List(USERS, UserRow, ("users", "read"), "List users"),
-    One(ONE_USER, UserRow, ("users", "read"), "One of the users", own=True),
+    List("/v1/users", UserRow, ("users", "read"), "List users"),
+    One("/v1/users/{id}", UserRow, ("users", "read"), "One of the users", own=True),
     of_users("POST", users.RegisterUser, "Register a user"),
     of_users("PATCH /{id}", users.ChangeContact, "Change name, phone or e-mail"),
     of_users("POST /{id}/suspend", users.SuspendUser, "Suspend"),
@@ -69,12 +55,12 @@ ROUTES: list[AnyRoute] = [
     of_users("POST /{id}/erase", users.EraseUser, "Erase for ever", "erasure"),
     of_users("DELETE /{id}", users.DeleteUser, "Hide a user"),
     of_users("POST /{id}/verify-phone", users.VerifyPhone, "Verify the phone"),
-    of_user("/loans", LoanRow, "loans", "A user's loans", "user_id"),
-    *resource(PRODUCTS, LoanProductRow, "loan_products", own=True),
+    of_users.lists("/loans", LoanRow, "A user's loans", "user_id", "loans", own=True),
+    *of_products.reads,
     of_products("POST", products.CreateLoanProduct, "Create a product"),
     of_products("PATCH /{id}", products.UpdateLoanProduct, "Change a product"),
     of_products("DELETE /{id}", products.ArchiveLoanProduct, "Archive a product"),
-    *resource(LOANS, LoanRow, "loans", own=True),
+    *of_loans.reads,
     of_loans("POST", requests.RequestLoan, "Request a loan", own=True),
     of_loans("PATCH /{id}", requests.SetLoanMetadata, "Replace the free fields"),
     of_loans("POST /{id}/approve", requests.ApproveLoan, "Approve", "loans.approval"),

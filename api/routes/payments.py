@@ -1,20 +1,25 @@
 """The routes of payments: transactions."""
 
-from api.pipeline.routes import AnyRoute, commands, resource
-from api.routes.lending import of_loans, of_user, of_users
+from api.pipeline.routes import AnyRoute, Resource
+from api.routes.lending import of_loans, of_users
 from projections.payments import TransactionRow
 from rim_ledger.payments import payment_commands as payments
 from rim_ledger.payments import reversal
-from rim_ledger.payments.transaction import Transaction
 
-TRANSACTIONS = "/v1/transactions"
 REFUND, RECONCILIATION = "transactions.refund", "transactions.reconciliation"
 
-of_transactions = commands(TRANSACTIONS, Transaction, "transactions")
+of_transactions = Resource("/v1/transactions", TransactionRow, "transactions", own=True)
 
 ROUTES: list[AnyRoute] = [
-    *resource(TRANSACTIONS, TransactionRow, "transactions", own=True),
-    of_user("/transactions", TransactionRow, "transactions", "A user's transactions", "user_id"),
+    *of_transactions.reads,
+    of_users.lists(
+        "/transactions",
+        TransactionRow,
+        "A user's transactions",
+        "user_id",
+        "transactions",
+        own=True,
+    ),
     of_transactions("POST", payments.RecordTransaction, "Record a payment"),
     of_transactions("POST /{id}/complete", payments.CompleteTransaction, "Complete"),
     of_transactions("POST /{id}/fail", payments.FailTransaction, "Fail"),

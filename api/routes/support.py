@@ -11,14 +11,12 @@ from api.pipeline.pipeline import request_of
 from api.pipeline.rights import Rights
 from api.pipeline.routes import (
     AnyRoute,
-    List,
     Parameters,
+    Resource,
     activity_of,
-    commands,
     operation,
-    resource,
 )
-from api.routes.lending import of_user
+from api.routes.lending import of_users
 from projections.audit import TimelineRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.lending import LoanRow
@@ -30,14 +28,11 @@ from rim_ledger.support import ticket_intake as intake
 from rim_ledger.support import ticket_workflow as workflow
 from rim_ledger.support.assignment import AutoAssign
 from rim_ledger.support.conversation import MarkMessagesRead, PostMessage
-from rim_ledger.support.department import Department
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
-from rim_ledger.support.ticket import Ticket
 from rim_ledger.values import UUID_TEXT
 
-TICKETS, ONE = "/v1/tickets", "/v1/tickets/{id}"
+ONE = "/v1/tickets/{id}"
 AUTO_ASSIGN = "/v1/tickets/auto-assign"
-AGENTS, DEPARTMENTS = "/v1/support-agents", "/v1/departments"
 READ, WRITE = ("tickets", "read"), ("tickets", "write")
 
 
@@ -70,17 +65,16 @@ def _agent(parameters: Parameters) -> UUID:
     return agent_stream(UUID(parameters["id"]))
 
 
-of_tickets = commands(TICKETS, Ticket, "tickets")
-of_agents = commands(AGENTS, SupportAgent, "agents")
-of_departments = commands(DEPARTMENTS, Department, "departments")
+of_tickets = Resource("/v1/tickets", TicketRow, "tickets", own=True)
+of_agents = Resource("/v1/support-agents", SupportAgentRow, "agents")
+of_departments = Resource("/v1/departments", DepartmentRow, "departments")
 
 ROUTES: list[AnyRoute] = [
-    *resource(TICKETS, TicketRow, "tickets", own=True),
-    of_user("/tickets", TicketRow, "tickets", "A user's tickets", "customer_id"),
-    of_user(
+    *of_tickets.reads,
+    of_users.lists("/tickets", TicketRow, "A user's tickets", "customer_id", "tickets", own=True),
+    of_users.lists(
         "/timeline",
         TimelineRow,
-        "users",
         "What happened to a user's loans, payments and tickets, in order",
         "entity_id",
         order="position",
@@ -89,11 +83,10 @@ ROUTES: list[AnyRoute] = [
             (TransactionRow, "user_id", ("transactions", "read")),
             (TicketRow, "customer_id", READ),
         ),
+        own=True,
     ),
-    List(
-        ONE + "/messages", ChatMessageRow, READ, "What was said", ("ticket_id", TicketRow), own=True
-    ),
-    List(ONE + "/history", TicketHistoryRow, READ, "What was done", ("ticket_id", TicketRow)),
+    of_tickets.lists("/messages", ChatMessageRow, "What was said", "ticket_id", own=True),
+    of_tickets.lists("/history", TicketHistoryRow, "What was done", "ticket_id"),
     of_tickets("POST", intake.OpenTicket, "Open a ticket", own=True),
     of_tickets("POST /{id}/assign", workflow.AssignTicket, "Assign"),
     of_tickets("POST /{id}/unassign", workflow.UnassignTicket, "Put back"),
@@ -111,7 +104,7 @@ ROUTES: list[AnyRoute] = [
     of_tickets("POST /{id}/messages", PostMessage, "Say something", own=True),
     of_tickets("POST /{id}/messages/read", MarkMessagesRead, "Mark as read", own=True),
     auto_assign_tickets,
-    *resource(AGENTS, SupportAgentRow, "agents"),
+    *of_agents.reads,
     of_agents("POST", staff.CreateAgent, "Have an admin at the support desk"),
     of_agents("PATCH /{id}", staff.UpdateAgent, "Move an agent", stream=_agent),
     of_agents("DELETE /{id}", staff.RetireAgent, "Retire", stream=_agent),
@@ -122,7 +115,7 @@ ROUTES: list[AnyRoute] = [
         action="read",
         stream=_agent,
     ),
-    *resource(DEPARTMENTS, DepartmentRow, "departments"),
+    *of_departments.reads,
     of_departments("POST", staff.CreateDepartment, "Open a department"),
     of_departments("PATCH /{id}", staff.UpdateDepartment, "Change a department"),
     of_departments("DELETE /{id}", staff.ArchiveDepartment, "Archive a department"),

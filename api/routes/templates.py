@@ -17,7 +17,7 @@ from api.http.problem import encoded
 from api.pipeline.commands import read_form, receipt_headers, receipt_json
 from api.pipeline.pipeline import request_of
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, Other, activity_of, commands, resource
+from api.pipeline.routes import AnyRoute, Other, Resource, activity_of
 from projections.notifications import EmailTemplateRow, SmsTemplateRow
 from projections.tables.table import Row
 from rim_ledger.delivery.port import Channel, Message
@@ -159,9 +159,9 @@ def _routes(
     the summaries are of preview and test."""
     name = kind.channel.value
     path, (create, update, archive, enable, disable) = f"/v1/{name}-templates", own
-    of = commands(path, kind.template, "templates")
+    of = Resource(path, row, "templates")
     return [
-        *resource(path, row, "templates"),
+        *of.reads,
         of("POST", create, "Keep a template"),
         of("PATCH /{id}", update, "Change a template"),
         of("DELETE /{id}", archive, "Put away"),
