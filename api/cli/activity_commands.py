@@ -25,12 +25,8 @@ def drop_before(before: date, *, reason: str) -> None:
     Only a whole span is dropped, from the oldest on. Its leaf hashes stay, and a signed note says
     who dropped it, when and why. Needs the owner of the tables and the master secret.
 
-    Parameters
-    ----------
-    before:
-        The first day that is kept (UTC), such as 2021-01-31; at least five years ago.
-    reason:
-        Why, in a few words; they are kept in the clear.
+    :param before: The first day that is kept (UTC), such as 2021-01-31; at least five years ago.
+    :param reason: Why, in a few words; they are kept in the clear.
     """
     settings, now = Settings.load(), SystemEnvironment().now()
     first = datetime.combine(before, time(), UTC)

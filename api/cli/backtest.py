@@ -38,18 +38,11 @@ def backtest(
 ) -> None:
     """Decide every loan request of the past again, by a proposed policy. The log stays as it is.
 
-    Parameters
-    ----------
-    policy:
-        The policy, a JSON file: {"lending": {"autoApproveMinScore": 700}}.
-    against:
-        Another policy to compare with; what was decided then, when left out.
-    changes:
-        A new file for every request that would have come out otherwise, one a line.
-    chart:
-        A new file for a picture (SVG) of what was lent, month by month.
-    json_:
-        The report as JSON.
+    :param policy: The policy, a JSON file: {"lending": {"autoApproveMinScore": 700}}.
+    :param against: Another policy to compare with; what was decided then, when left out.
+    :param changes: A new file for every request that would have come out otherwise, one a line.
+    :param chart: A new file for a picture (SVG) of what was lent, month by month.
+    :param json_: The report as JSON.
     """
     settings = Settings.load(keyless=True)
     simulation = Simulation(policy=_read(policy), against=_read(against) if against else None)

@@ -31,10 +31,7 @@ POLL_SECONDS: Final = 0.5
 def backup(*, type_: Annotated[BackupType | None, Parameter(name="--type")] = None) -> None:
     """Make a backup now, where the backup settings say; the service may run meanwhile.
 
-    Parameters
-    ----------
-    type_:
-        full or incremental; as the backup settings say, when left out.
+    :param type_: full or incremental; as the backup settings say, when left out.
     """
     settings = Settings.load()
     with (
@@ -56,11 +53,8 @@ def backup(*, type_: Annotated[BackupType | None, Parameter(name="--type")] = No
 def verify_backup(*paths: str) -> None:
     """Read a backup, or a chain of them, and say whether it can be restored.
 
-    Parameters
-    ----------
-    paths:
-        The files, or their URLs in an object store; a full backup first, then those that go on
-        from it.
+    :param paths: The files, or their URLs in an object store; a full backup first, then those that
+        go on from it.
     """
     settings = Settings.load(keyless=True)
     if not settings.secrets:
@@ -80,11 +74,8 @@ def restore(*paths: str) -> None:
     Everything is looked at before anything is written. Nothing leaves the house from there until
     `rim-ledger outbound on`, or POST /v1/outbound.
 
-    Parameters
-    ----------
-    paths:
-        The files, or their URLs in an object store; a full backup first, then those that go on
-        from it.
+    :param paths: The files, or their URLs in an object store; a full backup first, then those that
+        go on from it.
     """
     settings, left = Settings.load(), "nothing was restored"
     try:
@@ -111,10 +102,7 @@ def restore(*paths: str) -> None:
 def outbound(state: Annotated[str, Parameter()]) -> None:
     """Let airtime and messages leave the house, or stop all of that.
 
-    Parameters
-    ----------
-    state:
-        on or off.
+    :param state: on or off.
     """
     if state not in ("on", "off"):
         raise OperatorError("say rim-ledger outbound on, or rim-ledger outbound off")

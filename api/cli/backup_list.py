@@ -26,10 +26,7 @@ TITLES: Final = ("begun", "kind", "bytes", "state", "verified", "chain", "file")
 def list_(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
     """List the backups that are there, being made or failed, the oldest first.
 
-    Parameters
-    ----------
-    json_:
-        As JSON, for programs.
+    :param json_: As JSON, for programs.
     """
     settings = Settings.load(keyless=True)
     with log_database(settings) as url:

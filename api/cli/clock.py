@@ -55,10 +55,7 @@ def clock() -> None:
 def tick(*, at: str | None = None) -> None:
     """Do once what the clock owes.
 
-    Parameters
-    ----------
-    at:
-        The business time to do it at, RFC 3339 with an offset; only in development.
+    :param at: The business time to do it at, RFC 3339 with an offset; only in development.
     """
     settings = Settings.load()
     business_time = _moment(at, settings) if at else None

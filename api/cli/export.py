@@ -41,17 +41,11 @@ def export(
 ) -> None:
     """Write the log out, with the words about persons hidden.
 
-    Parameters
-    ----------
-    to:
-        A directory for Parquet, which a later run brings up to date, or - for NDJSON. Beside it lie
-        NAME.types, with a directory for each type of event, and NAME.proof.
-    from_:
-        The first position.
-    types:
-        Only these events.
-    follow:
-        Go on with what happens, until interrupted.
+    :param to: A directory for Parquet, which a later run brings up to date, or - for NDJSON. Beside
+        it lie NAME.types, with a directory for each type of event, and NAME.proof.
+    :param from_: The first position.
+    :param types: Only these events.
+    :param follow: Go on with what happens, until interrupted.
     """
     settings = Settings.load(keyless=True)
     if unknown := sorted(set(types) - EVENTS.keys()):

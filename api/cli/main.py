@@ -20,7 +20,7 @@ from api.cli import status as standing
 from api.cli.fence import OUTDATED, run_fenced
 from api.cli.output import OUTPUT_LOST, OutputLost, code_of, guard
 from api.cli.progress import interruptible, progress
-from api.cli.supervisor import first_login
+from api.cli.supervisor import bring_up_to_date
 from api.cli.supervisor import up as run_everything
 from api.config.database import (
     database,
@@ -29,8 +29,6 @@ from api.config.database import (
     fitting_database,
     log_database,
     open_vault,
-    prepare,
-    update_ledger,
 )
 from api.config.settings import Settings
 from projections.follow import follower
@@ -109,12 +107,9 @@ def verify(*, export: Path | None = None, key: Path | None = None) -> None:
     The codes that authenticate events are checked where the master secret is at hand; without it,
     the last lines say that they were not.
 
-    Parameters
-    ----------
-    export:
-        A directory that rim-ledger export wrote: then that is verified, without a database.
-    key:
-        The file of a public key of the log for it, such as RIM_HOME/checkpoints/*/key.
+    :param export: A directory that rim-ledger export wrote: then that is verified, without a
+        database.
+    :param key: The file of a public key of the log for it, such as RIM_HOME/checkpoints/*/key.
     """
     with interruptible("what was not looked at may be changed"):
         if export is not None:
@@ -137,10 +132,7 @@ def init() -> None:
     """Bring the database up to date, with its read tables and its first admin."""
     settings = Settings.load(first_login=True)
     with database(settings, owner=True) as url:
-        lacking = update_ledger(url)
-        asyncio.run(sealing.require_consistent(settings, url))
-        lacking += prepare(settings, url, first_login)
-        asyncio.run(sealing.make_key(settings, url))
+        lacking = bring_up_to_date(settings, url)
     if lacking:
         print(f"added: {', '.join(lacking)}")
     print("the database is up to date")
@@ -150,10 +142,7 @@ def init() -> None:
 def rebuild(*, check: bool = False) -> None:
     """Fill the read tables anew from the log, beside the live ones, and swap them in.
 
-    Parameters
-    ----------
-    check:
-        Only compare, and change nothing.
+    :param check: Only compare, and change nothing.
     """
     settings = Settings.load()
     _collect_rarely()
@@ -196,10 +185,7 @@ def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fa
 
     Ends with code 1 when it is not ready.
 
-    Parameters
-    ----------
-    json_:
-        As JSON, for programs.
+    :param json_: As JSON, for programs.
     """
     now = standing.status(Settings.load(keyless=True))
     print(json.dumps(now) if json_ else standing.text(now))

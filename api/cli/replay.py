@@ -38,15 +38,10 @@ BY: Final = "SELECT coalesce(max(position), 0) FROM ledger.events WHERE recorded
 def replay(*, into: Path, until: str | None = None, business_time: bool = False) -> None:
     """Write every read table as of a position or a time into a DuckDB file, without persons' words.
 
-    Parameters
-    ----------
-    into:
-        The file, which is not there yet.
-    until:
-        A position, or a time in RFC 3339; the end of the log, when left out.
-    business_time:
-        Count what had happened until that time, as far as it is known now, rather than what was
-        recorded until then.
+    :param into: The file, which is not there yet.
+    :param until: A position, or a time in RFC 3339; the end of the log, when left out.
+    :param business_time: Count what had happened until that time, as far as it is known now, rather
+        than what was recorded until then.
     """
     by = _business_time(until) if business_time else None
     settings = Settings.load(keyless=True)

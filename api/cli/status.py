@@ -5,7 +5,6 @@ import http.client
 import json
 from collections.abc import Iterator
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -88,8 +87,3 @@ def _addresses(settings: Settings) -> Iterator[str]:
         if address := (settings.home / RUNNING).read_text():
             yield address
     yield f"http://{settings.host}:{settings.port}"
-
-
-def record_address(home: Path, address: str) -> None:
-    """Record the address of `up` for `status`."""
-    (home / RUNNING).write_text(address)

@@ -142,7 +142,9 @@ async def _ready(
 
 async def go_on(context: Context, request: CommandRequest, receipt: Receipt) -> Receipt:
     """Do what follows the command that was carried out. Raises Refused if that failed instead."""
-    proposal = await context.ledger.read(partial(_proposal, receipt), request.stamp)
+    proposal = await context.ledger.read(
+        partial(UnitOfWork.read, kind=Proposal, id=receipt.id), request.stamp
+    )
     if proposal.failure_code:
         raise Refused(
             "proposal-failed",
@@ -157,10 +159,6 @@ async def go_on(context: Context, request: CommandRequest, receipt: Receipt) -> 
     made = Receipt(proposal.target, None, 0, receipt.position)
     after = await ready.request.route.after(context, ready.request, made)
     return replace(receipt, position=max(receipt.position, after.position))
-
-
-def _proposal(receipt: Receipt, uow: UnitOfWork) -> Proposal:
-    return uow.read(Proposal, receipt.id)
 
 
 of_rules = Resource("/v1/approval-rules", ApprovalRuleRow, "approval_rules")

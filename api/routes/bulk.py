@@ -10,7 +10,7 @@ from typing import Any, Final
 from api.context import Context
 from api.description.components import FLAG
 from api.http.body import BODY_MAX, BODY_SECONDS, Disconnected
-from api.http.call import Call
+from api.http.call import NDJSON, Call
 from api.http.query import unfit
 from api.http.stream import PIECE_MAX
 from api.http.text import TextFile
@@ -22,7 +22,6 @@ from api.routes.atomic import ASKED, perform_all
 from api.routes.bulk_lines import Line, Sender
 from rim_ledger.engine.refusals import Refused
 
-MEDIA_TYPE: Final = b"application/x-ndjson"
 WINDOW: Final = 500
 """Lines that are under way at once."""
 WEIGHT_MAX: Final = 4 * 1024 * 1024
@@ -60,8 +59,8 @@ def _done(number: int, done: Done) -> bytes:
     "Many commands, one a line",
     action=ASKED.action,
     form=Line,
-    media_type=MEDIA_TYPE.decode(),
-    answers=MEDIA_TYPE.decode(),
+    media_type=NDJSON.decode(),
+    answers=NDJSON.decode(),
     query={"atomic": FLAG},
 )
 async def submit_bulk(context: Context, call: Call, _: Rights) -> None:
@@ -70,9 +69,9 @@ async def submit_bulk(context: Context, call: Call, _: Rights) -> None:
     with context.rates.room(call, context.callers):
         match call.query_params.get("atomic", ["false"]):
             case ["false"]:
-                await _stream(sender, TextFile(call.receive, call.headers, MEDIA_TYPE))
+                await _stream(sender, TextFile(call.receive, call.headers, NDJSON))
             case ["true"]:
-                file = TextFile(call.receive, call.headers, MEDIA_TYPE, seconds=BODY_SECONDS)
+                file = TextFile(call.receive, call.headers, NDJSON, seconds=BODY_SECONDS)
                 await call.reply(await perform_all(sender, file))
             case _:
                 raise unfit("atomic", "this is true or false")
@@ -116,7 +115,7 @@ class Answers:
 
 async def _stream(sender: Sender, file: TextFile) -> None:
     call = sender.call
-    await call.start(200, [(b"content-type", MEDIA_TYPE)])
+    await call.start(200, [(b"content-type", NDJSON)])
     answers = Answers()
     writing = asyncio.create_task(_write(call, answers))
     under_way: UnderWay = deque()

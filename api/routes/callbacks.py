@@ -1,14 +1,14 @@
 """The route that providers call: no session, but a signature over every message."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import Field, RootModel
 
 from api.context import Context
 from api.description.components import FLAG, RECEIPT, either, shape
-from api.http.body import BODY_SECONDS, Chunks, gather, read_json, unpacked
+from api.http.body import BODY_SECONDS, Chunks, gather, read_json
 from api.http.call import Call, Reply
 from api.http.content_type import require_media_type
 from api.http.ids import missing
@@ -76,12 +76,15 @@ async def receive_callback(context: Context, call: Call, _: Rights) -> Reply:
     integration = UUID(text)
     stamp = call.stamp(context.environment, message.id)
 
+    async def received() -> dict[str, Any]:
+        return {"type": "http.request", "body": message.body}
+
     def admit(uow: UnitOfWork) -> None:
         enter(uow, integration, message, FORMS)
 
     form = FORMS[await context.ledger.read(lambda uow: speaker(uow).type, stamp, admit)]
     require_media_type(call.headers, b"application/json")
-    body = read_json(unpacked(message.body, call.headers, BODY_MAX))
+    body = read_json(await gather(Chunks(received, call.headers), BODY_MAX))
     word = read_as(form, body)
     # A repetition of the message may have another time.
     parsed, op = word.model_copy(update={"timestamp": None}), f"POST {call.path}"

@@ -88,9 +88,8 @@ async def list_events(
         else:
             async for lines, _ in pages(context, begun):
                 await reader.again()
-                seen = await reader.visible(lines)
-                sees = (await reader.noted(seen)).sees_persons
-                await stream.send(b"\n".join([*await shown(context, seen, sees=sees), b""]))
+                _, texts = await reader.shown(lines)
+                await stream.send(b"\n".join([*texts, b""]))
         await stream.end()
     return None
 

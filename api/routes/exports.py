@@ -73,12 +73,7 @@ async def begin_export(context: Context, call: Call, rights: Rights) -> Reply:
         secret=context.vault.wrap_secret(id_, "export", context.environment.random(KEY).hex()),
         upto=question.upto,
         position=question.after,
-        rows=0,
-        size=None,
-        sha256=None,
-        failure=None,
         created_at=context.environment.now(),
-        completed_at=None,
     )
     store = ExportStore(context)
     await store.sweep()
@@ -162,9 +157,8 @@ def _require_reads(rights: Rights, export: Export) -> None:
 
 
 def _shown(export: Export) -> dict[str, Any]:
-    made = export.completed_at
     return {
-        "id": str(export.id),
+        "id": export.id,
         "status": export.status,
         "masked": not export.persons,
         "position": export.position,
@@ -174,7 +168,7 @@ def _shown(export: Export) -> dict[str, Any]:
         "sha256": export.sha256,
         "failureReason": export.failure,
         "createdAt": export.created_at,
-        "completedAt": made,
+        "completedAt": export.completed_at,
         "expiresAt": export.expires_at,
         "downloadUrl": f"{EXPORTS}/{export.id}/file" if export.size is not None else None,
     }
