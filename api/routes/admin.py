@@ -8,14 +8,7 @@ from api.http.call import Call, Reply, at_position
 from api.pipeline.commands import read_form
 from api.pipeline.pipeline import request_of
 from api.pipeline.rights import Rights
-from api.pipeline.routes import (
-    AnyRoute,
-    CommandRequest,
-    Enter,
-    One,
-    Resource,
-    operation,
-)
+from api.pipeline.routes import AnyRoute, CommandRequest, Enter, One, Resource, operation
 from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, SecuritySettingsRow
 from projections.audit import AuditLogRow

@@ -9,13 +9,7 @@ from api.http.ids import missing
 from api.pipeline.commands import read_form, receipt_headers
 from api.pipeline.pipeline import request_of
 from api.pipeline.rights import Rights
-from api.pipeline.routes import (
-    AnyRoute,
-    Parameters,
-    Resource,
-    activity_of,
-    operation,
-)
+from api.pipeline.routes import AnyRoute, Parameters, Resource, activity_of, operation
 from api.routes.lending import of_users
 from projections.audit import TimelineRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
