@@ -234,12 +234,12 @@ def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fa
 
 @app.command
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
-    """Print what completes rim-ledger's commands and options in a shell.
+    """Print what completes commands and options in a shell.
 
     Parameters
     ----------
     shell:
-        The shell, whose own place takes it: source <(rim-ledger completion bash).
+        The shell: bash and fish source it, zsh wants it as the file _rim-ledger in its fpath.
     """
     print(app.generate_completion(shell=shell))
 
