@@ -19,6 +19,7 @@ from rim_ledger.admin.login_throttle import (
 )
 from rim_ledger.admin.security_settings import DEFAULTS
 from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.retention import drop_expired
 from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault
 from tests.spec import START, TestWorld
@@ -213,6 +214,7 @@ def test_names_are_kept_as_hashes_and_failures_for_as_long_as_they_count(
         await gate.fail("a password in the wrong field")
         gate.environment.time += KEPT
         await gate.fail("ada")
+        assert await drop_expired(database, gate.environment.now()) == 1
 
     tell(story)
     with psycopg.connect(database) as connection:
@@ -346,6 +348,7 @@ def test_refused_entries_are_counted_by_the_hour_for_thirty_days(tell: Tell, dat
         assert await gate.two.count_refused("LogIn", "wrong", HERE)
         gate.environment.time += timedelta(days=30)
         assert await first()
+        assert await drop_expired(database, gate.environment.now()) == 5
 
     tell(story)
     with psycopg.connect(database) as connection:
