@@ -180,7 +180,7 @@ def test_builtin_roles_of_before_are_given_rights_and_bounds_unless_an_admin_edi
         assert set(fees) == {(builtin_id("loan_officer"),), (builtin_id("auditor"),)}
 
 
-def test_two_processes_that_begin_at_once_tell_one_password(database: str) -> None:
+async def test_two_processes_that_begin_at_once_tell_one_password(database: str) -> None:
     async def story() -> list[str | None]:
         environment = Clock()
         async with Process(database, environment) as one, Process(database, environment) as two:
@@ -191,7 +191,7 @@ def test_two_processes_that_begin_at_once_tell_one_password(database: str) -> No
             assert await log_in(two, "admin", SecretStr(password))
             return told
 
-    assert asyncio.run(story()).count(None) == 1
+    assert (await story()).count(None) == 1
 
 
 def test_a_weak_given_password_stops_the_beginning(database: str) -> None:
@@ -244,25 +244,22 @@ def test_rights_and_name_come_from_the_role_as_it_is_now(database: str) -> None:
     on_ledger(database, story)
 
 
-def test_a_suspended_admin_is_out_at_once_and_in_another_process_too(database: str) -> None:
-    async def story() -> None:
-        environment = Clock()
-        async with Process(database, environment) as one, Process(database, environment) as two:
-            await bootstrap(one, PASSWORD.get_secret_value(), environment)
-            form = await creation("ada", SUPERADMIN).hashed()
-            ada = (await one.execute(AdminUser, None, form, one.stamp())).id
-            session = await log_in(two, "ada")
-            assert await asks(one, session)
-            assert await asks(two, session)
-            await one.execute(AdminUser, ada, SuspendAdmin(reason="lost a laptop"), one.stamp())
-            for each in (one, two):
-                with pytest.raises(Unauthenticated):
-                    await asks(each, session)
-                with pytest.raises(Unauthenticated) as refusal:
-                    await log_in(each, "ada")
-                assert refusal.value.code == "invalid-credentials"
-
-    asyncio.run(story())
+async def test_a_suspended_admin_is_out_at_once_and_in_another_process_too(database: str) -> None:
+    environment = Clock()
+    async with Process(database, environment) as one, Process(database, environment) as two:
+        await bootstrap(one, PASSWORD.get_secret_value(), environment)
+        form = await creation("ada", SUPERADMIN).hashed()
+        ada = (await one.execute(AdminUser, None, form, one.stamp())).id
+        session = await log_in(two, "ada")
+        assert await asks(one, session)
+        assert await asks(two, session)
+        await one.execute(AdminUser, ada, SuspendAdmin(reason="lost a laptop"), one.stamp())
+        for each in (one, two):
+            with pytest.raises(Unauthenticated):
+                await asks(each, session)
+            with pytest.raises(Unauthenticated) as refusal:
+                await log_in(each, "ada")
+            assert refusal.value.code == "invalid-credentials"
 
 
 def test_unknown_names_and_wrong_passwords_look_alike_and_are_limited(database: str) -> None:
@@ -324,7 +321,9 @@ def test_changing_the_password_needs_the_present_one_and_ends_all_sessions(datab
 
 
 @pytest.mark.parametrize("how", ["suspend", "demote"])
-def test_two_superadmins_who_demote_each_other_at_once_leave_one(database: str, how: str) -> None:
+async def test_two_superadmins_who_demote_each_other_at_once_leave_one(
+    database: str, how: str
+) -> None:
     async def story() -> list[Receipt | BaseException]:
         environment = Clock()
         async with Process(database, environment) as one, Process(database, environment) as two:
@@ -339,6 +338,6 @@ def test_two_superadmins_who_demote_each_other_at_once_leave_one(database: str, 
                 return_exceptions=True,
             )
 
-    answers = asyncio.run(story())
+    answers = await story()
     assert sum(isinstance(each, Receipt) for each in answers) == 1
     assert [each.code for each in answers if isinstance(each, Refused)] == ["last-superadmin"]

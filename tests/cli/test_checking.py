@@ -61,15 +61,15 @@ def test_too_many_faults_are_told_as_so_many(
     assert ledger.ask("SELECT count(*) FROM ledger.faults WHERE place LIKE '%more than 1 faults%'")
 
 
-def test_a_process_that_starts_anew_does_not_look_anew(ledger: Ledger) -> None:
+async def test_a_process_that_starts_anew_does_not_look_anew(ledger: Ledger) -> None:
     assert run_once(ledger) == 0
     ledger.change(OWN)
-    asyncio.run(looks(ledger, for_ever=True))
+    await looks(ledger, for_ever=True)
     assert ledger.ask(FAULTS) == 0
     file = ledger.home / daily_check.NAME
     looked = msgspec.json.decode(file.read_bytes(), type=CheckProgress)
     assert looked.ended_at
     looked.ended_at -= timedelta(days=1)
     file.write_bytes(msgspec.json.encode(looked))
-    asyncio.run(looks(ledger, for_ever=True))
+    await looks(ledger, for_ever=True)
     assert ledger.ask(FAULTS) == 1

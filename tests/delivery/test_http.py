@@ -79,13 +79,13 @@ def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         (Blocked(), Verdict.FAILED, None, [True]),
     ],
 )
-def test_only_what_certainly_carried_nothing_is_tried_again(
+async def test_only_what_certainly_carried_nothing_is_tried_again(
     said: Answer | Exception, sent: Verdict, asked: Verdict | None, failed: list[bool]
 ) -> None:
     wire = Wire(said)
-    assert asyncio.run(wire.telco.send(ORDER)).verdict is sent
+    assert (await wire.telco.send(ORDER)).verdict is sent
     assert wire.calls == ["POST https://vtu.example/top-ups"] * len(failed)
-    answer = asyncio.run(wire.telco.query(REFERENCE))
+    answer = await wire.telco.query(REFERENCE)
     assert (answer.verdict if answer else None) is asked
     assert wire.calls[-1] == f"GET https://vtu.example/top-ups/{REFERENCE}"
     assert wire.failed == failed * 2

@@ -1,7 +1,5 @@
 """An event that this ledger did not write is never decided on."""
 
-import asyncio
-
 import psycopg
 import pytest
 
@@ -76,7 +74,7 @@ def test_an_event_in_another_name_stops_the_ledger_that_comes_upon_it(
     assert rows(database, "SELECT max(position) FROM ledger.events") == [(3,)]
 
 
-def test_a_ledger_that_was_begun_without_codes_goes_on_with_them(database: str) -> None:
+async def test_a_ledger_that_was_begun_without_codes_goes_on_with_them(database: str) -> None:
     jar = WORLD.new_id()
     on_ledger(database, lambda ledger: ledger.submit(open_jar(jar), STAMP))
     tamper(database, "UPDATE ledger.events SET mac = NULL")
@@ -92,7 +90,7 @@ def test_a_ledger_that_was_begun_without_codes_goes_on_with_them(database: str) 
         async with Ledger(url, JARS, Vault(ring, WORLD), WORLD) as ledger:
             await ledger.submit(add_coin(jar, 1), STAMP)
 
-    asyncio.run(story(database))
+    await story(database)
     macs = rows(database, "SELECT mac IS NULL FROM ledger.events ORDER BY position")
     assert macs == [(True,), (False,)]
 

@@ -156,7 +156,7 @@ def test_what_a_decision_looks_at_ahead_is_loaded_together(
     assert loads == [50]
 
 
-def test_two_processes_never_overfill_and_leave_no_hole(database: str) -> None:
+async def test_two_processes_never_overfill_and_leave_no_hole(database: str) -> None:
     jar, others = WORLD.new_id(), [WORLD.new_id() for _ in range(20)]
 
     async def story() -> list[Receipt | BaseException]:
@@ -172,7 +172,7 @@ def test_two_processes_never_overfill_and_leave_no_hole(database: str) -> None:
                 await asyncio.sleep(0)
             return await asyncio.gather(*answers, return_exceptions=True)
 
-    answers = asyncio.run(story())
+    answers = await story()
     accepted = sum(isinstance(answer, Receipt) for answer in answers)
     assert accepted == Jar.ROOM + len(others)
     assert all(isinstance(answer, Receipt | Refused) for answer in answers)
@@ -180,7 +180,7 @@ def test_two_processes_never_overfill_and_leave_no_hole(database: str) -> None:
     assert positions_are_dense(database)
 
 
-def test_a_refusal_is_decided_on_what_another_process_has_committed(database: str) -> None:
+async def test_a_refusal_is_decided_on_what_another_process_has_committed(database: str) -> None:
     jar = WORLD.new_id()
 
     async def story() -> Receipt:
@@ -194,10 +194,10 @@ def test_a_refusal_is_decided_on_what_another_process_has_committed(database: st
             await two.submit(open_jar(missing), STAMP)
             return await one.submit(add_coin(missing), STAMP)
 
-    assert asyncio.run(story()).version == 2
+    assert (await story()).version == 2
 
 
-def test_the_same_key_twenty_times_at_once_acts_once(database: str) -> None:
+async def test_the_same_key_twenty_times_at_once_acts_once(database: str) -> None:
     jar = WORLD.new_id()
     key = Idempotency("admin", "only once", "hash")
 
@@ -207,7 +207,7 @@ def test_the_same_key_twenty_times_at_once_acts_once(database: str) -> None:
             answers = [(one, two)[n % 2].submit(add_coin(jar), STAMP, key) for n in range(20)]
             return await asyncio.gather(*answers)
 
-    answers = asyncio.run(story())
+    answers = await story()
     assert coins(database, jar) == 1
     assert {(answer.version, answer.position) for answer in answers} == {(2, 2)}
     assert sum(not answer.replayed for answer in answers) == 1
@@ -233,7 +233,7 @@ def test_a_refusal_is_replayed_and_a_key_belongs_to_one_request(database: str) -
     assert coins(database, jar) == 0
 
 
-def test_a_name_is_held_by_one_stream(database: str) -> None:
+async def test_a_name_is_held_by_one_stream(database: str) -> None:
     jars = [WORLD.new_id() for _ in range(20)]
 
     async def story() -> list[Receipt | BaseException]:
@@ -244,7 +244,7 @@ def test_a_name_is_held_by_one_stream(database: str) -> None:
             ]
             return await asyncio.gather(*answers, return_exceptions=True)
 
-    answers = asyncio.run(story())
+    answers = await story()
     assert sum(isinstance(answer, Receipt) for answer in answers) == 1
     assert rows(database, "SELECT count(*) FROM ledger.claims WHERE kind = 'label'") == [(1,)]
     assert rows(database, "SELECT count(*) FROM ledger.events") == [(1,)]
@@ -428,21 +428,18 @@ def test_a_database_that_stays_away_is_said_so(
     assert on_ledger(database, story) == "store-unavailable"
 
 
-def test_the_service_may_add_to_the_log_and_nothing_else(database: str) -> None:
-    async def story() -> None:
-        async with ledger(database) as one:
-            await one.submit(open_jar(WORLD.new_id(), label="salt"), STAMP)
-            connection = one.connection.store.connection
-            for statement in (
-                "UPDATE ledger.events SET name = 'x'",
-                "DELETE FROM ledger.events",
-                "TRUNCATE ledger.events",
-                "ALTER TABLE ledger.events DISABLE TRIGGER ALL",
-            ):
-                with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                    await connection.execute(statement)
-
-    asyncio.run(story())
+async def test_the_service_may_add_to_the_log_and_nothing_else(database: str) -> None:
+    async with ledger(database) as one:
+        await one.submit(open_jar(WORLD.new_id(), label="salt"), STAMP)
+        connection = one.connection.store.connection
+        for statement in (
+            "UPDATE ledger.events SET name = 'x'",
+            "DELETE FROM ledger.events",
+            "TRUNCATE ledger.events",
+            "ALTER TABLE ledger.events DISABLE TRIGGER ALL",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                await connection.execute(statement)
 
 
 def test_who_is_erased_in_the_group_that_made_them_leaves_no_key(database: str) -> None:
@@ -457,7 +454,7 @@ def test_who_is_erased_in_the_group_that_made_them_leaves_no_key(database: str) 
     assert (wrapped, erased_at is None) == (None, False)
 
 
-def test_a_commit_that_was_looked_up_does_not_hide_what_came_after_it(
+async def test_a_commit_that_was_looked_up_does_not_hide_what_came_after_it(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jar = WORLD.new_id()
@@ -478,7 +475,7 @@ def test_a_commit_that_was_looked_up_does_not_hide_what_came_after_it(
             first = await one.submit(add_coin(jar), STAMP)
             return [first.version, (await one.submit(add_coin(jar), STAMP)).version]
 
-    assert asyncio.run(story()) == [2, 4]
+    assert await story() == [2, 4]
 
 
 def test_a_fault_of_the_store_fails_its_own_command_alone(
@@ -553,7 +550,7 @@ def test_a_lost_answer_takes_a_number_once(database: str, monkeypatch: pytest.Mo
     assert numbers(on_ledger(database, story)) == [1, 2, 3]
 
 
-def test_three_processes_take_each_number_once_and_leave_none_out(database: str) -> None:
+async def test_three_processes_take_each_number_once_and_leave_none_out(database: str) -> None:
     async def story() -> list[Receipt]:
         async with ledger(database) as one, ledger(database) as two, ledger(database) as three:
             receipts: list[Receipt] = []
@@ -566,7 +563,7 @@ def test_three_processes_take_each_number_once_and_leave_none_out(database: str)
                 receipts += await asyncio.gather(*works)
             return receipts
 
-    assert sorted(numbers(asyncio.run(story()))) == [*range(1, 121)]
+    assert sorted(numbers(await story())) == [*range(1, 121)]
     assert rows(database, "SELECT last FROM ledger.numbers") == [(120,)]
 
 

@@ -88,15 +88,12 @@ def test_what_is_made_and_taken_in_one_group_is_on_no_list(database: str) -> Non
     on_ledger(database, story)
 
 
-def test_two_processes_take_each_once(database: str) -> None:
-    async def story() -> None:
-        async with ledger(database) as one, ledger(database) as two:
-            jars = await opened(one, 30)
-            taken: list[list[UUID]] = [[] for _ in range(30)]
-            await asyncio.gather(
-                *((one, two)[n % 2].submit(take_first(each), STAMP) for n, each in enumerate(taken))
-            )
-            assert sorted(each[-1] for each in taken) == sorted(jars)
-            assert await looked(two, jars[0])(1) == []
-
-    asyncio.run(story())
+async def test_two_processes_take_each_once(database: str) -> None:
+    async with ledger(database) as one, ledger(database) as two:
+        jars = await opened(one, 30)
+        taken: list[list[UUID]] = [[] for _ in range(30)]
+        await asyncio.gather(
+            *((one, two)[n % 2].submit(take_first(each), STAMP) for n, each in enumerate(taken))
+        )
+        assert sorted(each[-1] for each in taken) == sorted(jars)
+        assert await looked(two, jars[0])(1) == []

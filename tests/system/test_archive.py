@@ -60,18 +60,17 @@ def pieces(content: bytes) -> list[bytes]:
     return found
 
 
-def test_what_was_written_is_read_again_with_either_of_two_secrets(tmp_path: Path) -> None:
+async def test_what_was_written_is_read_again_with_either_of_two_secrets(tmp_path: Path) -> None:
     file, manifest = write(tmp_path, b"1\n2\n", b"3\n")
     assert read(file) == read(file, OTHER, SECRET) == manifest
     assert b"2026" not in file.read_bytes()
-
     file_ = archive(file)
 
     async def contents() -> list[tuple[str, bytes]]:
         return [(piece.of, text) async for piece, text in file_.contents(manifest, lambda _: True)]
 
     told = [("events", b"1\n2\n"), ("events", b"3\n"), ("numbers", b"USR\t2026\t256\n")]
-    assert asyncio.run(contents()) == told
+    assert await contents() == told
 
 
 DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {

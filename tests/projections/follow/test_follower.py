@@ -58,26 +58,22 @@ from tests.projections.story import (
 )
 
 
-def test_a_follower_writes_nothing_into_the_tables_of_another_version(database: str) -> None:
+async def test_a_follower_writes_nothing_into_the_tables_of_another_version(database: str) -> None:
     told(database, *START)
-
-    async def story() -> None:
-        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
-            follower = Follower(connection, VAULT)
-            assert await follower.advance() == 0
-            await written(database, opens(User, BOLA, AutoLimitDisabled()))
-            await connection.execute("COMMENT ON SCHEMA read IS 'of tomorrow'")
-            with pytest.raises(Outdated):
-                await follower.advance()
-
-    asyncio.run(story())
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+        follower = Follower(connection, VAULT)
+        assert await follower.advance() == 0
+        await written(database, opens(User, BOLA, AutoLimitDisabled()))
+        await connection.execute("COMMENT ON SCHEMA read IS 'of tomorrow'")
+        with pytest.raises(Outdated):
+            await follower.advance()
     assert rows(database, "SELECT position FROM read.tracking") == [(EVENTS,)]
 
 
 WHEN = "2026-03-04T05:06:07.000089Z"
 
 
-def test_pages_of_one_transaction_may_each_refer_to_what_they_bring(database: str) -> None:
+async def test_pages_of_one_transaction_may_each_refer_to_what_they_bring(database: str) -> None:
     """The journal entry of a payment refers to the payment, which comes with the same page."""
     told(database, *START)
     payment = WORLD.new_id()
@@ -88,20 +84,16 @@ def test_pages_of_one_transaction_may_each_refer_to_what_they_bring(database: st
         amount=Decimal(50),
     )
     completed = TransactionCompleted(unallocated=Decimal(50))
-
-    async def story() -> None:
-        await written(
-            database,
-            opens(User, BOLA, AutoLimitDisabled()),
-            opens(Transaction, payment, paid, completed),
-        )
-        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
-            follower = Follower(connection, VAULT)
-            async with connection.transaction():
-                assert await follower.advance(limit=1) == 1
-                assert await follower.advance() == 2
-
-    asyncio.run(story())
+    await written(
+        database,
+        opens(User, BOLA, AutoLimitDisabled()),
+        opens(Transaction, payment, paid, completed),
+    )
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+        follower = Follower(connection, VAULT)
+        async with connection.transaction():
+            assert await follower.advance(limit=1) == 1
+            assert await follower.advance() == 2
     assert rows(database, "SELECT transaction_id FROM read.journal_entries") == [(payment,)]
 
 
@@ -306,14 +298,11 @@ def test_the_audit_log_keeps_personal_words_sealed(database: str) -> None:
     assert changes["creditLimit"] == {"old": None, "new": 1000.5}
 
 
-def test_what_the_system_did_names_no_admin(database: str) -> None:
-    async def story() -> None:
-        await written(database, *START)
-        system = Stamp(at=AT, actor=SYSTEM)
-        await written(database, opens(User, ADA, AutoLimitDisabled()), stamp=system)
-        await followed(database)
-
-    asyncio.run(story())
+async def test_what_the_system_did_names_no_admin(database: str) -> None:
+    await written(database, *START)
+    system = Stamp(at=AT, actor=SYSTEM)
+    await written(database, opens(User, ADA, AutoLimitDisabled()), stamp=system)
+    await followed(database)
     query = "SELECT user_id, user_name, actor_type FROM read.audit_logs ORDER BY position DESC"
     assert rows(database, query)[0] == (None, "system", "system")
 
@@ -354,34 +343,28 @@ def many(count: int) -> list[Any]:
     return works
 
 
-def test_killed_between_pages_it_goes_on_where_it_was_and_shows_each_event_once(
+async def test_killed_between_pages_it_goes_on_where_it_was_and_shows_each_event_once(
     database: str,
 ) -> None:
-    async def story() -> None:
-        head = await written(database, *START, *many(60))
-        while (reached := position(database)) < head:
-            task = asyncio.create_task(follow(database, VAULT, page=7))
-            while position(database) == reached:  # noqa: ASYNC110 - looked at from outside
-                await asyncio.sleep(0.001)
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-    asyncio.run(story())
+    head = await written(database, *START, *many(60))
+    while (reached := position(database)) < head:
+        task = asyncio.create_task(follow(database, VAULT, page=7))
+        while position(database) == reached:  # noqa: ASYNC110 - looked at from outside
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
     assert once(database)
     assert rebuilt_equals_live(database)
 
 
-def test_two_followers_at_once_show_each_event_once(database: str) -> None:
-    async def story() -> None:
-        tasks = [asyncio.create_task(follow(database, VAULT, page=3)) for _ in range(2)]
-        head = await written(database, *START, *many(60))
-        await reached(database, head)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    asyncio.run(story())
+async def test_two_followers_at_once_show_each_event_once(database: str) -> None:
+    tasks = [asyncio.create_task(follow(database, VAULT, page=3)) for _ in range(2)]
+    head = await written(database, *START, *many(60))
+    await reached(database, head)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     assert once(database)
     assert rebuilt_equals_live(database)
 
@@ -403,7 +386,7 @@ def once(url: str) -> bool:
     return bool(count == distinct == last == position(url))
 
 
-def test_it_hears_of_new_events_and_tells_the_readers(database: str) -> None:
+async def test_it_hears_of_new_events_and_tells_the_readers(database: str) -> None:
     async def story() -> bool:
         task, heard = asyncio.create_task(follow(database, VAULT)), False
         async with await psycopg.AsyncConnection.connect(database, autocommit=True) as listener:
@@ -415,31 +398,29 @@ def test_it_hears_of_new_events_and_tells_the_readers(database: str) -> None:
         task.cancel()
         return heard
 
-    assert asyncio.run(story())
+    assert await story()
 
 
-def test_it_comes_back_when_the_database_ends_its_session(database: str) -> None:
+async def test_it_comes_back_when_the_database_ends_its_session(database: str) -> None:
     notices: list[str] = []
-
-    async def story() -> None:
-        await written(database, *START)
-        task = asyncio.create_task(follow(database, VAULT, notices.append))
-        await reached(database, EVENTS)
-        rows(
-            database,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE pid <> pg_backend_pid() AND datname = current_database()",
-        )
-        head = await written(database, opens(User, ADA, AutoLimitDisabled()))
-        await reached(database, head)
-        task.cancel()
-
-    asyncio.run(story())
+    await written(database, *START)
+    task = asyncio.create_task(follow(database, VAULT, notices.append))
+    await reached(database, EVENTS)
+    rows(
+        database,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND datname = current_database()",
+    )
+    head = await written(database, opens(User, ADA, AutoLimitDisabled()))
+    await reached(database, head)
+    task.cancel()
     assert notices
     assert "reader" not in notices[0]
 
 
-def test_an_event_that_cannot_be_written_stops_it_with_position_and_cause(database: str) -> None:
+async def test_an_event_that_cannot_be_written_stops_it_with_position_and_cause(
+    database: str,
+) -> None:
     """Two live roles of one name cannot come from commands; here they stand for any such event."""
     twin = AdminRoleCreated(name="superadmin", description="", permissions=[])
     works = [*START, opens(AdminRole, WORLD.new_id(), twin), *many(3)]
@@ -449,12 +430,12 @@ def test_an_event_that_cannot_be_written_stops_it_with_position_and_cause(databa
         await asyncio.wait_for(follow(database, VAULT), 60)
 
     with pytest.raises(PoisonEvent, match="admin_roles_name") as poisoned:
-        asyncio.run(story())
+        await story()
     assert poisoned.value.position == EVENTS + 1
     assert position(database) == EVENTS
 
 
-def test_an_event_that_nobody_knows_stops_it_with_position_and_cause(database: str) -> None:
+async def test_an_event_that_nobody_knows_stops_it_with_position_and_cause(database: str) -> None:
     told(database, *START)
     with psycopg.connect(database) as connection:
         connection.execute(
@@ -463,10 +444,10 @@ def test_an_event_that_nobody_knows_stops_it_with_position_and_cause(database: s
             [EVENTS + 1],
         )
     with pytest.raises(PoisonEvent, match=rf"position {EVENTS + 1} \(MoonLanded"):
-        asyncio.run(followed(database))
+        await followed(database)
 
 
-def test_an_error_quotes_no_personal_word(database: str) -> None:
+async def test_an_error_quotes_no_personal_word(database: str) -> None:
     twin = user(1, "+2348035555555", "twin@example.com")
 
     async def story() -> None:
@@ -474,7 +455,7 @@ def test_an_error_quotes_no_personal_word(database: str) -> None:
         await follow(database, VAULT)
 
     with pytest.raises(PoisonEvent) as poisoned:
-        asyncio.run(story())
+        await story()
     words = f"{poisoned.value} {poisoned.value.__cause__} {poisoned.value.cause}"
     assert not any(word in words for word in ("8035555555", "twin@example.com"))
 

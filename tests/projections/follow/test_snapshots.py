@@ -120,8 +120,8 @@ def test_what_tables_add_to_a_snapshot_is_made_again_by_other_tables(
     rebuilt_equals_live(database)
 
 
-def test_no_snapshot_is_made_of_a_stream_with_a_forged_event(database: str) -> None:
-    asyncio.run(written(database, *START, *scored(BOLA, EVERY), *scored(ADA, 1)))
+async def test_no_snapshot_is_made_of_a_stream_with_a_forged_event(database: str) -> None:
+    await written(database, *START, *scored(BOLA, EVERY), *scored(ADA, 1))
 
     async def forge(connection: AsyncConnection[Any]) -> None:
         await connection.execute(
@@ -134,14 +134,14 @@ def test_no_snapshot_is_made_of_a_stream_with_a_forged_event(database: str) -> N
         )
 
     on_connection(database, forge)
-    asyncio.run(followed(database, page=7))
+    await followed(database, page=7)
     assert [stream for stream, _ in rows(database, KEPT)] == [BOLA]
     assert rows(database, f"SELECT version FROM read.users WHERE id = '{ADA}'") == [(23,)]
 
 
-def test_a_page_that_is_not_committed_keeps_nothing(database: str) -> None:
+async def test_a_page_that_is_not_committed_keeps_nothing(database: str) -> None:
     told(database, *START)
-    asyncio.run(written(database, *scored(ADA, EVERY)))
+    await written(database, *scored(ADA, EVERY))
 
     async def killed(connection: AsyncConnection[Any]) -> None:
         """The session ends as with its process, when the page was written but for its commit."""
@@ -160,20 +160,16 @@ def test_a_page_that_is_not_committed_keeps_nothing(database: str) -> None:
     rebuilt_equals_live(database)
 
 
-def test_two_followers_keep_what_is_true(database: str) -> None:
-    asyncio.run(written(database, *START, *scored(ADA, 40), *scored(BOLA, 40)))
-
-    async def two() -> None:
-        async with (
-            await AsyncConnection.connect(database, autocommit=True) as one,
-            await AsyncConnection.connect(database, autocommit=True) as other,
-        ):
-            await schema.create(one)
-            followers = [Follower(one, VAULT), Follower(other, VAULT)]
-            while any(await asyncio.gather(*(each.advance(limit=5) for each in followers))):
-                pass
-
-    asyncio.run(two())
+async def test_two_followers_keep_what_is_true(database: str) -> None:
+    await written(database, *START, *scored(ADA, 40), *scored(BOLA, 40))
+    async with (
+        await AsyncConnection.connect(database, autocommit=True) as one,
+        await AsyncConnection.connect(database, autocommit=True) as other,
+    ):
+        await schema.create(one)
+        followers = [Follower(one, VAULT), Follower(other, VAULT)]
+        while any(await asyncio.gather(*(each.advance(limit=5) for each in followers))):
+            pass
     assert [stream for stream, _ in rows(database, KEPT)] == sorted([ADA, BOLA])
     by_snapshots, whole = both(database)
     assert by_snapshots == whole

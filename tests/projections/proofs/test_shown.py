@@ -97,17 +97,17 @@ def test_what_somebody_changed_in_a_read_table_is_found(database: str, what: str
     assert all(word in fault for word, fault in zip(words, faults, strict=True))
 
 
-def test_tables_that_lag_are_compared_where_they_stand(database: str) -> None:
+async def test_tables_that_lag_are_compared_where_they_stand(database: str) -> None:
     told(database, *START)
-    asyncio.run(written(database, erases(ADA, UserErased()), opens_another()))
+    await written(database, erases(ADA, UserErased()), opens_another())
     assert found(database) == [], "words of who was erased meanwhile may still be shown"
-    asyncio.run(followed(database))
+    await followed(database)
     assert found(database) == []
     change(database, f"UPDATE read.users SET name = 'Ada' WHERE id = '{ADA}'")
     assert found(database) == [f"read.users: {ADA} differs in name"]
 
 
-def test_a_look_goes_on_where_another_was_interrupted(
+async def test_a_look_goes_on_where_another_was_interrupted(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "SPAN", 2)
@@ -128,8 +128,8 @@ def test_a_look_goes_on_where_another_was_interrupted(
                 assert not fault.startswith("read"), fault
 
     with pytest.raises(Interrupted):
-        asyncio.run(interrupted())
+        await interrupted()
     assert sum(place.shown.values()) > 0
     told(database, opens_another())
     change(database, f"UPDATE read.users SET credit_limit = 99999 WHERE id = '{BOLA}'")
-    assert asyncio.run(looked(database, place)) == [f"read.users: {BOLA} differs in credit_limit"]
+    assert await looked(database, place) == [f"read.users: {BOLA} differs in credit_limit"]
