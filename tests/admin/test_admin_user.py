@@ -86,7 +86,7 @@ def test_a_new_admin_is_active_and_belongs_to_the_role() -> None:
 def test_personal_words_are_sealed_and_the_password_is_in_no_event() -> None:
     staff = Staff()
     uow = staff.uow()
-    form = hash_("ada", SUPERADMIN, name="Ada Obi", phone="08031234567")
+    form = hashed("ada", SUPERADMIN, name="Ada Obi", phone="08031234567")
     perform(uow, AdminUser, None, form)
     words = repr(uow.events)
     for word in ("Ada Obi", "8031234567", "ada@rim", PASSWORD.get_secret_value(), "argon2"):

@@ -45,20 +45,14 @@ class Waiting:
         return effects(before, after)
 
 
-class Office(Staff):
-    """Root, who proposes; Bisi and Chidi, who may decide; and a borrower."""
+class Admins(Staff):
+    """Root, who proposes; Bisi and Chidi, who may decide."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bisi = self.hire("bisi", SUPERADMIN)
         self.chidi = self.hire("chidi", SUPERADMIN)
-        self.ada = self.environment.new_id()
-        self.perform(User, self.ada, ADA)
-        self.pass_time(days=1)
         self.waiting: dict[UUID, Waiting] = {}
-
-    def pass_time(self, days: float) -> None:
-        self.environment.pass_days(days)
 
     def uow_of(self, by: UUID, **actor: Any) -> UnitOfWork:
         """A decision of an admin, who is bound by approval rules."""
@@ -83,13 +77,12 @@ class Office(Staff):
     def proposed(
         self,
         by: UUID,
-        command: Command[Any] | Creation[Any] = RAISE,
-        kind: type[Aggregate] = User,
-        id: UUID | None = None,
+        command: Command[Any] | Creation[Any],
+        kind: type[Aggregate],
+        target: UUID,
         **more: Any,
     ) -> UUID:
         """A proposal of a command."""
-        target = id or self.ada
         uow, proposal = self.uow_of(by), self.environment.new_id()
         trial = uow.trial()
         perform(trial, kind, target, command)
@@ -126,6 +119,30 @@ class Office(Staff):
         before = dict(self.streams)
         yield
         assert self.streams == before
+
+
+class Office(Admins):
+    """The admins, and a borrower whose limit they propose to raise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ada = self.environment.new_id()
+        self.perform(User, self.ada, ADA)
+        self.pass_time(days=1)
+
+    def pass_time(self, days: float) -> None:
+        self.environment.pass_days(days)
+
+    def proposed(
+        self,
+        by: UUID,
+        command: Command[Any] | Creation[Any] = RAISE,
+        kind: type[Aggregate] = User,
+        target: UUID | None = None,
+        **more: Any,
+    ) -> UUID:
+        """A proposal about the borrower, unless a target is named."""
+        return super().proposed(by, command, kind, target or self.ada, **more)
 
 
 def refusal_of(ask: Callable[[], Any]) -> Refused:

@@ -115,7 +115,7 @@ def test_words_of_a_new_person_go_with_the_proposals_own_key(office: Office, end
     proposal = office.proposed(
         office.root,
         bola,
-        id=office.environment.new_id(),
+        target=office.environment.new_id(),
         permission="users:write",
         words={"name": "Bola"},
     )
@@ -288,7 +288,7 @@ def test_both_meet_the_separations_of_duty(office: Office) -> None:
     borrower = office.environment.new_id()
     own = {"phone": "08031234560", "email": "bisi@rim.example", "name": "Bisi"}
     office.perform(User, borrower, RegisterUser(**own))
-    raise_own = partial(office.proposed, command=RAISE, id=borrower)
+    raise_own = partial(office.proposed, command=RAISE, target=borrower)
     refusal = refusal_of(lambda: raise_own(office.bisi))
     assert refusal.code == "conflict-of-interest"
     proposal = raise_own(office.root)
@@ -317,7 +317,7 @@ def test_the_key_of_an_ended_proposal_is_destroyed_again(office: Office) -> None
         office.proposed(
             office.root,
             bola,
-            id=office.environment.new_id(),
+            target=office.environment.new_id(),
             permission="users:write",
             words={"name": "Bola"},
         )

@@ -306,9 +306,12 @@ BEGUN = (("500", FeeMode.ADDON, 0), ("99.99", FeeMode.UPFRONT, 7.5))
 class Payments(RuleBasedStateMachine):
     """Loans and payments in any order: the two sides agree and no kobo is lost."""
 
+    DESK: type[Desk] = Desk
+    """Where they are recorded."""
+
     @initialize(begun=st.integers(0, len(BEGUN)))
     def open(self, begun: int = 1) -> None:
-        self.desk = Desk(limit=100_000, auto=False)
+        self.desk = self.DESK(limit=100_000, auto=False)
         self.desk.configure("maxOpenLoans", value=100)
         self.desk.configure("lateFee", value=7.5)
         self.desk.configure("writeOffAfterDays", value=60)

@@ -1,8 +1,9 @@
 """Two thousand walks of forty steps through loans, payments, sessions and tickets (make soak).
 
 SOAK_WALKS says how many. After every step: the netting law, a journal that balances and agrees
-with loans and credit, two sides that agree, tokens that admit as long as they should, history,
-loads and lists of tickets that are what one counts, and a replay that gives the same state.
+with loans and credit, two sides that agree, proposals that act once and as proposed, tokens that
+admit as long as they should, history, loads and lists of tickets that are what one counts, and a
+replay that gives the same state.
 """
 
 import os
@@ -12,6 +13,7 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.admin.test_sessions import Sessions
+from tests.approvals.test_lending_walks import ProposedPayments
 from tests.lending.test_loan import LoanRequests
 from tests.payments.test_float_walks import FloatPayments
 from tests.payments.test_payment import Payments, UntrackedPayments
@@ -23,7 +25,8 @@ pytestmark = pytest.mark.soak
 
 
 @pytest.mark.parametrize(
-    "machine", [LoanRequests, UntrackedPayments, FloatPayments, Sessions, Tickets]
+    "machine",
+    [LoanRequests, UntrackedPayments, FloatPayments, ProposedPayments, Sessions, Tickets],
 )
 def test_no_walk_breaks_a_law(
     machine: type[LoanRequests | Payments | Sessions | Tickets],
