@@ -38,7 +38,7 @@ async def test_a_backup_is_found_under_its_name(
 ) -> None:
     file = tmp_path / place / name
     file.parent.mkdir()
-    written, manifest = write(tmp_path, b"1\n")
+    written, manifest = await write(tmp_path, b"1\n")
     written.rename(file)
     settings = Settings(secret_key=SECRET, home=tmp_path / "home")
     monkeypatch.chdir(tmp_path)

@@ -15,5 +15,5 @@ async def test_what_was_acknowledged_outlives_kills_under_load_and_acted_once() 
         assert crowd.acknowledged
         trial.run("tick", "--at", (datetime.now(UTC) + timedelta(minutes=1)).isoformat())
         wait_for(lambda: not unsettled(trial.database))
-        check(trial, crowd)
+        await check(trial, crowd)
         trial.stop()

@@ -55,7 +55,7 @@ async def test_a_day_of_work_is_shown_whatever_the_page(database: str) -> None:
     assert rows(database, "SELECT phone, erased FROM read.users WHERE deleted_at IS NOT NULL") == [
         (None, True)
     ]
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
 async def test_the_lines_of_a_statement_are_shown_and_rebuilt(database: str) -> None:
@@ -96,4 +96,4 @@ async def test_the_lines_of_a_statement_are_shown_and_rebuilt(database: str) -> 
     ]
     query = "SELECT lines, matched, mismatched, invalid, finished_at IS NULL FROM read.statements"
     assert rows(database, query) == [(3, 1, 1, 1, False)]
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)

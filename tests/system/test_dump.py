@@ -125,16 +125,16 @@ async def no_more(_: AsyncConnection[Any]) -> tuple[str, None]:
     return "it goes on elsewhere", None
 
 
-def bring_back(url: str, chain: Chain, place: Path) -> None:
+async def bring_back(url: str, chain: Chain, place: Path) -> None:
     told = list[tuple[int, int]]()
     work = restore(
         url, chain, Storage(place.as_uri()), WORLD, lambda *each: told.append(each), go_on=no_more
     )
-    asyncio.run(work)
+    await work
     assert told[-1] == (chain.size, chain.size)
 
 
-def test_a_chain_is_brought_back_as_it_was_table_by_table(
+async def test_a_chain_is_brought_back_as_it_was_table_by_table(
     database: str, empty: str, tmp_path: Path
 ) -> None:
     keeper = Keeper(database, tmp_path)
@@ -146,11 +146,11 @@ def test_a_chain_is_brought_back_as_it_was_table_by_table(
     chain = keeper.chain()
     assert [manifest.position for _, manifest in chain.links] == [40, 43, 43, 44]
     assert all(set(manifest.changes) == set(chain.tables) for _, manifest in chain.links[1:])
-    bring_back(empty, chain, tmp_path)
+    await bring_back(empty, chain, tmp_path)
     assert content(empty) == content(database)
 
 
-def test_a_backup_of_an_earlier_version_is_gone_on_from(
+async def test_a_backup_of_an_earlier_version_is_gone_on_from(
     database: str, empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = Keeper(database, tmp_path)
@@ -172,7 +172,7 @@ def test_a_backup_of_an_earlier_version_is_gone_on_from(
         keeper.make()
     chain = keeper.chain()
     assert [bool(manifest.changes) for _, manifest in chain.links] == [False, False, False, True]
-    bring_back(empty, chain, tmp_path)
+    await bring_back(empty, chain, tmp_path)
     assert content(empty) == content(database)
 
 

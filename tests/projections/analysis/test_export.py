@@ -570,7 +570,7 @@ async def test_what_opened_an_origin_on_other_events_is_found_in_an_export(
     log: str, tmp_path: Path
 ) -> None:
     size = rows(log, "SELECT max(size) FROM ledger.checkpoints")[0][0]
-    forged_origin(log, b"r" * 32, b"r" * 32, size)
+    await forged_origin(log, b"r" * 32, b"r" * 32, size)
     held = await exported(log, tmp_path)
     with pytest.raises(
         VerificationError, match=f"the first {size} events are not those that were signed"

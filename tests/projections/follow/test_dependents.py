@@ -40,7 +40,7 @@ def asked(url: str, role: str, query: str) -> list[tuple[object, ...]]:
 
 
 async def test_grants_are_as_they_were(database: str, role: str) -> None:
-    told(database, *START)
+    await told(database, *START)
     change(
         database,
         f"GRANT USAGE ON SCHEMA read TO {role}",
@@ -85,7 +85,7 @@ async def test_more_grants_make_the_exchange_no_longer(
             await exchange.drop(connection, exchange.NEXT)
         return made
 
-    told(database, *START)
+    await told(database, *START)
     monkeypatch.setattr(exchange, "_run", counted)
     before = await tried()
     change(
@@ -98,7 +98,7 @@ async def test_more_grants_make_the_exchange_no_longer(
 
 async def test_views_are_made_again(database: str, role: str) -> None:
     """Those on others as well, with owner, rights, options, comments, indexes and content."""
-    told(database, *START)
+    await told(database, *START)
     change(
         database,
         f"GRANT USAGE ON SCHEMA read TO {role}",
@@ -138,14 +138,14 @@ async def test_views_are_made_again(database: str, role: str) -> None:
         assert (rows(database, about), rows(database, indexes)) == before
     assert rows(database, "SELECT loans FROM work.kept") == [(1,)]
     assert asked(database, role, 'SELECT loans FROM work."By Day"') == [(1,)]
-    told(database)
+    await told(database)
     assert rows(
         database, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'read%' ORDER BY 1"
     ) == [(name,) for name in LIVE]
 
 
 async def test_an_update_carries_them_over_too(database: str, role: str) -> None:
-    told(database, *START)
+    await told(database, *START)
     change(
         database,
         f"GRANT SELECT ON read.loans TO {role}",
@@ -162,7 +162,7 @@ async def test_an_update_carries_them_over_too(database: str, role: str) -> None
 async def test_an_update_from_a_version_without_masked_views_takes_the_same_road(
     database: str,
 ) -> None:
-    told(database, *START)
+    await told(database, *START)
     change(
         database,
         "CREATE VIEW public.lent AS SELECT id FROM read.loans",
@@ -174,7 +174,7 @@ async def test_an_update_from_a_version_without_masked_views_takes_the_same_road
 
 
 async def test_a_view_whose_column_is_gone_stops_the_rebuild(database: str) -> None:
-    told(database, *START)
+    await told(database, *START)
     change(
         database,
         "ALTER TABLE read.users ADD COLUMN former text",
@@ -229,7 +229,7 @@ OTHERS = {
 async def test_what_cannot_be_made_again_stops_the_rebuild_and_is_named(
     database: str, name: str
 ) -> None:
-    told(database, *START)
+    await told(database, *START)
     change(database, *OTHERS[name])
     with pytest.raises(Irreplaceable, match=re.escape(name)):
         await rebuild(database, VAULT)
@@ -237,7 +237,7 @@ async def test_what_cannot_be_made_again_stops_the_rebuild_and_is_named(
 
 
 async def test_a_view_that_is_made_meanwhile_is_kept(database: str) -> None:
-    told(database, *START)
+    await told(database, *START)
 
     def make(done: int, total: int) -> None:
         change(database, "CREATE OR REPLACE VIEW public.lent AS SELECT id FROM read.loans")
@@ -247,7 +247,7 @@ async def test_a_view_that_is_made_meanwhile_is_kept(database: str) -> None:
 
 
 async def test_a_reader_of_a_view_holds_up_the_swap_and_nobody_else(database: str) -> None:
-    told(database, *START)
+    await told(database, *START)
     change(database, "CREATE VIEW public.lent AS SELECT id FROM read.loans")
     async with await psycopg.AsyncConnection.connect(database) as reader:
         await reader.execute("SELECT FROM public.lent")
@@ -264,7 +264,7 @@ async def test_analysts_see_no_word_about_a_person_and_do_so_after_rebuilds(
     database: str, role: str
 ) -> None:
     migrate(database)
-    told(database, *START)
+    await told(database, *START)
     change(database, f"GRANT rim_analyst TO {role}")
     for _ in range(2):
         query = f"SELECT phone, email, name, credit_limit FROM read_masked.users WHERE id = '{ADA}'"

@@ -43,7 +43,7 @@ def change(url: str, statement: str) -> None:
 
 
 async def test_a_tampered_table_is_reported_and_mended(database: str) -> None:
-    told(database, *START)
+    await told(database, *START)
     change(database, f"UPDATE read.users SET credit_limit = 99999 WHERE id = '{ADA}'")
     change(database, f"DELETE FROM read.loans WHERE id = '{LOAN}'")
     found = (await rebuild(database, VAULT)).differences
@@ -52,11 +52,11 @@ async def test_a_tampered_table_is_reported_and_mended(database: str) -> None:
         Difference("loans", LOAN, ("missing",)),
     )
     assert rows(database, f"SELECT credit_limit FROM read.users WHERE id = '{ADA}'") != [(99999,)]
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
 async def test_a_check_reports_and_changes_nothing(database: str) -> None:
-    told(database, *START)
+    await told(database, *START)
     change(database, "UPDATE read.loans SET user_phone = 'x'")
     checked = await rebuild(database, VAULT, check=True)
     assert checked.differences == (Difference("loans", LOAN, ("user_phone",)),)
@@ -79,14 +79,14 @@ async def test_the_tables_of_a_rebuild_are_made_as_the_live_ones_are(database: s
         " conrelid::regclass || pg_get_constraintdef(oid) FROM pg_constraint"
         " WHERE connamespace = 'read'::regnamespace ORDER BY 1"
     )
-    told(database, *START)
+    await told(database, *START)
     before = rows(database, query)
     await rebuild(database, VAULT)
     assert rows(database, query) == before
 
 
 async def test_a_rebuild_tells_how_far_it_is(database: str) -> None:
-    told(database, *START)
+    await told(database, *START)
     steps: list[tuple[int, int]] = []
     await rebuild(database, VAULT, lambda done, total: steps.append((done, total)))
     assert steps[-1] == (EVENTS, EVENTS)
@@ -95,7 +95,7 @@ async def test_a_rebuild_tells_how_far_it_is(database: str) -> None:
 async def test_what_an_interrupted_rebuild_left_is_dropped_by_the_next(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told(database, *START)
+    await told(database, *START)
 
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
@@ -111,7 +111,7 @@ async def test_there_is_one_rebuild_at_a_time(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rebuilding, "LINGERING", 10)
-    told(database, *START)
+    await told(database, *START)
     with psycopg.connect(database) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [rebuilding.LOCK])
         with pytest.raises(Busy):
@@ -123,7 +123,7 @@ WAITING = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 async def test_a_rebuild_that_has_just_ended_is_not_in_the_way_of_the_next(database: str) -> None:
     """Its session may need a moment until it is gone."""
-    told(database, *START)
+    await told(database, *START)
     with psycopg.connect(database) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [rebuilding.LOCK])
 
@@ -150,7 +150,7 @@ async def test_reads_and_the_follower_go_on_during_rebuilds(database: str) -> No
                 assert await cursor.fetchone() == (1,)
                 reads += 1
 
-    told(database, *START)
+    await told(database, *START)
     tasks = [asyncio.create_task(read()), asyncio.create_task(follow(database, VAULT))]
     for _ in range(5):
         await written(database, opens(User, ADA, AutoLimitDisabled()))
@@ -160,7 +160,7 @@ async def test_reads_and_the_follower_go_on_during_rebuilds(database: str) -> No
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert reads > 5
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
 async def test_rebuilds_come_to_their_end_while_money_comes_in(database: str) -> None:
@@ -181,7 +181,7 @@ async def test_rebuilds_come_to_their_end_while_money_comes_in(database: str) ->
         while not stopping.is_set():
             await ledger.submit(payment(), STAMP)
 
-    told(database, *START)
+    await told(database, *START)
     async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
         following = asyncio.create_task(follow(database, VAULT))
         cashiers = [asyncio.create_task(cashier(ledger)) for _ in range(2)]
@@ -195,13 +195,13 @@ async def test_rebuilds_come_to_their_end_while_money_comes_in(database: str) ->
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
     await followed(database)
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
 async def test_tables_that_lag_are_compared_where_they_stand_and_brought_to_the_end_of_the_log(
     database: str,
 ) -> None:
-    told(database, *START)
+    await told(database, *START)
     await written(database, opens(User, ADA, AutoLimitDisabled()))
     checked = await rebuild(database, VAULT, check=True)
     assert (checked.position, checked.differences) == (EVENTS, ())
@@ -216,7 +216,7 @@ HELD_UP = "SELECT FROM pg_locks WHERE locktype = 'relation' AND NOT granted"
 async def test_a_reader_of_the_former_tables_is_let_finish_before_they_are_dropped(
     database: str,
 ) -> None:
-    told(database, *START)
+    await told(database, *START)
     async with await psycopg.AsyncConnection.connect(database) as reader:
         await reader.execute("SELECT FROM read.loans")
         task = asyncio.create_task(rebuild(database, VAULT))
@@ -240,7 +240,7 @@ async def test_a_vacuum_of_the_former_tables_is_waited_for_so_that_postgres_ends
 ) -> None:
     """It does so when nobody but the vacuum is in the way of a lock for a second."""
 
-    told(database, *START)
+    await told(database, *START)
     async with await psycopg.AsyncConnection.connect(database) as vacuum:
         await vacuum.execute(VACUUM)
         task = asyncio.create_task(rebuild(database, VAULT))
@@ -254,17 +254,17 @@ async def test_a_vacuum_of_the_former_tables_is_waited_for_so_that_postgres_ends
 async def test_tables_of_another_version_are_rebuilt_before_they_are_followed(
     database: str,
 ) -> None:
-    told(database, *START)
+    await told(database, *START)
     change(database, "COMMENT ON SCHEMA read IS 'of yesterday'")
     with pytest.raises(Outdated):
         await follow(database, VAULT)
     assert await prepare(database, VAULT)
     assert not await prepare(database, VAULT)
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
 async def test_a_version_that_was_replaced_comes_back_on_purpose_only(database: str) -> None:
-    told(database, *START)
+    await told(database, *START)
     marks = f"of tomorrow\n{fingerprint()}\nof yesterday"
     change(database, f"COMMENT ON SCHEMA read IS '{marks}'")
     with pytest.raises(Outdated, match="has taken over"):
@@ -276,7 +276,7 @@ async def test_a_version_that_was_replaced_comes_back_on_purpose_only(database: 
 
 
 async def test_who_watches_hears_at_once_that_another_version_took_over(database: str) -> None:
-    told(database, *START)
+    await told(database, *START)
     watching = asyncio.create_task(watch(database))
     await asyncio.sleep(1.5)
     assert not watching.done()

@@ -1,6 +1,5 @@
 """A log goes on under another key: whoever knows the one before follows, and nobody else opens."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -159,7 +158,7 @@ async def looked_at(url: str, *kept: Checkpoint) -> tuple[list[str], str | None]
 
 
 @pytest.fixture
-def notes(database: str) -> list[str]:
+async def notes(database: str) -> list[str]:
     """Twenty events, sealed; three more are not."""
 
     async def story() -> list[str]:
@@ -169,7 +168,7 @@ def notes(database: str) -> list[str]:
         await written(database, *scores(3))
         return found
 
-    return asyncio.run(story())
+    return await story()
 
 
 async def test_a_log_that_goes_on_is_true_under_three_keys(database: str, notes: list[str]) -> None:
@@ -222,7 +221,7 @@ async def test_two_branches_of_one_log_are_told_apart(database: str, notes: list
     assert await looked_at(database, *kept) == ([], None)
 
 
-def forged_origin(url: str, root: bytes, after: bytes, size: int = 20) -> None:
+async def forged_origin(url: str, root: bytes, after: bytes, size: int = 20) -> None:
     """What somebody writes who has both private keys, on other events than there are."""
 
     async def story() -> None:
@@ -236,7 +235,7 @@ def forged_origin(url: str, root: bytes, after: bytes, size: int = 20) -> None:
             await connection.execute(checkpoints.CHANGE.encode(), [wrapped, *checkpoints.KEY])
             await connection.execute(checkpoints.SIGNED.encode(), [number, size, True, note])
 
-    asyncio.run(story())
+    await story()
 
 
 @pytest.mark.parametrize("wrong", ["root", "after"])
@@ -244,7 +243,7 @@ async def test_an_origin_on_other_events_than_there_are_is_found(
     database: str, notes: list[str], wrong: str
 ) -> None:
     true = parsed(notes[-1]).root
-    forged_origin(database, **({"root": true, "after": true} | {wrong: ROOT}))
+    await forged_origin(database, **({"root": true, "after": true} | {wrong: ROOT}))
     found, _ = await looked_at(database)
     assert found == ["checkpoint of 20 events: another root was signed than they have"]
 
@@ -285,7 +284,7 @@ async def test_a_restore_signs_no_last_checkpoint_that_the_old_key_did_not(
 async def test_a_restore_signs_no_checkpoint_whose_seals_were_changed(
     database: str, notes: list[str]
 ) -> None:
-    forged(database)
+    await forged(database)
     with pytest.raises(Contradiction, match="the first 20 events are not those that were signed"):
         await restored(database)
 

@@ -1,6 +1,5 @@
 """Activities and refused requests are sealed as events are; what is done to them is named."""
 
-import asyncio
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -52,7 +51,7 @@ def refused(uow: UnitOfWork) -> UUID:
 
 
 @pytest.fixture
-def note(database: str) -> str:
+async def note(database: str) -> str:
     """The note on a log with five looks and a refused request."""
 
     async def story() -> str:
@@ -60,7 +59,7 @@ def note(database: str) -> str:
         await written(database, *[look()] * 5, refused)
         return (await sealed(database))[-1]
 
-    return asyncio.run(story())
+    return await story()
 
 
 async def test_each_row_is_a_leaf_and_the_root_is_signed(database: str, note: str) -> None:

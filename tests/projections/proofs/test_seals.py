@@ -65,7 +65,7 @@ def tampered(url: str, *statements: str) -> None:
 
 
 @pytest.fixture
-def notes(database: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+async def notes(database: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A log of 20 events, sealed four by four."""
     monkeypatch.setattr("projections.proofs.sealer.PAGE", PAGE)
 
@@ -74,7 +74,7 @@ def notes(database: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         await written(database, *scores(20 - head))
         return await sealed(database)
 
-    return asyncio.run(story())
+    return await story()
 
 
 async def test_every_event_is_a_leaf_and_the_root_is_signed(
@@ -139,7 +139,7 @@ async def test_what_was_changed_is_named(database: str, notes: list[str], what: 
     assert all(one.startswith(wanted) for one, wanted in zip(told, found, strict=True))
 
 
-def forged(url: str) -> None:
+async def forged(url: str) -> None:
     """What somebody does who owns the database but not the key: change an event and all seals."""
 
     async def story() -> None:
@@ -154,13 +154,13 @@ def forged(url: str) -> None:
                 values = [level, number, hashes]
                 await connection.execute("INSERT INTO ledger.tiles VALUES (%s, %s, %s)", values)
 
-    asyncio.run(story())
+    await story()
 
 
 async def test_events_and_seals_changed_together_do_not_have_the_signed_root(
     database: str, notes: list[str]
 ) -> None:
-    forged(database)
+    await forged(database)
     own = "position 7: the event (CreditScoreSet) was not written by this ledger"
     root = "checkpoint of {} events: another root was signed than they have"
     assert await faults(database) == [own, root.format(8)]
