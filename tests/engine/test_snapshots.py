@@ -59,7 +59,7 @@ def put(url: str, snapshot: Snapshot) -> None:
         connection.execute(KEEP.encode(), [[column] for column in snapshot])
 
 
-def filled(url: str, coins: int = 5) -> UUID:
+async def filled(url: str, coins: int = 5) -> UUID:
     """A jar with coins, one event each."""
     jar = WORLD.new_id()
 
@@ -68,14 +68,14 @@ def filled(url: str, coins: int = 5) -> UUID:
         for _ in range(coins):
             await ledger.submit(add_coin(jar), STAMP)
 
-    on_ledger(url, story)
+    await on_ledger(url, story)
     return jar
 
 
 async def test_a_stream_is_loaded_from_its_snapshot_on(database: str) -> None:
-    jar = filled(database)
+    jar = await filled(database)
     await keep(database, jar)
-    on_ledger(database, lambda ledger: ledger.submit(add_coin(jar, 2), STAMP))
+    await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar, 2), STAMP))
     whole, events = await loaded(database, jar, by_snapshot=False)
     assert events == 7
     assert await loaded(database, jar) == (whole, 2), "the last event of the snapshot, and the tail"
@@ -84,7 +84,7 @@ async def test_a_stream_is_loaded_from_its_snapshot_on(database: str) -> None:
 
 
 async def test_many_streams_are_loaded_in_one_statement(database: str) -> None:
-    kept, bare, absent = filled(database), filled(database, 1), WORLD.new_id()
+    kept, bare, absent = await filled(database), await filled(database, 1), WORLD.new_id()
     await keep(database, kept)
     entries, events = await loaded(database, kept, bare, absent)
     assert [entry.version for entry in entries] == [6, 2, 0]
@@ -108,9 +108,9 @@ CHANGES = {
 async def test_a_damaged_snapshot_is_noticed_and_not_decided_on(
     database: str, change: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    jar = filled(database)
+    jar = await filled(database)
     await keep(database, jar)
-    on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
+    await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
     tamper(database, f"UPDATE ledger.snapshots {change}")
     whole, _ = await loaded(database, jar, by_snapshot=False)
     with caplog.at_level(logging.ERROR, "rim_ledger"):
@@ -119,7 +119,7 @@ async def test_a_damaged_snapshot_is_noticed_and_not_decided_on(
 
 
 async def test_the_snapshot_of_another_stream_or_ledger_is_not_decided_on(database: str) -> None:
-    rich, poor = filled(database), filled(database, 1)
+    rich, poor = await filled(database), await filled(database, 1)
     put(database, (await keep(database, rich))._replace(stream=poor))
     assert (await loaded(database, poor))[0] == (await loaded(database, poor, by_snapshot=False))[0]
     mac = Vault(derived(b"another secret"), WORLD).event_mac
@@ -135,13 +135,13 @@ async def test_a_snapshot_of_events_that_are_not_there_is_not_decided_on(
     database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As in a database that was brought back to an earlier moment without its snapshots."""
-    jar = filled(database, 3)
+    jar = await filled(database, 3)
     await keep(database, jar)
     tamper(database, "DELETE FROM ledger.events WHERE position = 4")
     entries, _ = await loaded(database, jar)
     assert [entry.version for entry in entries] == [3]
     assert "is damaged" in caplog.text
-    on_ledger(database, lambda ledger: ledger.submit(add_coin(jar, 2), STAMP))
+    await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar, 2), STAMP))
     entries, _ = await loaded(database, jar)
     assert entries == (await loaded(database, jar, by_snapshot=False))[0], (
         "another event is in its place"
@@ -149,28 +149,28 @@ async def test_a_snapshot_of_events_that_are_not_there_is_not_decided_on(
 
 
 async def test_an_event_that_is_missing_after_a_snapshot_is_missed(database: str) -> None:
-    jar = filled(database, 2)
+    jar = await filled(database, 2)
     await keep(database, jar)
-    on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
-    on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
+    await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
+    await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
     tamper(database, "DELETE FROM ledger.events WHERE position = 4")
     with pytest.raises(Forged, match="position 5"):
-        on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
+        await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
 
 
 async def test_a_snapshot_of_another_fold_is_ignored_in_silence(
     database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    jar = filled(database)
+    jar = await filled(database)
     put(database, (await keep(database, jar))._replace(fingerprint="of another"))
     assert await loaded(database, jar) == await loaded(database, jar, by_snapshot=False)
     assert not caplog.text
 
 
 async def test_a_snapshot_has_no_words_in_the_clear(database: str) -> None:
-    jar = filled(database)
+    jar = await filled(database)
     await keep(database, jar)
-    on_ledger(database, lambda ledger: ledger.submit(erase_owner(jar), STAMP))
+    await on_ledger(database, lambda ledger: ledger.submit(erase_owner(jar), STAMP))
     ((entry,), _) = await loaded(database, jar)
     assert isinstance(entry.aggregate, Jar)
     assert entry.aggregate.erased
@@ -221,7 +221,7 @@ class Jars(RuleBasedStateMachine):
 
     @rule(coins=st.integers(0, 4))
     def open(self, coins: int) -> None:
-        self.jars.append(filled(self.url, coins))
+        self.jars.append(asyncio.run(filled(self.url, coins)))
         self.compare()
 
     @precondition(lambda self: self.jars)
@@ -231,9 +231,9 @@ class Jars(RuleBasedStateMachine):
         ((entry,), _) = asyncio.run(loaded(self.url, jar, by_snapshot=False))
         assert isinstance(entry.aggregate, Jar)
         if erases and not entry.aggregate.erased:
-            on_ledger(self.url, lambda ledger: ledger.submit(erase_owner(jar), STAMP))
+            asyncio.run(on_ledger(self.url, lambda ledger: ledger.submit(erase_owner(jar), STAMP)))
         elif entry.aggregate.coins < Jar.ROOM:
-            on_ledger(self.url, lambda ledger: ledger.submit(add_coin(jar), STAMP))
+            asyncio.run(on_ledger(self.url, lambda ledger: ledger.submit(add_coin(jar), STAMP)))
         self.compare()
 
     @precondition(lambda self: self.jars)

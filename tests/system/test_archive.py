@@ -1,6 +1,5 @@
 """The file of a backup: what was changed, cut off, moved or sealed otherwise is found out."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,18 +134,18 @@ async def test_a_chain_is_whole_and_in_order_or_none(tmp_path: Path) -> None:
     second, more = await write(tmp_path, b"3\n", parent=base)
     third, _ = await write(tmp_path, b"4\n", parent=more)
 
-    def look(*files: Path) -> Chain:
-        return asyncio.run(verified_chain([archive(each) for each in files], lambda _: None))
+    async def look(*files: Path) -> Chain:
+        return await verified_chain([archive(each) for each in files], lambda _: None)
 
-    assert look(full, second, third).last.position == 4
+    assert (await look(full, second, third)).last.position == 4
     for files, words in (
         ((second, third), f"a file whose name ends in {base.id}.rim at position 2: name that"),
         ((full, third), f"ends in {more.id}.rim at position 3, not from {full.name} at 2"),
         ((full, full), "it goes on from nothing"),
     ):
         with pytest.raises(BackupError, match=words):
-            look(*files)
+            await look(*files)
     again, _ = await write(tmp_path, b"1\n2\n5\n", id=base.id)
     assert again == full, "the same backup was made anew"
     with pytest.raises(BackupError, match="at position 2, not from"):
-        look(again, second)
+        await look(again, second)

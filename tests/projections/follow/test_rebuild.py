@@ -92,18 +92,16 @@ async def test_a_rebuild_tells_how_far_it_is(database: str) -> None:
     assert steps[-1] == (EVENTS, EVENTS)
 
 
-async def test_what_an_interrupted_rebuild_left_is_dropped_by_the_next(
-    database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await told(database, *START)
+def test_what_an_interrupted_rebuild_left_is_dropped_by_the_next(database: str) -> None:
+    asyncio.run(told(database, *START))
 
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await rebuild(database, VAULT, interrupt)
+        asyncio.run(rebuild(database, VAULT, interrupt))
     assert schemas(database) == [*LIVE, "read_next", "read_next_masked"]
-    assert (await rebuild(database, VAULT)).differences == ()
+    assert asyncio.run(rebuild(database, VAULT)).differences == ()
     assert schemas(database) == LIVE
 
 

@@ -302,6 +302,8 @@ async def test_the_old_key_signs_no_more(database: str, notes: list[str]) -> Non
     assert found.endswith("had ended before 24 events")
 
 
-def test_what_opened_an_origin_is_not_changed_by_accident(database: str, notes: list[str]) -> None:
+async def test_what_opened_an_origin_is_not_changed_by_accident(
+    database: str, notes: list[str]
+) -> None:
     with psycopg.connect(database) as connection, pytest.raises(psycopg.Error, match="never"):
         connection.execute("UPDATE ledger.checkpoints SET opens = false")

@@ -76,7 +76,7 @@ async def test_each_row_is_a_leaf_and_the_root_is_signed(database: str, note: st
     assert await faults(database, note, later) == []
 
 
-def test_a_leaf_is_what_the_documents_say(database: str, note: str) -> None:
+async def test_a_leaf_is_what_the_documents_say(database: str, note: str) -> None:
     query = """
         SELECT p.place, json_build_object('n', r.network, 'a', r.amount::text, 'i', r.id)
           FROM ledger.activity_places p JOIN ledger.refused_requests r USING (number)
@@ -306,7 +306,7 @@ async def test_what_was_not_dropped_under_a_signed_note_is_missing(
     assert told[0].startswith(found)
 
 
-def test_rows_are_not_dropped_otherwise(database: str, note: str) -> None:
+async def test_rows_are_not_dropped_otherwise(database: str, note: str) -> None:
     for table in ("activity", "refused_requests", "activity_places"):
         for change in ("DELETE FROM", "TRUNCATE"):
             statement = f"{change} ledger.{table}"

@@ -1,7 +1,6 @@
 """The log is sealed whole, and whatever is changed in it is found where it was changed."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -197,20 +196,17 @@ async def test_a_store_that_lost_only_its_last_seals_is_sealed_again_alike(
     assert await faults(database) == []
 
 
-@pytest.mark.parametrize(
-    ("change", "found"),
-    [
-        (forged, "the first 20 events are not those that were signed"),
-        (
-            lambda url: tampered(url, "UPDATE ledger.events SET version = 99 WHERE position = 19"),
-            "the event at position 19 is not the one that was signed",
-        ),
-    ],
-)
-async def test_the_quick_look_at_the_start_sees_a_change(
-    database: str, notes: list[str], change: Callable[[str], None], found: str
+async def test_the_quick_look_at_the_start_sees_a_change(database: str, notes: list[str]) -> None:
+    tampered(database, "UPDATE ledger.events SET version = 99 WHERE position = 19")
+    found = "the event at position 19 is not the one that was signed"
+    assert await contradicts(database, notes[-1]) == found
+
+
+async def test_the_quick_look_at_the_start_sees_another_log(
+    database: str, notes: list[str]
 ) -> None:
-    change(database)
+    await forged(database)
+    found = "the first 20 events are not those that were signed"
     assert await contradicts(database, notes[-1]) == found
 
 
@@ -305,7 +301,7 @@ async def test_a_sealer_goes_on_from_what_others_signed_after_it(
     assert await faults(database) == []
 
 
-def test_checkpoints_are_not_changed_by_accident(database: str, notes: list[str]) -> None:
+async def test_checkpoints_are_not_changed_by_accident(database: str, notes: list[str]) -> None:
     for statement in ("DELETE FROM ledger.checkpoints", "UPDATE ledger.checkpoints SET size = 1"):
         with psycopg.connect(database) as connection, pytest.raises(psycopg.Error, match="never"):
             connection.execute(statement.encode())
