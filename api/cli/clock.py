@@ -16,6 +16,7 @@ from api.config.settings import Settings
 from projections.audience import find_audience
 from projections.float_opening import find_opening
 from projections.measures import TableMeasures
+from rim_ledger import retention
 from rim_ledger import schedule as due
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.lending.dispatch import Dispatch
@@ -28,7 +29,8 @@ from rim_ledger.values import moment
 
 
 def clock() -> None:
-    """Run the clock, which does what falls due, watches over the alerts and verifies the log."""
+    """Run the clock, which does what falls due, watches over the alerts, verifies the log and
+    deletes what is past its retention."""
     settings = Settings.load()
 
     async def run(url: str) -> None:
@@ -40,6 +42,7 @@ def clock() -> None:
                 alert_monitor.run(monitor),
                 worker.run(),
                 check.run(),
+                retention.run(url, dispatch.environment),
             )
             await alive(url, "clock", *works)
 
@@ -67,6 +70,7 @@ def tick(*, at: str | None = None) -> None:
             while delivered := await worker.deliver_due(business_time):
                 done += delivered
             await keeper.drain()
+            await retention.drop_expired(url, dispatch.environment.now())
             return done
 
     with fitting_database(settings) as url:

@@ -19,6 +19,7 @@ from rim_ledger.admin.login_throttle import (
 )
 from rim_ledger.admin.security_settings import DEFAULTS
 from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.retention import drop_expired
 from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault
 from tests.spec import START, TestWorld
@@ -182,6 +183,7 @@ async def test_names_are_kept_as_hashes_and_failures_for_as_long_as_they_count(
     await gate.fail("a password in the wrong field")
     gate.environment.time += KEPT
     await gate.fail("ada")
+    assert await drop_expired(database, gate.environment.now()) == 1
     with psycopg.connect(database) as connection:
         ((account, ip),) = connection.execute("SELECT account, ip FROM ledger.attempts")
     assert (len(account), ip) == (64, HERE)
@@ -308,6 +310,7 @@ async def test_refused_entries_are_counted_by_the_hour_for_thirty_days(
     assert await gate.two.count_refused("LogIn", "wrong", HERE)
     gate.environment.time += timedelta(days=30)
     assert await first()
+    assert await drop_expired(database, gate.environment.now()) == 5
     with psycopg.connect(database) as connection:
         query = "SELECT outcome, ip, count FROM ledger.refused_entries ORDER BY hour, outcome, ip"
         assert connection.execute(query).fetchall() == [("wrong", HERE, 1)]
