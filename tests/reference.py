@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from api.catalogue import ROUTES
-from api.config.settings import Settings, variable
+from api.config.settings import Settings, description, variable
 from api.pipeline.routes import AnyRoute, List, One, Other, Route
 from projections.analysis.export_columns import COMMON, Field, fields_of
 from projections.analysis.export_rows import SCHEMA
@@ -159,10 +159,7 @@ def settings() -> Iterator[str]:
     yield ""
     yield from _table(
         ("variable", "what it is"),
-        (
-            (f"`{variable(name)}`", field.description or "")
-            for name, field in Settings.model_fields.items()
-        ),
+        ((f"`{variable(name)}`", description(name)) for name in Settings.model_fields),
     )
     yield "## Of the lender, from `/v1/system-config`"
     yield ""

@@ -129,20 +129,6 @@ async def gather(chunks: AsyncIterable[bytes], limit: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def unpacked(body: bytes, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """Decompress a complete body as its headers say. The limit is in bytes."""
-    if not is_gzip(headers):
-        return body
-    gunzip, parts, size = Gunzip(), list[bytes](), 0
-    for piece in gunzip.unpack(body):
-        size += len(piece)
-        if size > limit:
-            raise _too_large(limit)
-        parts.append(piece)
-    gunzip.end()
-    return b"".join(parts)
-
-
 def _too_large(limit: int) -> TooLarge:
     return TooLarge("body-too-large", f"A body has at most {limit} bytes here.")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from api.config.backup_files import archive, shown
-from api.config.database import OperatorError
 from api.config.settings import Settings
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.system.backup import Backup
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
 from rim_ledger.values import derived_id
