@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from projections.follow.fold import evolved
-from projections.follow.log import Line
+from rim_ledger.engine.store import Line
 from rim_ledger.lending.user import User
 from rim_ledger.values import LAGOS, ZERO
 

@@ -11,9 +11,9 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from msgspec import Raw, Struct
 
-from projections.follow.log import Line
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.engine.aggregate import Event
+from rim_ledger.engine.store import Line
 from rim_ledger.vault.personal_keys import Keys, kept_back, opened, personal_fields
 
 SOURCE: Final = "/rim-ledger"

@@ -25,7 +25,7 @@ from rim_ledger.engine.adopted_secrets import adopt, adopt_names
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.lending.user_commands import erase_again
 from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.migrations import migrate
@@ -207,14 +207,11 @@ async def _begin(
     return made
 
 
-def _erase_again(id: UUID) -> Work:
-    """The decision that destroys the key of a person, or of an ended proposal, again."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        again = erase_ended if uow.find(Proposal, id) else erase_again
-        return again(id)(uow)
-
-    return work
+@decision
+def _erase_again(uow: UnitOfWork, id: UUID) -> None:
+    """Destroy the key of a person, or of an ended proposal, again."""
+    again = erase_ended if uow.find(Proposal, id) else erase_again
+    again(id)(uow)
 
 
 def accepts_connections(url: str) -> bool:

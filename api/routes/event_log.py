@@ -24,11 +24,12 @@ from projections.catalogue import TABLES
 from projections.cloud_events import Reader, persons_in
 from projections.cloud_events import shown as as_json
 from projections.follow import log
-from projections.follow.log import EventFilter, Line
+from projections.follow.log import EventFilter
 from projections.tables.table import Row
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.engine.activity import Activity
 from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.store import Line
 from rim_ledger.engine.unit_of_work import Right
 from rim_ledger.near import did_you_mean
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment

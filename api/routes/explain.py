@@ -30,8 +30,8 @@ from api.pipeline.routes import AnyRoute, activity_of, operation
 from projections.cloud_events import Reader, Stamp, Stored, persons_in, read
 from projections.follow import log
 from projections.follow.fold import evolved
-from projections.follow.log import Line
 from projections.tables.writer import encode
+from rim_ledger.engine.store import Line
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.charges import POLICY_VERSION as FEE_POLICY
 from rim_ledger.lending.loan import POLICY_VERSION, Loan

@@ -177,7 +177,7 @@ async def _proof(context: Context, call: Call, look: Look) -> dict[str, Any]:
     reader = EventReader(context, call, look.rights, look.activity)
     visible = look.rights.sees_persons and await reader.visible([line])
     look.persons = persons_in([line]) if visible else set()
-    leaf = log.leaf(line)
+    leaf = line.leaf
     return {
         "position": nth,
         "leaf": leaf_hash(leaf).hex(),

@@ -17,10 +17,10 @@ from psycopg import AsyncConnection
 from projections.analysis.consequences import Outcome, Report, was_late
 from projections.follow import log
 from projections.follow.fold import decode, evolved
-from projections.follow.log import Line
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.codec import Recorded
 from rim_ledger.engine.refusals import Refused
+from rim_ledger.engine.store import Line
 from rim_ledger.lending.decision import Terms, decide_request
 from rim_ledger.lending.loan import Loan, LoanApproved
 from rim_ledger.lending.proposed_policy import ProposedPolicy, Simulation

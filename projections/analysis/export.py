@@ -31,11 +31,12 @@ from projections.analysis.export_files import (
 from projections.analysis.export_rows import SCHEMA, batch
 from projections.analysis.export_types import WRITTEN, write_types
 from projections.follow import log
-from projections.follow.log import EventFilter, Line
+from projections.follow.log import EventFilter
 from projections.proofs.merkle import Range
 from projections.proofs.omitted_events import SPAN, Proof, proof_lines
 from projections.proofs.origins import OriginOpening, Origins
 from projections.proofs.signed_note import parsed
+from rim_ledger.engine.store import Line
 from rim_ledger.progress import Progress, unreported
 
 PAGE: Final = 5_000

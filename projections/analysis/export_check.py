@@ -22,11 +22,11 @@ from projections.analysis.export_files import (
 from projections.analysis.export_rows import SCHEMA, values_of
 from projections.analysis.export_types import Comparison, rows_in
 from projections.cloud_events import Reader, persons_in
-from projections.follow.log import Line, leaf
 from projections.proofs.merkle import CompactRange, leaf_hash
 from projections.proofs.omitted_events import TOMBSTONE, OmittedSubtree, read_proofs
 from projections.proofs.origins import Origins
 from projections.proofs.signed_note import Checkpoint, VerificationError, Verifier
+from rim_ledger.engine.store import Line
 from rim_ledger.progress import Progress, unreported
 
 STEP: Final = 5_000
@@ -133,7 +133,7 @@ class _Comparison:
                     raise VerificationError(
                         f"{segment.file}: position {line.position} is none of its own"
                     )
-                entry = leaf(line)
+                entry = line.leaf
                 kept = entry if line.name == TOMBSTONE else None
                 yield Part(line.position - 1, line.position, leaf_hash(entry), kept)
                 rows += 1

@@ -12,8 +12,8 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from projections.cloud_events import Reader, persons_in, read
-from projections.follow.log import Line
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
+from rim_ledger.engine.store import Line
 from rim_ledger.vault.living_keys import ERASED
 from rim_ledger.vault.personal_keys import Keys
 

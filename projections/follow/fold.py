@@ -6,14 +6,12 @@ from operator import ne
 from typing import Any, Final
 from uuid import UUID
 
-from eventsourcing.persistence import StoredEvent
 from msgspec import Struct
 from msgspec.structs import replace
 
 from projections.audit import AuditLog
 from projections.catalogue import ROW_OF
 from projections.conversation import ChatMessage, TicketHistory, ticket_rows
-from projections.follow.log import Line
 from projections.journal import JournalEntry, JournalLine, Posting, postings
 from projections.payments import StatementLine, found_lines
 from projections.tables.table import Row
@@ -22,6 +20,7 @@ from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.engine import entry
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.codec import Codec, Recorded
+from rim_ledger.engine.store import Line
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
 from rim_ledger.operator_error import OperatorError
@@ -155,8 +154,7 @@ def evolved(before: Aggregate | None, line: Line) -> tuple[Aggregate, Recorded]:
 def decode(line: Line) -> Recorded:
     """Decode the event of a line. Raises PoisonEvent."""
     with Poisoning(line):
-        stored = StoredEvent(line.stream, line.version, line.name, line.body)
-        return _codec.recorded(stored, line.recorded_at)
+        return _codec.recorded(line.stored, line.recorded_at)
 
 
 def traces(before: Entry | None, after: Entry, recorded: Recorded, line: Line) -> list[Trace]:

@@ -12,13 +12,12 @@ from projections.catalogue import TABLES
 from projections.follow import log
 from projections.follow.as_of import Moment, folded
 from projections.follow.fold import Entry, PoisonEvent, Trace, fold
-from projections.follow.log import Line
 from projections.follow.snapshots import StreamStates
 from projections.tables import schema
 from projections.tables.writer import Unwritable, persons_of, rows_of, write
 from rim_ledger.engine.entry import weight
 from rim_ledger.engine.recent import Recent
-from rim_ledger.engine.store import CHANNEL, IMPATIENT, INDEXES_ONLY
+from rim_ledger.engine.store import CHANNEL, IMPATIENT, INDEXES_ONLY, Line
 from rim_ledger.postgres.outage import OUTAGE, Outages
 from rim_ledger.vault.living_keys import LIVING_KEYS
 from rim_ledger.vault.personal_keys import Keys, Vault

@@ -1,15 +1,13 @@
 """Reads the log for projections: by position, and by stream."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
 from psycopg import AsyncConnection
 
-from rim_ledger.engine.event_mac import leaf as leaf_of
-from rim_ledger.engine.store import EVENTS, HEAD
+from rim_ledger.engine.store import EVENTS, HEAD, Line
 
 BOUNDED: Final = """
 SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at, mac
@@ -18,23 +16,6 @@ SELECT position, stream_id, version, name, convert_to(body, 'UTF8'), recorded_at
  WHERE before < %s ORDER BY {order}"""
 BYTES_MAX: Final = 1024 * 1024
 """Bytes of bodies that end a page, with the event that reaches them."""
-
-
-class Line(NamedTuple):
-    """A stored event."""
-
-    position: int
-    stream: UUID
-    version: int
-    name: str
-    body: bytes
-    recorded_at: datetime
-    mac: bytes | None = None
-
-
-def leaf(line: Line) -> bytes:
-    """The bytes of an event that are hashed as a leaf of the tree."""
-    return leaf_of(*line[:4], recorded_at=line.recorded_at, body=line.body)
 
 
 class EventFilter(Struct, frozen=True):

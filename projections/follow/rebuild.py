@@ -18,11 +18,11 @@ from projections.follow.dependents import Irreplaceable
 from projections.follow.exchange import NEXT, PAST, drop, exchange, fill, try_exchange
 from projections.follow.fold import Entry, StreamFold, Trace
 from projections.follow.follower import Follower
-from projections.follow.log import Line
 from projections.tables import schema
 from projections.tables.compare import Difference, differences
 from projections.tables.upsert_sql import fill_copies
 from projections.tables.writer import copy, hiding_values, rows_of
+from rim_ledger.engine.store import Line
 from rim_ledger.operator_error import OperatorError
 from rim_ledger.progress import Progress, unreported
 from rim_ledger.vault.personal_keys import Vault

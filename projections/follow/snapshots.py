@@ -10,13 +10,13 @@ from msgspec.structs import replace
 from psycopg import AsyncConnection
 
 from projections.follow.fold import Entry, decode, shown, step
-from projections.follow.log import Line, leaf
 from rim_ledger import business_time
 from rim_ledger.business_time import Times
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.event_mac import EventMac
 from rim_ledger.engine.fingerprint import fingerprint
 from rim_ledger.engine.snapshots import EVERY, KEEP, LOAD, Snapshot, Snapshots
+from rim_ledger.engine.store import Line
 
 
 class _Shown(Struct, frozen=True):
@@ -45,7 +45,7 @@ class StreamStates:
     def check(self, lines: Iterable[Line]) -> None:
         """Verify the MACs of folded events."""
         for line in lines:
-            if not self._event_mac.is_right(line.position, leaf(line), line.mac):
+            if not self._event_mac.is_right(line.position, line.leaf, line.mac):
                 self._forged.add(line.stream)
 
     async def load(self, ids: Collection[UUID], position: int) -> dict[UUID, Entry]:

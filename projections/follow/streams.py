@@ -8,7 +8,7 @@ from uuid import UUID
 from psycopg import AsyncConnection, IsolationLevel
 
 from projections.follow import log
-from projections.follow.log import Line
+from rim_ledger.engine.store import Line
 
 SPAN: Final = 2_000
 """Events read at a time, unless one stream has more."""

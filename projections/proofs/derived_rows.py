@@ -13,7 +13,6 @@ from psycopg import AsyncConnection
 from projections.catalogue import TABLES
 from projections.follow import log
 from projections.follow.fold import PoisonEvent, Poisoning, decode
-from projections.follow.log import Line
 from projections.follow.streams import Rest, no_rest, spans
 from projections.proofs.checkpoints import KEY
 from projections.proofs.read_tables import ReadTables
@@ -22,7 +21,7 @@ from rim_ledger.engine.adopted_secrets import NamesAdopted
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.idempotency import KEPT
 from rim_ledger.engine.rows import ADOPTED, DONE, is_held, key_fits, key_print, secret_fits
-from rim_ledger.engine.store import TELLING, TELLS, Store
+from rim_ledger.engine.store import TELLING, TELLS, Line, Store
 from rim_ledger.engine.view import Claim
 from rim_ledger.progress import Progress, unreported
 from rim_ledger.reminders import Due, expected

@@ -73,7 +73,7 @@ async def proof_lines(
     wanted = EventFilter(names=(TOMBSTONE,))
     erasing = await log.matching(connection, wanted, start, end, end - start)
     exported = set(positions)
-    entries = {each.position: log.leaf(each) for each in erasing} if erasing else {}
+    entries = {each.position: each.leaf for each in erasing} if erasing else {}
     entries = {at: entry for at, entry in entries.items() if at not in exported}
     ranges = [*gaps([*exported, *entries], start, end, cuts)]
     tiles = await EVENTS.tiles(connection, tiles_of(ranges))

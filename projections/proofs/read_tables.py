@@ -9,11 +9,11 @@ from psycopg import AsyncConnection
 
 from projections.catalogue import ROW_OF
 from projections.follow.fold import Entry, Trace, fold
-from projections.follow.log import Line
 from projections.tables import schema
 from projections.tables.table import BEGUN, Row
 from projections.tables.upsert_sql import differences
 from projections.tables.writer import Unwritable, encode, persons_of, rows_of
+from rim_ledger.engine.store import Line
 from rim_ledger.vault.living_keys import ERASED, LIVING_KEYS
 from rim_ledger.vault.personal_keys import Vault
 

@@ -96,7 +96,7 @@ class Events:
         """The next existing lines, in order of position."""
         items, mac = list[Item](), self._mac
         for line in await log.page(connection, after, upto, limit):
-            leaf = log.leaf(line)
+            leaf = line.leaf
             own = not mac or mac.is_right(line.position, leaf, line.mac)
             items.append(Item(line.position, leaf, line.name, own))
         return items

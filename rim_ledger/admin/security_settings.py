@@ -172,35 +172,22 @@ def set_defaults(uow: UnitOfWork) -> None:
         uow.append(SecuritySettings, SETTINGS, [SecuritySettingsChanged.of(DEFAULTS)])
 
 
-class EditSecuritySettings(Patch[SecuritySettings]):
+class EditSecuritySettings(Patch[SecuritySettings], use_attribute_docstrings=True):
     """Change the security settings; omitted fields stay as they are. Takes effect with the next
     request, in every process. Refuses lists that would block the caller's own address."""
 
-    password_min_length: Annotated[
-        int | None,
-        Field(
-            ge=PASSWORD_LEAST,
-            le=PASSWORD_MOST,
-            description="Characters that a new password needs.",
-        ),
-    ] = None
-    password_require_uppercase: Annotated[
-        bool | None, Field(description="Whether a new password needs a capital letter.")
-    ] = None
-    password_require_lowercase: Annotated[
-        bool | None, Field(description="Whether a new password needs a small letter.")
-    ] = None
-    password_require_numbers: Annotated[
-        bool | None, Field(description="Whether a new password needs a digit.")
-    ] = None
-    password_require_special_chars: Annotated[
-        bool | None,
-        Field(description="Whether a new password needs a character that is no letter or digit."),
-    ] = None
-    session_timeout: Annotated[
-        int | None,
-        Field(ge=5, le=1440, description="Minutes after which an unused session ends."),
-    ] = None
+    password_min_length: Annotated[int | None, Field(ge=PASSWORD_LEAST, le=PASSWORD_MOST)] = None
+    """Characters that a new password needs."""
+    password_require_uppercase: bool | None = None
+    """Whether a new password needs a capital letter."""
+    password_require_lowercase: bool | None = None
+    """Whether a new password needs a small letter."""
+    password_require_numbers: bool | None = None
+    """Whether a new password needs a digit."""
+    password_require_special_chars: bool | None = None
+    """Whether a new password needs a character that is no letter or digit."""
+    session_timeout: Annotated[int | None, Field(ge=5, le=1440)] = None
+    """Minutes after which an unused session ends."""
     max_login_attempts: Annotated[
         int | None,
         Field(
@@ -210,28 +197,16 @@ class EditSecuritySettings(Patch[SecuritySettings]):
             " times as many lock an address.",
         ),
     ] = None
-    lockout_duration: Annotated[
-        int | None,
-        Field(ge=1, le=1440, description="Minutes that a lockout lasts, from the last failure on."),
-    ] = None
-    two_factor_required: Annotated[
-        bool | None, Field(description="Whether every admin needs a second factor.")
-    ] = None
-    two_factor_method: Annotated[
-        Annotated[TwoFactorMethod, Field(strict=False)] | None,
-        Field(
-            description="Which second factor is offered first; where one is required, this or an "
-            "app is enough."
-        ),
-    ] = None
-    ip_whitelist: Annotated[
-        AddressRules | None,
-        Field(description="The only addresses that admins may come from; all, when it is empty."),
-    ] = None
-    ip_blacklist: Annotated[
-        AddressRules | None,
-        Field(description="Addresses that no admin may come from, even on the whitelist."),
-    ] = None
+    lockout_duration: Annotated[int | None, Field(ge=1, le=1440)] = None
+    """Minutes that a lockout lasts, from the last failure on."""
+    two_factor_required: bool | None = None
+    """Whether every admin needs a second factor."""
+    two_factor_method: Annotated[TwoFactorMethod | None, Field(strict=False)] = None
+    """Which second factor is offered first; where one is required, this or an app is enough."""
+    ip_whitelist: AddressRules | None = None
+    """The only addresses that admins may come from; all, when it is empty."""
+    ip_blacklist: AddressRules | None = None
+    """Addresses that no admin may come from, even on the whitelist."""
 
     def decide(self, aggregate: SecuritySettings, uow: UnitOfWork) -> Iterable[Event]:
         if changes := self.changes(aggregate):

@@ -32,7 +32,7 @@ from rim_ledger.approvals.proposal import (
 from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.engine.command import Command, Form
 from rim_ledger.engine.refusals import Forbidden, Refused, require
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.system.config import setting
 from rim_ledger.values import Id, Note
 
@@ -165,35 +165,27 @@ def body_of(proposal: Proposal, uow: UnitOfWork) -> dict[str, Any] | None:
     return proposal.body | words
 
 
-def check_proposal(id: UUID) -> Work:
-    """Return the decision of the reminder: an undecided proposal expires."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        uow.act_upon(id)
-        proposal = uow.read(Proposal, id)
-        if proposal.status is not ProposalStatus.PENDING:
-            uow.forget(REMINDER, id)
-        elif uow.stamp.at < proposal.expires_at:
-            uow.remind(REMINDER, id, proposal.expires_at)
-        else:
-            with uow.dated(id):
-                uow.append(Proposal, id, [ProposalExpired()])
-            _end(proposal, uow)
-        return id
-
-    return work
+@decision
+def check_proposal(uow: UnitOfWork, id: UUID) -> None:
+    """Run the reminder: an undecided proposal expires."""
+    uow.act_upon(id)
+    proposal = uow.read(Proposal, id)
+    if proposal.status is not ProposalStatus.PENDING:
+        uow.forget(REMINDER, id)
+    elif uow.stamp.at < proposal.expires_at:
+        uow.remind(REMINDER, id, proposal.expires_at)
+    else:
+        with uow.dated(id):
+            uow.append(Proposal, id, [ProposalExpired()])
+        _end(proposal, uow)
 
 
-def erase_ended(id: UUID) -> Work:
-    """Return the decision that destroys the key of an ended proposal again, which is there after an
-    older backup was restored. One that is pending by then keeps it until it ends."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        if uow.read(Proposal, id).key_destroyed:
-            uow.erase(id)
-        return id
-
-    return work
+@decision
+def erase_ended(uow: UnitOfWork, id: UUID) -> None:
+    """Destroy the key of an ended proposal again, which is there after an older backup was
+    restored. One that is pending by then keeps it until it ends."""
+    if uow.read(Proposal, id).key_destroyed:
+        uow.erase(id)
 
 
 def _end(proposal: Proposal, uow: UnitOfWork) -> None:

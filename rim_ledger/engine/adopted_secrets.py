@@ -124,7 +124,7 @@ async def _lacks_marks(store: Store, ledger: Ledger) -> bool:
     while lines := await store.after(position):
         for line in lines:
             position += 1
-            if line.notification.id != position:
+            if line.position != position:
                 raise Forged(position)
             if ledger.cache.read(line).kept:
                 return False

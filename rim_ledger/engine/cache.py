@@ -13,7 +13,7 @@ from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.engine.codec import Codec, Recorded
 from rim_ledger.engine.draft import Outcome
 from rim_ledger.engine.entry import Entry, weight
-from rim_ledger.engine.event_mac import Forged, RowForged, leaf
+from rim_ledger.engine.event_mac import Forged, RowForged
 from rim_ledger.engine.idempotency import KEPT, Expired
 from rim_ledger.engine.recent import Recent
 from rim_ledger.engine.rows import (
@@ -62,14 +62,14 @@ class Cache:
         """Read the end of the log."""
         if last := await store.last():
             self._require_own(last)
-            self.head, self.recorded_at = last.notification.id, last.recorded_at
+            self.head, self.recorded_at = last.position, last.recorded_at
 
     def follow(self, lines: Iterable[Line]) -> None:
         """Fold what was written since. Cached rows that are no streams may be outdated, and are
         dropped."""
         for line in lines:
             self._fold(line)
-            self.head, self.recorded_at = line.notification.id, line.recorded_at
+            self.head, self.recorded_at = line.position, line.recorded_at
         self.claims.clear()
         self.keys.clear()
         self.numbers.clear()
@@ -103,7 +103,7 @@ class Cache:
         assert loaded.line, "only a snapshot stands alone"
         recorded = self.read(loaded.line)
         if recorded.originator_version != before.version + 1:
-            raise Forged(loaded.line.notification.id)
+            raise Forged(loaded.line.position)
         return self._folded(before, recorded)
 
     def coded(self, entry: bytes) -> bytes:
@@ -237,20 +237,10 @@ class Cache:
     def read(self, line: Line) -> Recorded:
         """Decode an event that this ledger wrote. Raises Forged."""
         self._require_own(line)
-        return self.codec.recorded(line.notification, line.recorded_at)
+        return self.codec.recorded(line.stored, line.recorded_at)
 
     def _require_own(self, line: Line) -> None:
         """Raise Forged unless the event's MAC is right for its content and position."""
-        event = line.notification
-        assert isinstance(event.originator_id, UUID), "streams are named by UUIDs"
-        written = leaf(
-            event.id,
-            event.originator_id,
-            event.originator_version,
-            event.topic,
-            recorded_at=line.recorded_at,
-            body=event.state,
-        )
-        if not self.event_mac.is_right(event.id, written, line.mac):
-            log.error("position %d of the log is forged", event.id)
-            raise Forged(event.id)
+        if not self.event_mac.is_right(line.position, line.leaf, line.mac):
+            log.error("position %d of the log is forged", line.position)
+            raise Forged(line.position)

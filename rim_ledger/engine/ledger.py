@@ -324,8 +324,8 @@ class Ledger:
         draft = self._draft
         while lines := await self.connection.store.after(self.cache.head):
             for line in lines:
-                if draft and draft.bodies and line.notification.id == draft.head + 1:
-                    self._landed = line.notification.state.decode() == draft.bodies[0]
+                if draft and draft.bodies and line.position == draft.head + 1:
+                    self._landed = line.body.decode() == draft.bodies[0]
             self.cache.follow(lines)
 
 

@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from eventsourcing.persistence import Notification
+from eventsourcing.persistence import StoredEvent
 from psycopg import AsyncConnection, errors
 
 from rim_ledger.engine.draft import WRITE, WRITE_OFTEN, Draft, Outcome
+from rim_ledger.engine.event_mac import leaf
 from rim_ledger.engine.snapshots import LOAD, Snapshot
 from rim_ledger.engine.unit_of_work import Reminder
 from rim_ledger.engine.view import Claim, Count, Secret
@@ -93,11 +94,25 @@ class Moved(Exception):
 
 
 class Line(NamedTuple):
-    """A stored event with the time of its recording, and its MAC."""
+    """A stored event: its place, its name and body, the time (UTC) of its recording, its MAC."""
 
-    notification: Notification
+    position: int
+    stream: UUID
+    version: int
+    name: str
+    body: bytes
     recorded_at: datetime
-    mac: bytes | None
+    mac: bytes | None = None
+
+    @property
+    def stored(self) -> StoredEvent:
+        """The event as the library has it."""
+        return StoredEvent(self.stream, self.version, self.name, self.body)
+
+    @property
+    def leaf(self) -> bytes:
+        """The bytes that its MAC is over, and that are hashed as a leaf of the tree."""
+        return leaf(*self[:4], recorded_at=self.recorded_at, body=self.body)
 
 
 class Loaded(NamedTuple):
@@ -246,8 +261,8 @@ def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
 
 
 def _line(row: Sequence[Any]) -> Line:
-    position, stream, version, name, body, recorded_at, mac = row
-    return Line(Notification(stream, version, name, bytes(body), position), recorded_at, mac)
+    *place, body, recorded_at, mac = row
+    return Line(*place, bytes(body), recorded_at, mac)
 
 
 def _loaded(row: Sequence[Any]) -> Loaded:

@@ -7,15 +7,15 @@ from typing import Final
 from uuid import UUID
 
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import require, require_legal
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.lending.debt import charge, waive
 from rim_ledger.lending.lateness import PAYING
 from rim_ledger.lending.loan import LEGAL, Loan
-from rim_ledger.lending.loan_requests import require_no_conflict, require_not_written_off
+from rim_ledger.lending.loan_requests import require_not_written_off
 from rim_ledger.lending.owed import FEE_FIRST, Charges
 from rim_ledger.lending.restatement import LoanChargesWaived, LoanFeeCharged
+from rim_ledger.lending.separation import BorrowerCommand
 from rim_ledger.lending.user import User
 from rim_ledger.system.config import setting
 from rim_ledger.values import KOBO, ZERO, Money, Note
@@ -26,7 +26,7 @@ LATER: Final = timedelta(days=1)
 more, or the cap is reached."""
 
 
-class ChargeFee(Command[Loan]):
+class ChargeFee(BorrowerCommand[Loan]):
     """Charge a fee to an open loan, for a reason. All fees of a loan together, including the
     automatic late fee, are at most `lending.lateFeeMaxPercent` of its amount."""
 
@@ -35,7 +35,6 @@ class ChargeFee(Command[Loan]):
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         user = uow.read(User, aggregate.user_id)
-        require_no_conflict(uow, user)
         require_legal(aggregate.status, "charge-fee", LEGAL)
         require_not_written_off(aggregate)
         past = "The loan was brought in from the past; no fees are charged to it."
@@ -49,7 +48,7 @@ class ChargeFee(Command[Loan]):
         return ()
 
 
-class WaiveCharges(Command[Loan]):
+class WaiveCharges(BorrowerCommand[Loan]):
     """Waive unpaid charges of a loan, for a reason: fees first, then interest, never principal; all
     of them if no amount is given. If nothing else is owed, the loan is completed."""
 
@@ -63,7 +62,6 @@ class WaiveCharges(Command[Loan]):
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         user = uow.read(User, aggregate.user_id)
-        require_no_conflict(uow, user)
         require_legal(aggregate.status, "waive-charges", LEGAL)
         require_not_written_off(aggregate)
         debt = user.debts[aggregate.id]
@@ -78,27 +76,23 @@ class WaiveCharges(Command[Loan]):
         return ()
 
 
-def check_late_fee(id: UUID) -> Work:
-    """Return the decision of the reminder for the late fee of an overdue loan."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        uow.act_upon(id)
-        loan = uow.read(Loan, id)
-        uow.forget("late-fee", id)
-        if loan.late_fee_at is None or loan.status not in PAYING or loan.left_alone:
-            return id
-        amount = min(setting(uow, "lending", "lateFee"), _room(uow, loan))
-        if uow.stamp.at < loan.late_fee_at:
-            uow.remind("late-fee", id, loan.late_fee_at)
-        elif amount > ZERO:
-            event = LoanFeeCharged(amount=amount, policy=POLICY_VERSION, automatic=True)
-            with uow.dated(id):
-                charge(uow, loan, event)
-        else:
-            uow.remind("late-fee", id, uow.stamp.at + LATER)
-        return id
-
-    return work
+@decision
+def check_late_fee(uow: UnitOfWork, id: UUID) -> None:
+    """Run the reminder for the late fee of an overdue loan."""
+    uow.act_upon(id)
+    loan = uow.read(Loan, id)
+    uow.forget("late-fee", id)
+    if loan.late_fee_at is None or loan.status not in PAYING or loan.left_alone:
+        return
+    amount = min(setting(uow, "lending", "lateFee"), _room(uow, loan))
+    if uow.stamp.at < loan.late_fee_at:
+        uow.remind("late-fee", id, loan.late_fee_at)
+    elif amount > ZERO:
+        event = LoanFeeCharged(amount=amount, policy=POLICY_VERSION, automatic=True)
+        with uow.dated(id):
+            charge(uow, loan, event)
+    else:
+        uow.remind("late-fee", id, uow.stamp.at + LATER)
 
 
 def _room(uow: UnitOfWork, loan: Loan) -> Decimal:

@@ -95,10 +95,8 @@ def repay(
 
 def incur(uow: UnitOfWork, loan: Loan, due_at: datetime) -> None:
     """Turn a reservation into a debt, and pay it from the user's credit as far as possible."""
-    debt = DebtIncurred(
-        loan_id=loan.id, principal=loan.amount, interest=loan.interest, due_at=due_at
-    )
-    uow.append(User, loan.user_id, [debt])
+    amounts = {"principal": loan.amount, "interest": loan.interest}
+    uow.append(User, loan.user_id, [DebtIncurred(loan_id=loan.id, due_at=due_at, **amounts)])
     _spend_credit(uow, loan.user_id)
 
 
@@ -248,17 +246,13 @@ def _reopen(uow: UnitOfWork, id: UUID, paid_at: datetime) -> None:
     if loan.status is not LoanStatus.COMPLETED:
         return
     assert loan.due_date, "it was lent"
-    assert loan.disbursed_at, "it was lent"
-    reopened = DebtReopened(
+    reopened = DebtReopened.of(
+        loan,
         loan_id=id,
         paid=loan.amount_paid,
         due_at=loan.due_date,
-        disbursed_at=loan.disbursed_at,
-        late=loan.late,
-        overdue=loan.overdue,
         defaulted=loan.defaulted_at is not None,
         paid_at=paid_at,
-        restated_at=loan.restated_at,
         original_due_at=loan.original_due_date if loan.rescheduled_count else None,
     )
     uow.append(User, loan.user_id, [reopened])
@@ -272,13 +266,7 @@ def _reopen(uow: UnitOfWork, id: UUID, paid_at: datetime) -> None:
 
 
 def _owe_again(uow: UnitOfWork, part: Part, transaction: UUID | None) -> None:
-    event = LoanRepaymentReversed(
-        amount=part.amount,
-        principal=part.principal,
-        interest=part.interest,
-        fee=part.fee,
-        transaction_id=transaction,
-    )
+    event = LoanRepaymentReversed.of(part, amount=part.amount, transaction_id=transaction)
     uow.append(Loan, part.loan_id, [event])
 
 
@@ -295,14 +283,7 @@ def _completed(
 
 
 def _pay(uow: UnitOfWork, part: Part, transaction: UUID | None, paid_at: datetime) -> None:
-    paid = LoanRepaid(
-        amount=part.amount,
-        principal=part.principal,
-        interest=part.interest,
-        fee=part.fee,
-        transaction_id=transaction,
-        paid_at=paid_at,
-    )
+    paid = LoanRepaid.of(part, amount=part.amount, transaction_id=transaction, paid_at=paid_at)
     uow.append(Loan, part.loan_id, [paid])
     loan = uow.read(Loan, part.loan_id)
     if not loan.outstanding_amount:

@@ -14,9 +14,8 @@ from rim_ledger.admin.same_person import require_second_person
 from rim_ledger.delivery.kill_switch import require_open
 from rim_ledger.delivery.port import Outcome, Verdict
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import require, require_legal
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.lending.airtime_float import FloatMoved, find_float, move, spend
 from rim_ledger.lending.attempt import (
     Airtime,
@@ -34,9 +33,9 @@ from rim_ledger.lending.debt import incur
 from rim_ledger.lending.decision import require_active, require_no_late_debt
 from rim_ledger.lending.fees import FeeMode, vat_in
 from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
-from rim_ledger.lending.loan_requests import require_grounded, require_no_conflict
+from rim_ledger.lending.loan_requests import require_grounded
 from rim_ledger.lending.notice_days import look_for_notices
-from rim_ledger.lending.separation import require_may_lend
+from rim_ledger.lending.separation import BorrowerCommand, require_may_lend
 from rim_ledger.lending.user import User
 from rim_ledger.payments.payment_callback import quarantine
 from rim_ledger.payments.transaction import (
@@ -61,7 +60,7 @@ FIRST_QUERY: Final = timedelta(seconds=5)
 LAST_WAIT: Final = timedelta(hours=1)
 
 
-class DisburseLoan(Command[Loan]):
+class DisburseLoan(BorrowerCommand[Loan]):
     """Disburse the airtime of an approved loan. After a definite failure it may be repeated; after
     a failure or return that staff recorded, by another person. If airtime of the loan is in
     dispute, nothing is sent: the oldest of it is owed from now on."""
@@ -70,7 +69,6 @@ class DisburseLoan(Command[Loan]):
         require_legal(aggregate.status, "disburse", LEGAL)
         require_grounded(aggregate)
         user = uow.read(User, aggregate.user_id)
-        require_no_conflict(uow, user)
         require_may_lend(uow, aggregate, user)
         if aggregate.disputed:
             uow.forget("disburse", aggregate.id)
@@ -96,7 +94,7 @@ class DisburseLoan(Command[Loan]):
             _deliver(loan.id, loan.last.reference, None, uow)
 
 
-class SettleDisbursement(Command[Loan]):
+class SettleDisbursement(BorrowerCommand[Loan]):
     """Settle a top-up whose outcome the telco left open, on evidence from elsewhere, such as the
     telco's portal. A failure takes another person than the one who disbursed. The telco is queried
     until its answer is definite, and may still contradict it."""
@@ -107,7 +105,6 @@ class SettleDisbursement(Command[Loan]):
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "settle", LEGAL)
-        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         unknown = aggregate.disbursement is Disbursement.UNKNOWN
         words = f"The disbursement is {aggregate.disbursement}; only an unknown one is settled."
         require(unknown, "disbursement-not-unknown", words)
@@ -126,17 +123,13 @@ class SettleDisbursement(Command[Loan]):
         uow.remind("query-top-up", before.id, uow.now + FIRST_QUERY)
 
 
-def record_outcome(id: UUID, reference: str, outcome: Outcome) -> Work:
-    """Return the decision that records a telco's answer about a reference. Repeated, it has no
-    effect."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        uow.act_upon(id)
-        with uow.dated(id):
-            _take(uow.read(Loan, id), reference, outcome, uow)
-        return id
-
-    return work
+@decision
+def record_outcome(uow: UnitOfWork, id: UUID, reference: str, outcome: Outcome) -> UUID:
+    """Record a telco's answer about a reference. Repeated, it has no effect."""
+    uow.act_upon(id)
+    with uow.dated(id):
+        _take(uow.read(Loan, id), reference, outcome, uow)
+    return id
 
 
 def find_attempt(uow: UnitOfWork, reference: str) -> tuple[Loan, Attempt] | None:

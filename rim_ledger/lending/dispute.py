@@ -7,18 +7,17 @@ from pydantic import Field
 
 from rim_ledger.admin.same_person import require_second_person
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Invalid, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.airtime_return import claim_return, take_in
 from rim_ledger.lending.attempt import DisputeOutcome, LoanDisputeResolved
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_requests import require_no_conflict
+from rim_ledger.lending.separation import BorrowerCommand
 from rim_ledger.lending.user import User
 from rim_ledger.values import Note, Reference
 
 
-class ResolveDispute(Command[Loan]):
+class ResolveDispute(BorrowerCommand[Loan]):
     """Resolve airtime in dispute that is not to be owed: the telco took it back (`returned`, under
     the telco's own reference of the return, which counts once), or the lender bears it (`lost`). It
     takes another person than those who disbursed that airtime or gave it up before. An approved
@@ -32,7 +31,6 @@ class ResolveDispute(Command[Loan]):
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         user = uow.read(User, aggregate.user_id)
-        require_no_conflict(uow, user)
         there = ", ".join(aggregate.disputes) or "nothing"
         words = f"Of {aggregate.loan_id}, {there} is in dispute."
         require(self.reference in aggregate.disputes, "not-in-dispute", words)

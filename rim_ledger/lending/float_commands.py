@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from rim_ledger.engine.command import Timed
 from rim_ledger.engine.refusals import Invalid, Refused, require
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.lending.airtime_float import (
     OPENING,
     AirtimeFloat,
@@ -87,16 +87,12 @@ class AdjustFloat(Timed):
         return before.id
 
 
-def open_float(id: UUID, balance: Decimal) -> Work:
-    """Return the decision that sets off, once, the balance (naira) that the float's account had
+@decision
+def open_float(uow: UnitOfWork, id: UUID, balance: Decimal) -> None:
+    """Set off, once, the balance (naira) that the float's account had
     before the tracking began."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        uow.forget(OPENING, id)
-        if not uow.read(AirtimeFloat, id).opened:
-            uow.act_upon(id)
-            with uow.dated(id):
-                uow.append(AirtimeFloat, id, [FloatOpened(amount=-balance or ZERO)])
-        return id
-
-    return work
+    uow.forget(OPENING, id)
+    if not uow.read(AirtimeFloat, id).opened:
+        uow.act_upon(id)
+        with uow.dated(id):
+            uow.append(AirtimeFloat, id, [FloatOpened(amount=-balance or ZERO)])

@@ -11,7 +11,7 @@ from rim_ledger.admin.admin_role import alert_superadmins
 from rim_ledger.admin.same_person import is_caller, require_second_person
 from rim_ledger.engine.activity import Asked
 from rim_ledger.engine.aggregate import Event, shared
-from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.command import Creation
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
@@ -29,7 +29,7 @@ from rim_ledger.lending.loan import (
     LoanRequested,
 )
 from rim_ledger.lending.product import LoanProduct
-from rim_ledger.lending.separation import require_may_lend
+from rim_ledger.lending.separation import BorrowerCommand, require_may_lend, require_no_conflict
 from rim_ledger.lending.user import CreditReleased, CreditReserved, User, is_historical
 from rim_ledger.system.config import setting
 from rim_ledger.values import (
@@ -127,7 +127,7 @@ class RequestLoan(Creation[Loan]):
             uow.need("loans.approval", "write")
 
 
-class ApproveLoan(Command[Loan]):
+class ApproveLoan(BorrowerCommand[Loan]):
     """Approve a pending loan that another person requested."""
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
@@ -135,7 +135,6 @@ class ApproveLoan(Command[Loan]):
         if is_caller(uow, aggregate.requested_by):
             raise Forbidden("self-approval", "Whoever requested a loan does not approve it.")
         user = uow.read(User, aggregate.user_id)
-        require_no_conflict(uow, user)
         require_may_lend(uow, aggregate, user)
         require_active(user)
         if not any(
@@ -145,14 +144,13 @@ class ApproveLoan(Command[Loan]):
         yield LoanApproved()
 
 
-class RejectLoan(Command[Loan]):
+class RejectLoan(BorrowerCommand[Loan]):
     """Reject a pending loan, for a reason. It takes another person than those who gave up airtime
     of the loan, so that no one ends a debt alone."""
 
     reason: Note
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         require_legal(aggregate.status, "reject", LEGAL)
         words = "You said that airtime of this loan is gone; another person rejects the loan."
         require_second_person(uow, words, *(each.given_up_by for each in aggregate.attempts))
@@ -160,19 +158,18 @@ class RejectLoan(Command[Loan]):
         yield LoanRejected(reason=self.reason)
 
 
-class RevokeApproval(Command[Loan]):
+class RevokeApproval(BorrowerCommand[Loan]):
     """Revoke an approval, for a reason; the loan is pending again."""
 
     reason: Note
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         require_legal(aggregate.status, "revoke-approval", LEGAL)
         require_grounded(aggregate)
         yield LoanApprovalRevoked(reason=self.reason)
 
 
-class SetLoanMetadata(Patch[Loan]):
+class SetLoanMetadata(BorrowerCommand[Loan], Patch[Loan]):
     """Replace the free fields of a loan."""
 
     CLEARS = frozenset({"metadata"})
@@ -180,7 +177,6 @@ class SetLoanMetadata(Patch[Loan]):
     metadata: Metadata | None
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         metadata = self.metadata or {}
         if uow.reveal(aggregate.person, aggregate.notes) != metadata:
             yield LoanMetadataSet(metadata=metadata)
@@ -195,14 +191,6 @@ def _configured(uow: UnitOfWork) -> LoanTerms:
 def terms_of(uow: UnitOfWork) -> Terms:
     """Return the configured terms as of this decision."""
     return Terms.of(lambda key: setting(uow, "lending", key))
-
-
-def require_no_conflict(uow: UnitOfWork, user: User) -> None:
-    """Refuse a decision about one's own money: the caller has or had the borrower's phone or
-    e-mail. Raises Forbidden (`conflict-of-interest`)."""
-    if user.contacts & uow.contacts:
-        words = "This borrower has your own phone or e-mail, or once had it."
-        raise Forbidden("conflict-of-interest", words)
 
 
 def require_grounded(loan: Loan) -> None:

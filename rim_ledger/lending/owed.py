@@ -52,22 +52,13 @@ class Part(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"
             amount -= covered[name]
         return replace(self, **covered)
 
-    def plus(self, other: "Part") -> "Part":
-        """Return the sum of two parts of the same loan."""
+    def plus(self, other: "Part", sign: int = 1) -> "Part":
+        """Return the sum of two parts of the same loan; with the sign -1, the difference."""
         return replace(
             self,
-            principal=self.principal + other.principal,
-            interest=self.interest + other.interest,
-            fee=self.fee + other.fee or ZERO,
-        )
-
-    def minus(self, other: "Part") -> "Part":
-        """Return the difference of two parts of the same loan."""
-        return replace(
-            self,
-            principal=self.principal - other.principal,
-            interest=self.interest - other.interest,
-            fee=self.fee - other.fee or ZERO,
+            principal=self.principal + sign * other.principal,
+            interest=self.interest + sign * other.interest,
+            fee=self.fee + sign * other.fee or ZERO,
         )
 
 

@@ -5,13 +5,12 @@ from datetime import timedelta
 from typing import Final
 
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.debt import reschedule
 from rim_ledger.lending.loan import LEGAL, Loan
-from rim_ledger.lending.loan_requests import require_no_conflict
 from rim_ledger.lending.restatement import LoanRescheduled
+from rim_ledger.lending.separation import BorrowerCommand
 from rim_ledger.lending.user import User
 from rim_ledger.system.config import setting
 from rim_ledger.values import Day, Note, end_of_day, lagos_day
@@ -20,7 +19,7 @@ POLICY_VERSION: Final = "reschedule-v1"
 DAY: Final = timedelta(days=1)
 
 
-class RescheduleLoan(Command[Loan]):
+class RescheduleLoan(BorrowerCommand[Loan]):
     """Move the due date of a loan that is disbursed or repaying to a later day in Lagos, for a
     reason: at most `lending.maxReschedules` times, and `lending.maxRescheduleDays` after its
     original due date. It is no longer overdue, and its deadlines count from the new day. A loan
@@ -31,7 +30,6 @@ class RescheduleLoan(Command[Loan]):
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         user = uow.read(User, aggregate.user_id)
-        require_no_conflict(uow, user)
         require_legal(aggregate.status, "reschedule", LEGAL)
         times, most = aggregate.rescheduled_count, setting(uow, "lending", "maxReschedules")
         words = f"The loan was rescheduled {times} times; {most} are allowed."

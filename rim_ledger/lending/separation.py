@@ -1,14 +1,33 @@
-"""Separation of duties in lending: who registers or rates a borrower does not lend to them."""
+"""Separation of duties in lending: who owns, registers or rates an account does not lend to it."""
 
+from collections.abc import Iterable
 from functools import partial
 
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.same_person import is_caller
+from rim_ledger.engine.aggregate import A, Event
+from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, require
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.loan import Loan, LoanStatus
 from rim_ledger.lending.user import User
 from rim_ledger.system.config import span
+
+
+def require_no_conflict(uow: UnitOfWork, user: User) -> None:
+    """Refuse a decision about one's own money: the caller has or had the borrower's phone or
+    e-mail. Raises Forbidden (`conflict-of-interest`)."""
+    if user.contacts & uow.contacts:
+        words = "This borrower has your own phone or e-mail, or once had it."
+        raise Forbidden("conflict-of-interest", words)
+
+
+class BorrowerCommand(Command[A]):
+    """A command about a borrower's account, loan or payment, which no one gives about their own."""
+
+    def decided(self, aggregate: A, uow: UnitOfWork) -> Iterable[Event]:
+        require_no_conflict(uow, uow.read(User, aggregate.person))
+        return super().decided(aggregate, uow)
 
 
 def require_may_lend(uow: UnitOfWork, loan: Loan, user: User) -> None:

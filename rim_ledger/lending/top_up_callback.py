@@ -17,7 +17,6 @@ from rim_ledger.lending.disbursement import (
 )
 from rim_ledger.lending.loan import Loan
 from rim_ledger.payments.transaction import TransactionQuarantined
-from rim_ledger.system.integration import ApiIntegration
 from rim_ledger.values import Money, Name, Reference
 
 TopUpWord = Literal["top-up.delivered", "top-up.failed"]
@@ -53,26 +52,17 @@ class TopUpCallback(Callback):
             raise UnknownReference
         loan, attempt = found
         came_and_stayed = attempt.delivered and attempt.airtime is not Airtime.RETURNED
-        claim = self._claim(telco, uow)
-        if not self._agrees(loan, telco):
+        provider, message = self.data.provider or telco.provider, uow.stamp.key or ""
+        claim = TransactionQuarantined.of(
+            self.data, type=self.type, provider=provider, message_id=message
+        )
+        if provider != telco.provider or self.data.amount not in (None, loan.airtime):
             keep_claim(attempt, claim, uow)
         elif came_and_stayed and self.type == FAILED:
             contradict(loan, attempt, claim, uow)
         else:
             record_outcome(loan.id, attempt.reference, self._outcome())(uow)
         return loan.id
-
-    def _agrees(self, loan: Loan, telco: ApiIntegration) -> bool:
-        amount = self.data.amount in (None, loan.airtime)
-        return amount and self.data.provider in (None, telco.provider)
-
-    def _claim(self, telco: ApiIntegration, uow: UnitOfWork) -> TransactionQuarantined:
-        return TransactionQuarantined(
-            type=self.type,
-            amount=self.data.amount,
-            provider=self.data.provider or telco.provider,
-            message_id=uow.stamp.key or "",
-        )
 
     def _outcome(self) -> Outcome:
         said = {"telcoReference": self.data.telco_reference, "reason": self.data.reason}

@@ -539,7 +539,7 @@ class User(Aggregate):
         )
 
     def _taken_back(self, part: Part, paid_at: datetime) -> Self:
-        left = self.applied[part.loan_id].minus(part)
+        left = self.applied[part.loan_id].plus(part, -1)
         rest = _without(self.applied, part.loan_id)
         applied = rest | {left.loan_id: left} if left.amount else rest
         return self._unpaid(part).but(applied=applied)._credited(part.amount, paid_at)

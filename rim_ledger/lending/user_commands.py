@@ -10,13 +10,12 @@ from pydantic import Field
 
 from rim_ledger.customers.access import end_sessions
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.command import Creation
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Refused, require, require_legal
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
-from rim_ledger.lending.loan_requests import require_no_conflict
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.lending.policy import IN_FORCE, limit_for
-from rim_ledger.lending.separation import require_thawed
+from rim_ledger.lending.separation import BorrowerCommand, require_no_conflict, require_thawed
 from rim_ledger.lending.user import (
     LEGAL,
     AutoLimitDisabled,
@@ -87,7 +86,7 @@ class RegisterUser(Creation[User]):
         yield event
 
 
-class ChangeContact(Patch[User]):
+class ChangeContact(BorrowerCommand[User], Patch[User]):
     """Change name, phone or e-mail; omitted fields stay as they are. Not while a loan is approved
     and not delivered. The former phone is notified."""
 
@@ -96,7 +95,6 @@ class ChangeContact(Patch[User]):
     name: Name | None = None
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, aggregate)
         changes = self.changes(aggregate, partial(uow.reveal, aggregate.id))
         if not changes:
             return
@@ -119,16 +117,15 @@ class ChangeContact(Patch[User]):
         yield event
 
 
-class VerifyPhone(Command[User]):
+class VerifyPhone(BorrowerCommand[User]):
     """Confirm that the phone is still this user's: unused numbers are given to others. A user
     without a sign of life for 180 days gets no log-in code until then."""
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, aggregate)
         yield UserPhoneVerified()
 
 
-class SetCreditLimit(Command[User]):
+class SetCreditLimit(BorrowerCommand[User]):
     """Set the limit by hand. Switches the automatic limit off unless it is kept."""
 
     limit: Limit
@@ -139,122 +136,108 @@ class SetCreditLimit(Command[User]):
         return self.limit
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, aggregate)
         uow.role_limits.require_limit(self.limit)
         auto = aggregate.auto_limit_enabled and self.keep_auto
         if (self.limit, auto) != (aggregate.credit_limit, aggregate.auto_limit_enabled):
             yield CreditLimitSet(limit=self.limit, auto_limit_enabled=auto, reason=self.reason)
 
 
-class SetCreditScore(Command[User]):
+class SetCreditScore(BorrowerCommand[User]):
     """Set the score by hand; the policy recomputes it at the next relevant change."""
 
     score: Annotated[int, Field(ge=0, le=1000)]
     reason: Note
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, aggregate)
         if self.score != aggregate.credit_score:
             yield CreditScoreSet(score=self.score, reason=self.reason)
 
 
-class EnableAutoLimit(Command[User]):
+class EnableAutoLimit(BorrowerCommand[User]):
     """Let the policy set the limit, from the next relevant change on."""
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, aggregate)
         require(not aggregate.auto_limit_enabled, "already-done", "The automatic limit is on.")
         yield AutoLimitEnabled()
 
 
-class DisableAutoLimit(Command[User]):
+class DisableAutoLimit(BorrowerCommand[User]):
     """Leave the limit where it is."""
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, aggregate)
         require(aggregate.auto_limit_enabled, "already-done", "The automatic limit is off.")
         yield AutoLimitDisabled()
 
 
-class SuspendUser(Command[User]):
+class SuspendUser(BorrowerCommand[User]):
     """Stop a user from borrowing, for a reason."""
 
     reason: Note
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, aggregate)
         require_legal(aggregate.status, "suspend", LEGAL)
         end_sessions(uow, aggregate.id)
         yield UserSuspended(reason=self.reason)
 
 
-class ReinstateUser(Command[User]):
+class ReinstateUser(BorrowerCommand[User]):
     """End a suspension."""
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, aggregate)
         require_legal(aggregate.status, "reinstate", LEGAL)
         yield UserReinstated()
 
 
-class DeactivateUser(Command[User]):
+class DeactivateUser(BorrowerCommand[User]):
     """Deactivate a user, without a reason."""
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, aggregate)
         require_legal(aggregate.status, "deactivate", LEGAL)
         yield UserDeactivated()
 
 
-class ActivateUser(Command[User]):
+class ActivateUser(BorrowerCommand[User]):
     """Activate an inactive user."""
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, aggregate)
         require_legal(aggregate.status, "activate", LEGAL)
         yield UserActivated()
 
 
-class DeleteUser(Command[User]):
+class DeleteUser(BorrowerCommand[User]):
     """Delete a user who owes nothing, is owed nothing, and has no unfinished loan or payment. The
     history stays."""
 
     WHEN_GONE = True
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, aggregate)
         require(aggregate.deleted_at is None, "already-done", "The user is deleted.")
         _require_settled(aggregate, uow)
         end_sessions(uow, aggregate.id)
         yield UserDeleted()
 
 
-class EraseUser(Command[User]):
+class EraseUser(BorrowerCommand[User]):
     """Erase a person: the key of their data is destroyed, everywhere and forever. Figures and
     proofs stay."""
 
     WHEN_GONE = True
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, aggregate)
         require(not aggregate.erased, "already-done", "The user is erased.")
         _require_settled(aggregate, uow)
         yield from _erase(aggregate, uow)
 
 
-def erase_again(id: UUID) -> Work:
-    """Return the decision that erases a person again, who was erased before an older backup was
-    restored, or whose key was put back. No rule is checked, since that was decided then."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        user = uow.read(User, id)
-        if user.erased:
-            uow.erase(id)
-        else:
-            uow.append(User, id, _erase(user, uow))
-        return id
-
-    return work
+@decision
+def erase_again(uow: UnitOfWork, id: UUID) -> None:
+    """Erase a person again, who was erased before an older backup was restored, or whose key was
+    put back. No rule is checked, since that was decided then."""
+    user = uow.read(User, id)
+    if user.erased:
+        uow.erase(id)
+    else:
+        uow.append(User, id, _erase(user, uow))
 
 
 def _erase(user: User, uow: UnitOfWork) -> Iterable[Event]:

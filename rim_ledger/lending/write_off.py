@@ -7,19 +7,18 @@ from uuid import UUID
 
 from rim_ledger.admin.same_person import is_caller
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, require, require_legal
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.lending.debt import undo_write_off, write_off
 from rim_ledger.lending.lateness import over, plan_write_off
 from rim_ledger.lending.loan import LEGAL, Loan, LoanStatus
-from rim_ledger.lending.loan_requests import require_no_conflict
+from rim_ledger.lending.separation import BorrowerCommand
 from rim_ledger.lending.user import User
 from rim_ledger.system.config import setting
 from rim_ledger.values import Note
 
 
-class WriteOffLoan(Command[Loan]):
+class WriteOffLoan(BorrowerCommand[Loan]):
     """Write off the outstanding amount of a defaulted loan, for a reason; not by the admin who
     approved the loan. The borrower still owes it, and later payments are recoveries."""
 
@@ -30,7 +29,6 @@ class WriteOffLoan(Command[Loan]):
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         user = uow.read(User, aggregate.user_id)
-        require_no_conflict(uow, user)
         require_legal(aggregate.status, "write-off", LEGAL)
         _require_another_than_approver(uow, aggregate)
         done = "The loan is written off."
@@ -39,7 +37,7 @@ class WriteOffLoan(Command[Loan]):
         return ()
 
 
-class UndoWriteOff(Command[Loan]):
+class UndoWriteOff(BorrowerCommand[Loan]):
     """Undo a write-off, for a reason, while nothing was paid since; not by the admin who approved
     the loan. The loan is not written off automatically again."""
 
@@ -47,7 +45,6 @@ class UndoWriteOff(Command[Loan]):
 
     def decide(self, aggregate: Loan, uow: UnitOfWork) -> Iterable[Event]:
         user = uow.read(User, aggregate.user_id)
-        require_no_conflict(uow, user)
         require_legal(aggregate.status, "undo-write-off", LEGAL)
         _require_another_than_approver(uow, aggregate)
         open_ = "The loan is not written off."
@@ -58,23 +55,19 @@ class UndoWriteOff(Command[Loan]):
         return ()
 
 
-def check_write_off(id: UUID) -> Work:
-    """Return the decision of the reminder for the automatic write-off of a defaulted loan."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        uow.act_upon(id)
-        loan = uow.read(Loan, id)
-        uow.forget("write-off", id)
-        if may_be_written_off(loan):
-            days = setting(uow, "lending", "writeOffAfterDays")
-            if days and uow.stamp.at >= over(loan) + timedelta(days=days):
-                with uow.dated(id):
-                    write_off(uow, loan, None)
-            else:
-                plan_write_off(uow, loan)
-        return id
-
-    return work
+@decision
+def check_write_off(uow: UnitOfWork, id: UUID) -> None:
+    """Run the reminder for the automatic write-off of a defaulted loan."""
+    uow.act_upon(id)
+    loan = uow.read(Loan, id)
+    uow.forget("write-off", id)
+    if may_be_written_off(loan):
+        days = setting(uow, "lending", "writeOffAfterDays")
+        if days and uow.stamp.at >= over(loan) + timedelta(days=days):
+            with uow.dated(id):
+                write_off(uow, loan, None)
+        else:
+            plan_write_off(uow, loan)
 
 
 def may_be_written_off(loan: Loan) -> bool:

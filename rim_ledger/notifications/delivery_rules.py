@@ -18,7 +18,7 @@ from rim_ledger.delivery.port import Channel, Lane, Message, Outcome, Verdict
 from rim_ledger.delivery.providers import Providers
 from rim_ledger.delivery.worker import Delivery
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work, decision
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.lending.user import User
 from rim_ledger.notifications.alert import SystemAlert
 from rim_ledger.notifications.broadcast import (
@@ -220,34 +220,35 @@ def check_chunk(uow: UnitOfWork, id: UUID, intake: Intake) -> None:
             intake.doubt(known, uow)
 
 
-def advance(id: UUID, outcomes: Mapping[UUID, Outcome], intake: Intake) -> Work:
-    """Return the decision that records the outcomes of the current batch and takes the next, unless
-    the broadcast is held. If another worker went on with the chunk, only the outcomes count."""
-    seen = intake.seen
-
-    def work(uow: UnitOfWork) -> UUID:
-        intake.open()
-        chunk = uow.read(BroadcastChunk, id)
-        uow.act_upon(chunk.broadcast_id)
-        uow.look_ahead(partial(uow.version, each) for each in outcomes)
-        change = record(uow, _events(outcomes, uow))
-        own = (chunk.settled, chunk.taken) == seen
-        over = uow.read(BroadcastMessage, chunk.broadcast_id).over
-        settled = len(chunk.user_ids) if over else chunk.taken
-        done = own and chunk.settled < settled == len(chunk.user_ids)
-        if change or done:
-            change = change or BroadcastProgressed()
-            progress(uow, chunk.broadcast_id, change, done=done)
-        if not own:
-            intake.seen = chunk.settled, chunk.settled
-            return id
-        taken = _take(uow, chunk, settled, intake)
-        intake.seen = settled, taken
-        if intake.seen != seen:
-            uow.append(BroadcastChunk, id, [ChunkAdvanced(settled=settled, taken=taken)])
-        return id
-
-    return work
+@decision
+def advance(
+    uow: UnitOfWork,
+    id: UUID,
+    outcomes: Mapping[UUID, Outcome],
+    intake: Intake,
+    seen: tuple[int, int],
+) -> None:
+    """Record the outcomes of the current batch and take the next, unless the broadcast is held. If
+    another worker went on with the chunk since it was `seen`, only the outcomes count."""
+    intake.open()
+    chunk = uow.read(BroadcastChunk, id)
+    uow.act_upon(chunk.broadcast_id)
+    uow.look_ahead(partial(uow.version, each) for each in outcomes)
+    change = record(uow, _events(outcomes, uow))
+    own = (chunk.settled, chunk.taken) == seen
+    over = uow.read(BroadcastMessage, chunk.broadcast_id).over
+    settled = len(chunk.user_ids) if over else chunk.taken
+    done = own and chunk.settled < settled == len(chunk.user_ids)
+    if change or done:
+        change = change or BroadcastProgressed()
+        progress(uow, chunk.broadcast_id, change, done=done)
+    if not own:
+        intake.seen = chunk.settled, chunk.settled
+        return
+    taken = _take(uow, chunk, settled, intake)
+    intake.seen = settled, taken
+    if intake.seen != seen:
+        uow.append(BroadcastChunk, id, [ChunkAdvanced(settled=settled, taken=taken)])
 
 
 def _take(uow: UnitOfWork, chunk: BroadcastChunk, settled: int, intake: Intake) -> int:

@@ -175,7 +175,7 @@ class DeliveryWorker:
             return delivered  # Messages in doubt stay taken until the provider answers.
         while True:
             before = intake.seen
-            await self._ledger.run(advance(id, outcomes, intake))
+            await self._ledger.run(advance(id, outcomes, intake, before))
             if intake.seen[0] == intake.seen[1]:  # It is done, or held.
                 return delivered + (before != intake.seen)
             outcomes = await self._deliver(intake.deliveries)

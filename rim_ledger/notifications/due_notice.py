@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from rim_ledger.delivery.kill_switch import LATER, is_open
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.lending.loan import DueNoticeSent, Loan
 from rim_ledger.lending.notice_days import DUE_NOTICE, evening_of, is_owing, next_notice
 from rim_ledger.lending.user import User
@@ -30,30 +30,26 @@ PAID: Final = "Nothing is owed any more, or the recipient wants no notices."
 TOO_LATE: Final = "The evening came before this could be sent."
 
 
-def check_due_notice(id: UUID) -> Work:
-    """Return the decision of the reminder of a loan's next notice: it is queued once its day has
+@decision
+def check_due_notice(uow: UnitOfWork, id: UUID) -> None:
+    """Run the reminder of a loan's next notice: it is queued once its day has
     begun, at most once a Lagos day. While sending is stopped, it waits, and is left out if the day
     is over by then."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        uow.act_upon(id)
-        uow.forget(DUE_NOTICE, id)
-        loan, days = uow.read(Loan, id), setting(uow, "lending", "dueNotices")
-        if not days or not is_owing(loan) or loan.due_date is None:
-            return id
-        found = next_notice(days, loan.due_date, uow.stamp.at, loan.noticed_on)
-        if found and found[1] <= uow.stamp.at:
-            if not is_open(uow):
-                uow.remind(DUE_NOTICE, id, uow.now + LATER)
-                return id
-            _send(uow, loan, found[0])
-            today = lagos_day(uow.stamp.at)
-            found = next_notice(days, loan.due_date, uow.stamp.at, today)
-        if found:
-            uow.remind(DUE_NOTICE, id, found[1])
-        return id
-
-    return work
+    uow.act_upon(id)
+    uow.forget(DUE_NOTICE, id)
+    loan, days = uow.read(Loan, id), setting(uow, "lending", "dueNotices")
+    if not days or not is_owing(loan) or loan.due_date is None:
+        return
+    found = next_notice(days, loan.due_date, uow.stamp.at, loan.noticed_on)
+    if found and found[1] <= uow.stamp.at:
+        if not is_open(uow):
+            uow.remind(DUE_NOTICE, id, uow.now + LATER)
+            return
+        _send(uow, loan, found[0])
+        today = lagos_day(uow.stamp.at)
+        found = next_notice(days, loan.due_date, uow.stamp.at, today)
+    if found:
+        uow.remind(DUE_NOTICE, id, found[1])
 
 
 def notice_over(uow: UnitOfWork, loan_id: UUID, queued_at: datetime) -> str | None:

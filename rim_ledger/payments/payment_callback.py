@@ -58,7 +58,10 @@ class PaymentCallback(Callback):
         if agreed and settled:
             return
         if not agreed or payment.status is not TransactionStatus.PENDING:
-            yield from self._quarantine(payment, uow)
+            claim = TransactionQuarantined.of(
+                self.data, type=self.type, message_id=uow.stamp.key or ""
+            )
+            yield from quarantine(payment, claim)
         elif self.type == "payment.succeeded":
             yield from CompleteTransaction().decide(payment, uow)
         else:
@@ -66,15 +69,6 @@ class PaymentCallback(Callback):
             captured = self.data.funds_captured
             failed = FailTransaction(reason=reason, funds_captured=captured)
             yield from failed.decide(payment, uow)
-
-    def _quarantine(self, payment: Transaction, uow: UnitOfWork) -> Iterable[Event]:
-        claim = TransactionQuarantined(
-            type=self.type,
-            amount=self.data.amount,
-            provider=self.data.provider,
-            message_id=uow.stamp.key or "",
-        )
-        yield from quarantine(payment, claim)
 
 
 def quarantine(payment: Transaction, claim: TransactionQuarantined) -> Iterable[Event]:

@@ -9,13 +9,13 @@ from pydantic import Field
 
 from rim_ledger.admin.same_person import require_second_person
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.command import Command, Creation
+from rim_ledger.engine.command import Creation
 from rim_ledger.engine.refusals import Invalid, Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.airtime_float import FloatMoved, spend
 from rim_ledger.lending.debt import repay
 from rim_ledger.lending.loan import OPEN, Loan
-from rim_ledger.lending.loan_requests import require_no_conflict
+from rim_ledger.lending.separation import BorrowerCommand, require_no_conflict
 from rim_ledger.lending.user import RepaymentAllocated, User
 from rim_ledger.payments.claim_names import reference_claim
 from rim_ledger.payments.transaction import (
@@ -112,7 +112,7 @@ class RecordTransaction(Creation[Transaction]):
         return loan.id
 
 
-class CompleteTransaction(Command[Transaction]):
+class CompleteTransaction(BorrowerCommand[Transaction]):
     """Complete a payment: the money came in. It takes another person than the one who recorded it.
     A repayment is allocated to the user's loans in the same commit."""
 
@@ -121,7 +121,6 @@ class CompleteTransaction(Command[Transaction]):
     def decide(self, aggregate: Transaction, uow: UnitOfWork) -> Iterable[Event]:
         require_own_life(aggregate)
         require_legal(aggregate.status, "complete", LEGAL)
-        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         words = "You recorded this payment; another person completes it."
         require_second_person(uow, words, aggregate.recorded_by)
         if self.reference:
@@ -145,7 +144,7 @@ class CompleteTransaction(Command[Transaction]):
             yield TransactionCompleted(reference=self.reference)
 
 
-class FailTransaction(Command[Transaction]):
+class FailTransaction(BorrowerCommand[Transaction]):
     """Fail a payment: the money did not come in, and another transaction may take the reference; or
     it was captured and cannot be used, and the reference stays taken."""
 
@@ -156,18 +155,16 @@ class FailTransaction(Command[Transaction]):
         require_own_life(aggregate)
         require_legal(aggregate.status, "fail", LEGAL)
         user = uow.read(User, aggregate.user_id)
-        require_no_conflict(uow, user)
         reason = user.words(self.reason)
         yield TransactionFailed(reason=reason, funds_captured=self.funds_captured)
 
 
-class AddNote(Command[Transaction]):
+class AddNote(BorrowerCommand[Transaction]):
     """Add a staff note. The newest is shown; the earlier ones stay in the history."""
 
     note: Note
 
     def decide(self, aggregate: Transaction, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         if uow.reveal(aggregate.person, aggregate.notes) != self.note:
             yield TransactionNoted(note=self.note)
 

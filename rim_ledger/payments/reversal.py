@@ -8,7 +8,6 @@ from pydantic import Field
 
 from rim_ledger.admin.same_person import require_second_person
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.airtime_float import FloatMoved, move
@@ -18,7 +17,8 @@ from rim_ledger.lending.debt import cancel, take_back
 from rim_ledger.lending.disbursement import FIRST_QUERY
 from rim_ledger.lending.loan import LEGAL as LOAN_LEGAL
 from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_requests import require_no_conflict, require_not_written_off
+from rim_ledger.lending.loan_requests import require_not_written_off
+from rim_ledger.lending.separation import BorrowerCommand
 from rim_ledger.lending.user import CreditRefunded, User
 from rim_ledger.payments.claim_names import line_claim
 from rim_ledger.payments.payment_commands import claim_reference, require_own_life
@@ -36,7 +36,7 @@ from rim_ledger.payments.transaction import (
 from rim_ledger.values import Money, Note, Reference
 
 
-class ReverseTransaction(Command[Transaction]):
+class ReverseTransaction(BorrowerCommand[Transaction]):
     """Reverse a completed payment, for a reason: a chargeback, a duplicate, an error. It takes
     another person than the one who completed it."""
 
@@ -45,7 +45,6 @@ class ReverseTransaction(Command[Transaction]):
     def decide(self, aggregate: Transaction, uow: UnitOfWork) -> Iterable[Event]:
         require_own_life(aggregate)
         require_legal(aggregate.status, "reverse", LEGAL)
-        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         words = "You completed this payment; another person reverses it."
         require_second_person(uow, words, aggregate.settled_by)
         if aggregate.type is TransactionType.REPAYMENT:
@@ -55,7 +54,7 @@ class ReverseTransaction(Command[Transaction]):
         yield TransactionReversed(reason=self.reason)
 
 
-class RefundTransaction(Command[Transaction]):
+class RefundTransaction(BorrowerCommand[Transaction]):
     """Refund what was captured for a failed payment, for a reason. It takes another person than
     those who recorded and failed it."""
 
@@ -64,7 +63,6 @@ class RefundTransaction(Command[Transaction]):
     def decide(self, aggregate: Transaction, uow: UnitOfWork) -> Iterable[Event]:
         require_own_life(aggregate)
         require_legal(aggregate.status, "refund", LEGAL)
-        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         nothing = "No money was captured for this payment, so there is none to give back."
         require(aggregate.funds_captured, "nothing-captured", nothing)
         words = "You recorded this payment, or failed it; another person refunds it."
@@ -72,7 +70,7 @@ class RefundTransaction(Command[Transaction]):
         yield TransactionRefunded(reason=self.reason)
 
 
-class RefundCredit(Command[User]):
+class RefundCredit(BorrowerCommand[User]):
     """Refund a user's credit. The reference is that of the refund, at its payment method. It takes
     another person than those who recorded or completed a payment that the credit came from."""
 
@@ -83,7 +81,6 @@ class RefundCredit(Command[User]):
     reference: Reference
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, aggregate)
         if self.payment_method is PaymentMethod.CASH:
             uow.need("transactions.cash", "write")
         there = f"The user has {aggregate.credit_balance} naira of credit, not {self.amount}."
@@ -93,14 +90,13 @@ class RefundCredit(Command[User]):
         yield CreditRefunded.of(self)
 
 
-class Reconcile(Command[Transaction]):
+class Reconcile(BorrowerCommand[Transaction]):
     """Reconcile a payment with the provider's records; its amount never changes."""
 
     notes: Note | None = None
     statement_line: Reference | None = None
 
     def decide(self, aggregate: Transaction, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         pending = "A pending payment is completed or failed before it is reconciled."
         require(aggregate.status is not TransactionStatus.PENDING, "still-pending", pending)
         done = "The payment is reconciled; undo that first."
@@ -112,13 +108,12 @@ class Reconcile(Command[Transaction]):
         yield TransactionReconciled(note=self.notes, statement_line=self.statement_line)
 
 
-class UndoReconciliation(Command[Transaction]):
+class UndoReconciliation(BorrowerCommand[Transaction]):
     """Undo a reconciliation, for a reason; its statement line is free again."""
 
     reason: Note
 
     def decide(self, aggregate: Transaction, uow: UnitOfWork) -> Iterable[Event]:
-        require_no_conflict(uow, uow.read(User, aggregate.user_id))
         open_ = "The payment is not reconciled."
         require(aggregate.reconciled_at is not None, "not-reconciled", open_)
         if aggregate.statement_line:
@@ -135,7 +130,7 @@ def _require_others_money(uow: UnitOfWork, user: User) -> None:
         require_second_person(uow, words, payment.recorded_by, payment.settled_by)
 
 
-class ReverseDisbursement(Command[Loan]):
+class ReverseDisbursement(BorrowerCommand[Loan]):
     """Reverse a disbursement: the telco took the airtime back, under a reference of its own, which
     counts once. It takes another person than the one who disbursed, unless the telco has reported a
     failure. Possible while nothing but credit was paid for the loan. The telco is queried until its
@@ -149,7 +144,6 @@ class ReverseDisbursement(Command[Loan]):
         require_legal(aggregate.status, "reverse-disbursement", LOAN_LEGAL)
         require_not_written_off(aggregate)
         user = uow.read(User, aggregate.user_id)
-        require_no_conflict(uow, user)
         credit = user.applied.get(aggregate.id)
         paid = f"{aggregate.amount_paid} naira were paid for the loan; reverse the payments first."
         only = aggregate.amount_paid == (credit.amount if credit else 0)

@@ -14,7 +14,7 @@ from rim_ledger.admin.same_person import is_caller
 from rim_ledger.engine.aggregate import shared
 from rim_ledger.engine.command import Form, perform
 from rim_ledger.engine.refusals import Refused
-from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.unit_of_work import UnitOfWork, decision
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
 from rim_ledger.payments.claim_names import line_claim
@@ -60,56 +60,46 @@ class StatementLine(Form):
         return Finding(**shared(Finding, self), outcome=outcome, **more)
 
 
-def begin(sha256: str) -> Work:
-    """Return the decision that begins a statement, or finds the earlier one of the same file."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        if known := uow.holder("statement", sha256):
-            return known
-        fresh = uow.new_id()
-        uow.claim("statement", sha256, fresh, Refused("already-exists", "This file is known."))
-        uow.open_stream(Statement, fresh, [StatementStarted(sha256=sha256)])
-        return fresh
-
-    return work
+@decision
+def begin(uow: UnitOfWork, sha256: str) -> UUID:
+    """Begin a statement, or find the earlier one of the same file; return its id."""
+    if known := uow.holder("statement", sha256):
+        return known
+    fresh = uow.new_id()
+    uow.claim("statement", sha256, fresh, Refused("already-exists", "This file is known."))
+    uow.open_stream(Statement, fresh, [StatementStarted(sha256=sha256)])
+    return fresh
 
 
-def settle(statement: UUID, lines: Sequence[StatementLine | Finding]) -> Work:
-    """Return the decision that settles the next lines of a file, except those settled before.
+@decision
+def settle(uow: UnitOfWork, statement: UUID, lines: Sequence[StatementLine | Finding]) -> UUID:
+    """Settle the next lines of a file, except those settled before.
 
     A line is passed as a finding if reading the file determined its outcome.
     """
-
-    def work(uow: UnitOfWork) -> UUID:
-        before = uow.read(Statement, statement)
-        rest = [each for each in lines if each.line > before.lines]
-        names = {each.line: f"{before.sha256[:16]}/{each.line}" for each in rest}
-        uow.look_ahead(
-            look
-            for each in rest
-            if isinstance(each, StatementLine)
-            for look in _looks(uow, each, names[each.line])
-        )
-        findings = tuple(
-            each if isinstance(each, Finding) else _settle(uow, each, names[each.line])
-            for each in rest
-        )
-        if findings:
-            uow.append(Statement, statement, [StatementLinesSettled(findings=findings)])
-        return statement
-
-    return work
+    before = uow.read(Statement, statement)
+    rest = [each for each in lines if each.line > before.lines]
+    names = {each.line: f"{before.sha256[:16]}/{each.line}" for each in rest}
+    uow.look_ahead(
+        look
+        for each in rest
+        if isinstance(each, StatementLine)
+        for look in _looks(uow, each, names[each.line])
+    )
+    findings = tuple(
+        each if isinstance(each, Finding) else _settle(uow, each, names[each.line]) for each in rest
+    )
+    if findings:
+        uow.append(Statement, statement, [StatementLinesSettled(findings=findings)])
+    return statement
 
 
-def finish(statement: UUID) -> Work:
-    """Return the decision that records, once, that every line was settled."""
-
-    def work(uow: UnitOfWork) -> UUID:
-        if uow.read(Statement, statement).finished_at is None:
-            uow.append(Statement, statement, [StatementFinished()])
-        return statement
-
-    return work
+@decision
+def finish(uow: UnitOfWork, statement: UUID) -> UUID:
+    """Record, once, that every line was settled."""
+    if uow.read(Statement, statement).finished_at is None:
+        uow.append(Statement, statement, [StatementFinished()])
+    return statement
 
 
 def _settle(uow: UnitOfWork, line: StatementLine, name: str) -> Finding:

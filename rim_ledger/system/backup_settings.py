@@ -141,45 +141,29 @@ def set_defaults(uow: UnitOfWork) -> None:
         uow.append(BackupSettings, SETTINGS, [BackupSettingsChanged.of(DEFAULTS)])
 
 
-class EditBackupSettings(Patch[BackupSettings]):
+class EditBackupSettings(Patch[BackupSettings], use_attribute_docstrings=True):
     """Change when and where backups are made; omitted fields stay as they are."""
 
     CLEARS = frozenset({"cloud_provider"})
 
-    enabled: Annotated[
-        bool | None, Field(description="Whether backups are made by themselves.")
-    ] = None
-    frequency: Annotated[
-        Annotated[BackupFrequency, Field(strict=False)] | None,
-        Field(description="Every day, every Sunday, or every first of a month."),
-    ] = None
+    enabled: bool | None = None
+    """Whether backups are made by themselves."""
+    frequency: Annotated[BackupFrequency | None, Field(strict=False)] = None
+    """Every day, every Sunday, or every first of a month."""
     time: Annotated[
-        str | None,
-        Field(
-            pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
-            description="HH:mm in Lagos.",
-            examples=["02:00"],
-        ),
+        str | None, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["02:00"])
     ] = None
-    retention_days: Annotated[
-        int | None, Field(ge=1, le=3650, description="Days that later backups are kept.")
-    ] = None
-    backup_type: Annotated[
-        Annotated[BackupType, Field(strict=False)] | None,
-        Field(description="What those that are made by themselves hold."),
-    ] = None
-    storage_location: Annotated[
-        Annotated[StorageLocation, Field(strict=False)] | None,
-        Field(description="local is RIM_HOME/backups, cloud is what RIM_BACKUPS names."),
-    ] = None
+    """HH:mm in Lagos."""
+    retention_days: Annotated[int | None, Field(ge=1, le=3650)] = None
+    """Days that later backups are kept."""
+    backup_type: Annotated[BackupType | None, Field(strict=False)] = None
+    """What those that are made by themselves hold."""
+    storage_location: Annotated[StorageLocation | None, Field(strict=False)] = None
+    """local is RIM_HOME/backups, cloud is what RIM_BACKUPS names."""
     cloud_provider: Annotated[
-        str | None,
-        Field(
-            pattern=r"^[A-Za-z0-9 _.-]{1,64}$",
-            description="Whose object store it is; with cloud only.",
-            examples=["s3"],
-        ),
+        str | None, Field(pattern=r"^[A-Za-z0-9 _.-]{1,64}$", examples=["s3"])
     ] = None
+    """Whose object store it is; with cloud only."""
 
     def decide(self, aggregate: BackupSettings, uow: UnitOfWork) -> Iterable[Event]:
         cloud = (self.storage_location or aggregate.storage_location) is StorageLocation.CLOUD

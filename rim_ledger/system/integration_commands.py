@@ -1,7 +1,7 @@
 """Commands on integrations: configuration, secrets, tests, and recovery after failures."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Final, Self
 from urllib.parse import urlsplit
@@ -65,49 +65,38 @@ SenderName = Annotated[
 class _Fit(Struct, frozen=True):
     """What a key of the configuration holds, and the refusal of anything else."""
 
-    type: TypeAdapter[Any]
-    otherwise: Callable[[], Invalid]
+    type: Any
+    code: str
+    words: str
     required: bool = False
 
 
 _PER_SECOND: Final = _Fit(
-    TypeAdapter(Annotated[int, Field(strict=True, ge=1, le=PER_SECOND_MAX)]),
-    lambda: Invalid(
-        "invalid-rate",
-        f"This is how many messages go out in a second, from 1 to {PER_SECOND_MAX}.",
-        "/config/perSecond",
-    ),
+    Annotated[int, Field(strict=True, ge=1, le=PER_SECOND_MAX)],
+    "invalid-rate",
+    f"This is how many messages go out in a second, from 1 to {PER_SECOND_MAX}.",
 )
 FIT: Final[Mapping[IntegrationType, Mapping[str, _Fit]]] = {
     IntegrationType.TELECOM: {
         "networks": _Fit(
-            TypeAdapter(Annotated[list[Network], Field(min_length=1)]),
-            lambda: Invalid(
-                "unknown-network",
-                f"This lists one or more of {', '.join(Network)}.",
-                "/config/networks",
-            ),
+            Annotated[list[Network], Field(min_length=1)],
+            "unknown-network",
+            f"This lists one or more of {', '.join(Network)}.",
         )
     },
     IntegrationType.SMS: {
         "from": _Fit(
-            TypeAdapter(Annotated[SenderName, Field(min_length=1, max_length=FROM_MAX)]),
-            lambda: Invalid(
-                "invalid-sender",
-                f"This is whom an SMS is from, in {FROM_MAX} characters at most, such as RIM.",
-                "/config/from",
-            ),
+            Annotated[SenderName, Field(min_length=1, max_length=FROM_MAX)],
+            "invalid-sender",
+            f"This is whom an SMS is from, in {FROM_MAX} characters at most, such as RIM.",
         ),
         "perSecond": _PER_SECOND,
     },
     IntegrationType.EMAIL: {
         "from": _Fit(
-            TypeAdapter(Annotated[Email, Predicate(str.isascii)]),  # Not every server takes more.
-            lambda: Invalid(
-                "invalid-sender",
-                "This is the address that e-mails are from, such as ledger@example.com, in ASCII.",
-                "/config/from",
-            ),
+            Annotated[Email, Predicate(str.isascii)],  # Not every server takes more.
+            "invalid-sender",
+            "This is the address that e-mails are from, such as ledger@example.com, in ASCII.",
             required=True,
         ),
         "perSecond": _PER_SECOND,
@@ -124,9 +113,9 @@ def require_fit(kind: IntegrationType, base_url: str, config: Mapping[str, Any])
     for key, fit in FIT.get(kind, {}).items():
         try:
             if key in config or fit.required:
-                fit.type.validate_python(config.get(key))
+                TypeAdapter(fit.type).validate_python(config.get(key))
         except ValidationError:
-            raise fit.otherwise() from None
+            raise Invalid(fit.code, fit.words, f"/config/{key}") from None
 
 
 UNKNOWN_CALLBACKS: Final = (

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.ledger import Ledger
-from rim_ledger.engine.unit_of_work import Work
+from rim_ledger.engine.unit_of_work import UnitOfWork
 
 NAME: Final = "erasures"
 """The file in RIM_HOME: a line of JSON per person, with the id and no other personal data."""
@@ -62,7 +62,9 @@ class ErasureRegister:
         lines = self.path.read_text().splitlines()
         return {UUID(json.loads(line)["person"]) for line in lines if line.strip()}
 
-    async def settle(self, url: str, ledger: Ledger, erase_again: Callable[[UUID], Work]) -> int:
+    async def settle(
+        self, url: str, ledger: Ledger, erase_again: Callable[[UUID], Callable[[UnitOfWork], None]]
+    ) -> int:
         """Reconcile register and ledger: a person in either is erased in both. Returns how many
         were erased again, each by the decision that `erase_again` returns for an id."""
         known = self.persons()

@@ -241,7 +241,7 @@ def test_nobody_reschedules_a_loan_of_their_own() -> None:
     uow = desk.uow(Actor(type="admin", id=UUID(int=3), name="ada"))
     uow.contacts = frozenset({desk.user.phone_hash})
     with pytest.raises(Forbidden, match="your own"):
-        list(to().decide(desk.loan(loan), uow))
+        list(to().decided(desk.loan(loan), uow))
 
 
 def test_of_an_erased_person_days_are_kept_and_words_are_not() -> None:

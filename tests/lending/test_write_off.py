@@ -203,7 +203,7 @@ def test_who_approved_a_loan_neither_writes_it_off_nor_undoes_that(command: Comm
     defaulted = desk.loan(desk.loan_that_is("defaulted"))
     mine = defaulted.but(id=loan, approved_by=OFFICER.id)
     with pytest.raises(Forbidden) as refusal:
-        list(command.decide(mine, desk.uow(OFFICER)))
+        list(command.decided(mine, desk.uow(OFFICER)))
     assert refusal.value.code == "self-approval"
 
 

@@ -115,13 +115,13 @@ class MessageDesk(Memory):
         """Look at a chunk and take its next batch."""
         intake, chunk = Intake(self.providers), chunk_id(id, number)
         self.run(check_chunk(chunk, intake))
-        self.run(advance(chunk, {}, intake))
+        self.run(advance(chunk, {}, intake, intake.seen))
         return intake
 
     def go_on(self, id: UUID, intake: Intake, heard: Verdict = Verdict.ACCEPTED) -> list[Event]:
         """Record one outcome for everything in hand, and take the next batch."""
         outcomes = {each.id: Outcome(heard, "no such number") for each in intake.deliveries}
-        return self.run(advance(chunk_id(id, 0), outcomes, intake))
+        return self.run(advance(chunk_id(id, 0), outcomes, intake, intake.seen))
 
     def queued(self, notice: Any) -> UUID:
         stream: list[UUID] = []

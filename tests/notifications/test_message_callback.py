@@ -233,6 +233,6 @@ def test_in_any_order_of_words_and_answers_the_counts_are_what_the_rows_say(
     tell(early)
     pairs: list[Any] = list(zip(rows, answers, strict=False))
     outcomes = {row: Outcome(VERDICTS[each], "no such number") for row, each in pairs}
-    desk.run(advance(chunk_id(broadcast, 0), outcomes, intake))
+    desk.run(advance(chunk_id(broadcast, 0), outcomes, intake, intake.seen))
     check()
     tell(late)

@@ -213,7 +213,7 @@ def test_nobody_fails_a_payment_of_their_own_or_writes_upon_it(
     uow = desk.uow(Actor(type="admin", id=UUID(int=3), name="ada"))
     uow.contacts = frozenset({desk.user.phone_hash})
     with pytest.raises(Forbidden, match="your own"):
-        list(command.decide(desk.transaction(payment), uow))
+        list(command.decided(desk.transaction(payment), uow))
 
 
 def test_a_sale_of_airtime_touches_no_loan() -> None:

@@ -341,4 +341,4 @@ def test_nobody_settles_a_payment_of_their_own(command: Command[Transaction]) ->
     uow = desk.uow()
     uow.contacts = frozenset({desk.user.email_hash})
     with pytest.raises(Forbidden, match="your own"):
-        list(command.decide(desk.transaction(payment), uow))
+        list(command.decided(desk.transaction(payment), uow))

@@ -159,7 +159,7 @@ def test_two_accounts_with_one_phone_or_e_mail_are_one_person(
     uow = desk.uow(BOLA)
     uow.contacts = frozenset(filter(None, [phone, email]))
     with pytest.raises(Forbidden) as refusal:
-        list(COMPLETE.decide(desk.transaction(payment), uow))
+        list(COMPLETE.decided(desk.transaction(payment), uow))
     assert refusal.value.code == SEPARATION
 
 

@@ -178,7 +178,7 @@ def test_nobody_settles_their_own_payment_by_statement_or_by_hand() -> None:
     uow = desk.uow()
     uow.contacts = frozenset([phone])
     payment = desk.transaction(two)
-    assert refused(lambda: list(Reconcile().decide(payment, uow))) == "conflict-of-interest"
+    assert refused(lambda: list(Reconcile().decided(payment, uow))) == "conflict-of-interest"
 
 
 def test_a_line_whose_name_settles_another_payment_moves_nothing() -> None:

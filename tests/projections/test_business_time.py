@@ -14,13 +14,13 @@ from hypothesis.stateful import initialize, rule
 from msgspec.structs import replace
 
 from projections.follow.fold import Entry, StreamFold, Trace
-from projections.follow.log import Line
 from projections.journal import JournalLine
 from rim_ledger.business_time import FOLLOWING
 from rim_ledger.catalogue import ENTITIES, ENTITY_OF, EVENTS
 from rim_ledger.delivery.port import Verdict
 from rim_ledger.engine.aggregate import SYSTEM, Aggregate, Stamp
 from rim_ledger.engine.codec import Codec, Recorded
+from rim_ledger.engine.store import Line
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
 from rim_ledger.payments.transaction import Transaction

@@ -14,8 +14,8 @@ from api.description.event_schemas import async_api, schema_of
 from api.pipeline.routes import One
 from api.routes import live
 from projections import cloud_events
-from projections.follow.log import Line
 from rim_ledger.catalogue import ENTITIES, EVENTS
+from rim_ledger.engine.store import Line
 from tests.api.conftest import ADA, Client, running
 from tests.api.pipeline.streaming import Stream
 from tests.api.pipeline.test_ended_rights import end_rights

@@ -37,9 +37,9 @@ from projections.analysis.export_files import (
 from projections.analysis.export_rows import SCHEMA, values_of
 from projections.analysis.export_types import WRITTEN, Comparison, write_types
 from projections.cloud_events import Reader
-from projections.follow.log import Line
 from projections.proofs.signed_note import VerificationError, Verifier
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
+from rim_ledger.engine.store import Line
 from tests.golden import HERE
 from tests.projections.analysis.test_export import (
     SCRIPT,

@@ -148,7 +148,7 @@ async def forged(url: str) -> None:
             await connection.execute("DELETE FROM ledger.tiles")
             edge = Edge()
             lines = await log.page(connection, 0, None, 100)
-            changed = edge.grow(leaf_hash(log.leaf(line)) for line in lines)
+            changed = edge.grow(leaf_hash(line.leaf) for line in lines)
             for (level, number), hashes in changed.items():
                 values = [level, number, hashes]
                 await connection.execute("INSERT INTO ledger.tiles VALUES (%s, %s, %s)", values)
