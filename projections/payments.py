@@ -1,7 +1,7 @@
 """Transactions, statements and settlements as clients see them."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from msgspec import Struct
@@ -29,7 +29,7 @@ from projections.tables.embedded import Allocation, Differences, ProviderClaim
 from projections.tables.table import Row, row_of
 from rim_ledger.engine.aggregate import shared
 from rim_ledger.payments.settlement import Settlement
-from rim_ledger.payments.statement import Finding, LineOutcome, Statement, StatementLinesSettled
+from rim_ledger.payments.statement import LineOutcome, Statement, StatementLinesSettled
 from rim_ledger.payments.transaction import (
     PaymentMethod,
     Transaction,
@@ -135,16 +135,12 @@ def found_lines(
 ) -> Iterator[StatementLine]:
     """Yield the rows of the lines that one event settled."""
     for number, each in enumerate(event.findings, 1):
+        amounts = {"statement": each.amount, "transaction": each.expected}
+        differs: Any = None if each.expected is None else {"amount": amounts}
         yield StatementLine(
             **shared(StatementLine, each),
             id=UUID(int=position << 20 | number),  # unique by position and number
             statement_id=statement,
-            differs=_differs(each),
+            differs=differs,
             version=version,
         )
-
-
-def _differs(found: Finding) -> Any:
-    if found.expected is None:
-        return None
-    return {"amount": {"statement": found.amount, "transaction": found.expected}}

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 from psycopg import AsyncConnection
@@ -64,15 +64,11 @@ async def drop_expired(url: str, now: datetime, rest_seconds: float = REST_SECON
         # A deletion that is lost in a crash is made again.
         await connection.execute("SET synchronous_commit = off")
         for each in RETENTIONS:
-            while count := await _drop_batch(connection, each, now):
+            query, values = each.delete.encode(), [now - each.kept, BATCH]
+            while count := (await connection.execute(query, values)).rowcount:
                 dropped += count
                 await asyncio.sleep(rest_seconds)
     return dropped
-
-
-async def _drop_batch(connection: AsyncConnection[Any], each: Retention, now: datetime) -> int:
-    cursor = await connection.execute(each.delete.encode(), [now - each.kept, BATCH])
-    return cursor.rowcount
 
 
 async def run(url: str, environment: Environment) -> None:

@@ -86,7 +86,7 @@ async def _with_checkpoint(
     now = replace(held, segments=(*held.segments, *more), key=wanted.key, origins=wanted.origins)
     row = await (await connection.execute(NOTE, [now.last])).fetchone()
     now = replace(now, checkpoint=row[0] if row else None)
-    if now.checkpoint and not now.is_whole:
+    if now.checkpoint and (now.first > 1 or now.types is not None):
         proofs = await _write_proofs(connection, place, now, parsed(now.checkpoint).size)
         now = replace(now, proofs=proofs)
     if now != held:

@@ -64,11 +64,6 @@ class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
     proofs: tuple[Proof, ...] = ()
 
     @property
-    def is_whole(self) -> bool:
-        """True if no event is omitted."""
-        return self.first == 1 and self.types is None
-
-    @property
     def last(self) -> int:
         """The last position covered."""
         return self.segments[-1].last if self.segments else self.first - 1

@@ -9,16 +9,14 @@ from pydantic import Field, PrivateAttr
 from rim_ledger.admin.admin_role import AdminRole, refuse_escalation
 from rim_ledger.admin.admin_user import AdminApiKeyAdded, AdminApiKeyRemoved, AdminStatus, AdminUser
 from rim_ledger.admin.api_key import (
-    NOTED_EVERY,
     ApiKey,
     ApiKeyCreated,
     ApiKeyRevoked,
-    ApiKeyUsed,
     require_session,
 )
 from rim_ledger.admin.permissions import Permissions, rights
 from rim_ledger.admin.same_person import require_no_greater
-from rim_ledger.admin.security_settings import AddressRules, admits
+from rim_ledger.admin.security_settings import AddressRules
 from rim_ledger.admin.session import claim_token
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command, Creation
@@ -97,15 +95,3 @@ class RevokeApiKey(Command[ApiKey]):
 
 def _named(given: Iterable[Right]) -> list[str]:
     return sorted(f"{resource}:{action}" for resource, action in given)
-
-
-def require_admitted(key: ApiKey, uow: UnitOfWork) -> None:
-    """Raise Forbidden (`ip-blocked`) for a key that is not allowed from the caller's address."""
-    if not admits(uow.stamp.ip, key.ip_whitelist, ()):
-        raise Forbidden("ip-blocked", "This API key is not let in from this address.")
-
-
-def note_use(key: ApiKey, uow: UnitOfWork) -> None:
-    """Record that a key is in use, at most once per NOTED_EVERY."""
-    if key.last_used_at is None or uow.now - key.last_used_at >= NOTED_EVERY:
-        uow.append(ApiKey, key.id, [ApiKeyUsed()])

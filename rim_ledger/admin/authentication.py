@@ -8,10 +8,9 @@ from uuid import UUID
 from msgspec import Struct
 from pydantic import Field
 
-from rim_ledger.admin import api_key_commands
 from rim_ledger.admin.admin_commands import ChangePassword
 from rim_ledger.admin.admin_user import AdminLoggedIn, AdminSeen, AdminStatus, AdminUser
-from rim_ledger.admin.api_key import ApiKey, require_session
+from rim_ledger.admin.api_key import NOTED_EVERY, ApiKey, ApiKeyUsed, require_session
 from rim_ledger.admin.audit_actor import (
     NO_ADMIN,
     access_activity,
@@ -21,7 +20,7 @@ from rim_ledger.admin.audit_actor import (
 )
 from rim_ledger.admin.login_throttle import LoginThrottle
 from rim_ledger.admin.passwords import TriedPassword, verify
-from rim_ledger.admin.security_settings import SecuritySettings, current, require_address
+from rim_ledger.admin.security_settings import SecuritySettings, admits, current, require_address
 from rim_ledger.admin.session import SESSION, USES_RECORDED, claim_token, new_token
 from rim_ledger.admin.two_factor import must_enrol
 from rim_ledger.approvals.approval_rule import require_no_approval
@@ -97,8 +96,8 @@ def enter(
     take_on(admin, uow, key)
     uow.guard = require_no_approval
     require_address(uow, settings)
-    if key:
-        api_key_commands.require_admitted(key, uow)
+    if key and not admits(uow.stamp.ip, key.ip_whitelist, ()):
+        raise Forbidden("ip-blocked", "This API key is not let in from this address.")
     if must_enrol(admin, settings):
         if not enrolling:
             words = "The security settings ask for a second factor: enrol one first."
@@ -107,10 +106,15 @@ def enter(
     if in_person:
         require_session(uow)
     if key:
-        api_key_commands.note_use(key, uow)
+        _note_use(key, uow)
     elif session and uow.now >= session.seen_at + settings.idle / USES_RECORDED:
         seen = AdminSeen(session=token_hash, idle_at=uow.stamp.at + settings.idle)
         uow.append(AdminUser, admin.id, [seen])
+
+
+def _note_use(key: ApiKey, uow: UnitOfWork) -> None:
+    if key.last_used_at is None or uow.now - key.last_used_at >= NOTED_EVERY:
+        uow.append(ApiKey, key.id, [ApiKeyUsed()])
 
 
 enter_own = partial(enter, own=True)

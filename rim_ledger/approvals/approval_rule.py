@@ -3,7 +3,6 @@
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Self, assert_never
-from uuid import UUID
 
 from msgspec import UNSET, UnsetType
 
@@ -61,10 +60,6 @@ class ApprovalRule(Aggregate):
             return NOWHERE
         return frozenset([(ENABLED, self.command)])
 
-    @classmethod
-    def begin(cls, id: UUID, event: ApprovalRuleCreated, stamp: Stamp) -> Self:
-        return cls.made(id, event, created_at=stamp.at)
-
     def evolve(self, event: ApprovalRuleEvent, stamp: Stamp) -> Self:
         match event:
             case ApprovalRuleChanged():
@@ -73,11 +68,6 @@ class ApprovalRule(Aggregate):
                 return self.but(archived=True)
             case _:
                 assert_never(event)
-
-    def holds_for(self, naira: Decimal | None) -> bool:
-        """Return whether it takes two people to do something with an amount; None has none, so that
-        no threshold exempts it."""
-        return self.enabled and (self.threshold is None or naira is None or naira > self.threshold)
 
 
 class ChangesRules(Ruled):
@@ -95,4 +85,7 @@ def require_no_approval(uow: UnitOfWork, command: Ruled, aggregate: Any) -> None
 def _binds(uow: UnitOfWork, name: str, command: Ruled, aggregate: Any) -> bool:
     holder = uow.holder(RULE, name)
     rule = uow.find(ApprovalRule, holder) if holder else None
-    return rule is not None and rule.enabled and rule.holds_for(command.naira(aggregate, uow))
+    if rule is None or not rule.enabled:
+        return False
+    naira = command.naira(aggregate, uow)  # Without an amount, no threshold exempts it.
+    return rule.threshold is None or naira is None or naira > rule.threshold

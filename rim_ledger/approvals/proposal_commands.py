@@ -57,7 +57,14 @@ class SeenVersion(Form):
     version: Annotated[int, Field(ge=0)]
 
 
-class ApproveProposal(Command[Proposal]):
+class _End(Command[Proposal]):
+    """What ends a proposal: nothing of it waits any more."""
+
+    def follow(self, before: Proposal, uow: UnitOfWork) -> None:
+        _end(before, uow)
+
+
+class ApproveProposal(_End):
     """Approve a proposal of another admin: the command is decided again, now, and carried out in
     the same commit, with its maker as actor. Needs the permission of the command as well. If
     something that it was decided on has changed since, the problem `stale-proposal` says what, and
@@ -71,9 +78,7 @@ class ApproveProposal(Command[Proposal]):
 
     def carrying(self, proposed: ProposedCommand) -> Self:
         """Return a copy with the command that is to be carried out."""
-        ready = self.model_copy()
-        ready._proposed = proposed
-        return ready
+        return self.prepared(_proposed=proposed)
 
     @property
     def proposed(self) -> ProposedCommand | None:
@@ -94,11 +99,8 @@ class ApproveProposal(Command[Proposal]):
             proposed.perform(uow)
         return [ProposalApproved()]
 
-    def follow(self, before: Proposal, uow: UnitOfWork) -> None:
-        _end(before, uow)
 
-
-class RejectProposal(Command[Proposal]):
+class RejectProposal(_End):
     """Reject a proposal of another admin, for a reason. Needs the permission of the command as
     well."""
 
@@ -111,11 +113,8 @@ class RejectProposal(Command[Proposal]):
         erased = uow.key(aggregate.person) is None
         return [ProposalRejected(reason=None if erased else self.reason)]
 
-    def follow(self, before: Proposal, uow: UnitOfWork) -> None:
-        _end(before, uow)
 
-
-class WithdrawProposal(Command[Proposal]):
+class WithdrawProposal(_End):
     """Withdraw one's own proposal."""
 
     def decide(self, aggregate: Proposal, uow: UnitOfWork) -> Iterable[Event]:
@@ -123,9 +122,6 @@ class WithdrawProposal(Command[Proposal]):
         if not is_caller(uow, aggregate.maker):
             raise Forbidden("not-the-maker", "Only the admin who proposed this withdraws it.")
         return [ProposalWithdrawn()]
-
-    def follow(self, before: Proposal, uow: UnitOfWork) -> None:
-        _end(before, uow)
 
 
 def propose(uow: UnitOfWork, id: UUID, event: CommandProposed, secrets: str | None) -> None:

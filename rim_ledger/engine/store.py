@@ -261,8 +261,8 @@ def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
 
 
 def _line(row: Sequence[Any]) -> Line:
-    *place, body, recorded_at, mac = row
-    return Line(*place, bytes(body), recorded_at, mac)
+    position, stream, version, name, body, recorded_at, mac = row
+    return Line(position, stream, version, name, bytes(body), recorded_at, mac)
 
 
 def _loaded(row: Sequence[Any]) -> Loaded:

@@ -216,16 +216,12 @@ def _answered(
 
 def _ask_on(loan: Loan, answered: Attempt | None, uow: UnitOfWork) -> None:
     """Schedule the next query for attempts that are open, other than the answered one."""
-    waits = [_next_wait(uow.now - each.asked_at) for each in loan.to_ask if each != answered]
-    if waits:
-        uow.remind("query-top-up", loan.id, uow.now + min(waits))
+    waited = [uow.now - each.asked_at for each in loan.to_ask if each != answered]
+    if waited:  # As long as so far, from 5 seconds to an hour.
+        wait = min(max(FIRST_QUERY, min(waited)), LAST_WAIT)
+        uow.remind("query-top-up", loan.id, uow.now + wait)
     else:
         uow.forget("query-top-up", loan.id)
-
-
-def _next_wait(waited: timedelta) -> timedelta:
-    """Return the wait before the next query: as long as so far, from 5 seconds to an hour."""
-    return min(max(FIRST_QUERY, waited), LAST_WAIT)
 
 
 def _request(loan: Loan, uow: UnitOfWork) -> LoanDisbursementRequested:

@@ -18,7 +18,7 @@ from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.attempt import Attempt, Disbursement
+from rim_ledger.lending.attempt import Disbursement
 from rim_ledger.lending.disbursement import record_outcome
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
@@ -102,7 +102,15 @@ class Dispatch:
         def work(uow: UnitOfWork) -> tuple[UUID, list[Delivery]]:
             loan = uow.read(Loan, id)
             if loan.to_ask and is_open(uow):
-                found = [self._in_hand(uow, loan, each) for each in loan.to_ask]
+                found = [
+                    Delivery(
+                        id=loan.id,
+                        reference=each.reference,
+                        lane=self.providers.airtime(each.integration, uow),
+                        taken_at=each.asked_at,
+                    )
+                    for each in loan.to_ask
+                ]
                 return id, _to_send(uow, loan, found) if unsent else found
             if loan.to_ask:
                 uow.remind("query-top-up", id, uow.now + LATER)
@@ -112,14 +120,6 @@ class Dispatch:
 
         _, found = await self.ledger.decide(work, Stamp(at=self.environment.now(), actor=SYSTEM))
         return found
-
-    def _in_hand(self, uow: UnitOfWork, loan: Loan, attempt: Attempt) -> Delivery:
-        return Delivery(
-            id=loan.id,
-            reference=attempt.reference,
-            lane=self.providers.airtime(attempt.integration, uow),
-            taken_at=attempt.asked_at,
-        )
 
 
 def _to_send(uow: UnitOfWork, loan: Loan, open_: Sequence[Delivery]) -> list[Delivery]:

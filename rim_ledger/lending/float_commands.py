@@ -4,8 +4,7 @@ from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import Field, WithJsonSchema
 
 from rim_ledger.engine.command import Timed
 from rim_ledger.engine.refusals import Invalid, Refused, require
@@ -21,19 +20,12 @@ from rim_ledger.lending.airtime_float import (
     float_id,
     require_covered,
 )
-from rim_ledger.text import folded
+from rim_ledger.text import fits, folded
 from rim_ledger.values import ZERO, Amount, Limit, Money, Network, Note, Reference
-
-
-def _not_zero(amount: Decimal) -> Decimal:
-    if not amount:
-        raise PydanticCustomError("zero", "an adjustment is above or below zero")
-    return amount
-
 
 Difference = Annotated[
     Amount,
-    AfterValidator(_not_zero),
+    fits(bool, "zero", "an adjustment is above or below zero"),
     WithJsonSchema({"type": "number", "multipleOf": 0.01, "examples": [-50.0]}),
 ]
 """Naira above or below zero, exact to the kobo."""

@@ -1,6 +1,7 @@
 """Commands that request a loan and decide on the request, within the user's limit."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
@@ -62,11 +63,14 @@ class RequestLoan(Creation[Loan]):
     metadata: Metadata = {}
 
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
-        self._require_right_to_terms(uow)
+        if (self._own_terms or self.metadata) and not uow.may("history.import", "write"):
+            uow.need("loans.approval", "write")
         user = uow.known(User, self.user_id)
         product = self._product(user, uow)
         reasons = self._decided(user, product, uow)
-        terms = replace(product.terms if product else _configured(uow), **self._own_terms)
+        keys = "interestRate", "repaymentPeriod"
+        configured = LoanTerms(*(setting(uow, "lending", key) for key in keys))
+        terms = replace(product.terms if product else configured, **self._own_terms)
         fee, upfront_fee = terms.fees_on(self.amount)
         words = f"A fee of {upfront_fee} naira, deducted from {self.amount}, leaves no airtime."
         require(upfront_fee < self.amount, "fee-exceeds-amount", words)
@@ -109,7 +113,7 @@ class RequestLoan(Creation[Loan]):
             require_no_conflict(uow, user)
             if product:
                 product.require_fits(self.amount, self.network, user.credit_score)
-            terms, policy = terms_of(uow), POLICY_VERSION
+            terms, policy = Terms.of(partial(setting, uow, "lending")), POLICY_VERSION
             return decide_request(user, self.amount, terms, uow.now)
         except Refused as refusal:
             uow.refused_requests.append(asked.refused(refusal, policy))
@@ -120,11 +124,6 @@ class RequestLoan(Creation[Loan]):
         """The terms that the request sets."""
         wishes = ((field, getattr(self, field)) for field in LoanTerms.__struct_fields__)
         return {field: wish for field, wish in wishes if wish is not None}
-
-    def _require_right_to_terms(self, uow: UnitOfWork) -> None:
-        own = self._own_terms or self.metadata
-        if own and not uow.may("history.import", "write"):
-            uow.need("loans.approval", "write")
 
 
 class ApproveLoan(BorrowerCommand[Loan]):
@@ -137,9 +136,7 @@ class ApproveLoan(BorrowerCommand[Loan]):
         user = uow.read(User, aggregate.user_id)
         require_may_lend(uow, aggregate, user)
         require_active(user)
-        if not any(
-            each.given_up_by for each in aggregate.attempts
-        ):  # Otherwise an admin must send it.
+        if not any(each.given_up_by for each in aggregate.attempts):  # Else an admin must send it.
             _remind_to_disburse(uow, aggregate.id)
         yield LoanApproved()
 
@@ -182,24 +179,11 @@ class SetLoanMetadata(BorrowerCommand[Loan], Patch[Loan]):
             yield LoanMetadataSet(metadata=metadata)
 
 
-def _configured(uow: UnitOfWork) -> LoanTerms:
-    """Return the terms of a loan without a product."""
-    rate, period = (setting(uow, "lending", key) for key in ("interestRate", "repaymentPeriod"))
-    return LoanTerms(rate, period)
-
-
-def terms_of(uow: UnitOfWork) -> Terms:
-    """Return the configured terms as of this decision."""
-    return Terms.of(lambda key: setting(uow, "lending", key))
-
-
 def require_grounded(loan: Loan) -> None:
     """Refuse while a disbursement is in flight, which may still be delivered."""
     if loan.in_flight:
-        raise Refused(
-            "disbursement-in-flight",
-            f"The disbursement {loan.reference} is {loan.disbursement}; wait for its outcome.",
-        )
+        words = f"The disbursement {loan.reference} is {loan.disbursement}; wait for its outcome."
+        raise Refused("disbursement-in-flight", words)
 
 
 def require_not_written_off(loan: Loan) -> None:

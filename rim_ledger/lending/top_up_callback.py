@@ -5,7 +5,6 @@ from uuid import UUID
 
 from rim_ledger.delivery.callbacks import Callback, ProviderForm, UnknownReference, speaker
 from rim_ledger.delivery.http import understood
-from rim_ledger.delivery.port import Outcome
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.attempt import Airtime
 from rim_ledger.lending.disbursement import (
@@ -61,11 +60,8 @@ class TopUpCallback(Callback):
         elif came_and_stayed and self.type == FAILED:
             contradict(loan, attempt, claim, uow)
         else:
-            record_outcome(loan.id, attempt.reference, self._outcome())(uow)
+            said = {"telcoReference": self.data.telco_reference, "reason": self.data.reason}
+            outcome = understood({"status": self.type.removeprefix("top-up."), **said})
+            assert outcome, "both words mean something"
+            record_outcome(loan.id, attempt.reference, outcome)(uow)
         return loan.id
-
-    def _outcome(self) -> Outcome:
-        said = {"telcoReference": self.data.telco_reference, "reason": self.data.reason}
-        outcome = understood({"status": self.type.removeprefix("top-up."), **said})
-        assert outcome, "both words mean something"
-        return outcome

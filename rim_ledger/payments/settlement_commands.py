@@ -53,9 +53,7 @@ class RecordSettlement(Creation[Settlement]):
 
     def after(self, found: Holdings) -> Self:
         """Return a copy of the command with what the provider holds."""
-        ready = self.model_copy()
-        ready._found = found
-        return ready
+        return self.prepared(_found=found)
 
     def naira(self, aggregate: Settlement | None, uow: UnitOfWork) -> Decimal | None:
         return self._matched if self.gross is None else self.gross

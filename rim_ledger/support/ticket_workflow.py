@@ -33,7 +33,15 @@ from rim_ledger.support.ticket import (
 from rim_ledger.values import Id, Note
 
 
-class AssignTicket(Command[Ticket]):
+class _Step(Command[Ticket]):
+    """A step of the workflow: the load of agents and the next deadline follow from it."""
+
+    def follow(self, before: Ticket, uow: UnitOfWork) -> None:
+        record_loads(uow, before)
+        schedule_check(uow, before.id)
+
+
+class AssignTicket(_Step):
     """Assign a ticket to an agent or admin; to oneself, this claims it. A ticket that is assigned
     already is reassigned by its assignee or a lead, and not to themselves."""
 
@@ -55,11 +63,8 @@ class AssignTicket(Command[Ticket]):
         require_assignable(uow, self.assigned_to, "/assignedTo")
         yield TicketAssigned(assigned_to=self.assigned_to)
 
-    def follow(self, before: Ticket, uow: UnitOfWork) -> None:
-        record_loads(uow, before)
 
-
-class UnassignTicket(Command[Ticket]):
+class UnassignTicket(_Step):
     """Remove the assignee of a ticket; it is open again."""
 
     def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
@@ -69,11 +74,8 @@ class UnassignTicket(Command[Ticket]):
         require_assignee(uow, aggregate.assigned_to)
         yield TicketUnassigned()
 
-    def follow(self, before: Ticket, uow: UnitOfWork) -> None:
-        record_loads(uow, before)
 
-
-class StartWork(Command[Ticket]):
+class StartWork(_Step):
     """Start to work on an open ticket; an unassigned one is claimed by this."""
 
     def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
@@ -87,7 +89,7 @@ class StartWork(Command[Ticket]):
         yield TicketStarted()
 
 
-class EscalateTicket(Command[Ticket]):
+class EscalateTicket(_Step):
     """Ask an agent of a higher tier to take over, for a reason: from the third tier, an admin."""
 
     to: Id
@@ -104,7 +106,7 @@ class EscalateTicket(Command[Ticket]):
         yield TicketEscalated(to=self.to, reason=self.reason)
 
 
-class AcceptEscalation(Command[Ticket]):
+class AcceptEscalation(_Step):
     """Take over a ticket that was escalated to oneself; a lead may accept for another."""
 
     def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
@@ -115,11 +117,8 @@ class AcceptEscalation(Command[Ticket]):
         require_assignable(uow, to, "/escalatedTo")
         yield TicketEscalationAccepted(assigned_to=to)
 
-    def follow(self, before: Ticket, uow: UnitOfWork) -> None:
-        record_loads(uow, before)
 
-
-class ResolveTicket(Command[Ticket]):
+class ResolveTicket(_Step):
     """Resolve a ticket. For 72 hours it can be reopened; then it closes."""
 
     resolution: Note
@@ -129,12 +128,8 @@ class ResolveTicket(Command[Ticket]):
         yield from overdue(aggregate, uow.stamp.at)
         yield TicketResolved(resolution=self.resolution)
 
-    def follow(self, before: Ticket, uow: UnitOfWork) -> None:
-        record_loads(uow, before)
-        schedule_check(uow, before.id)
 
-
-class ReopenTicket(Command[Ticket]):
+class ReopenTicket(_Step):
     """Reopen a ticket within 72 hours after it was resolved. Its assignee stays if available; an
     archived department is removed."""
 
@@ -155,20 +150,13 @@ class ReopenTicket(Command[Ticket]):
         if away:
             yield TicketUnassigned()
 
-    def follow(self, before: Ticket, uow: UnitOfWork) -> None:
-        record_loads(uow, before)
-        schedule_check(uow, before.id)
 
-
-class CloseTicket(Command[Ticket]):
+class CloseTicket(_Step):
     """Close a resolved ticket before it closes automatically. A closed ticket is final."""
 
     def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:
         require_legal(aggregate.status, "close", LEGAL)
         yield TicketClosed()
-
-    def follow(self, before: Ticket, uow: UnitOfWork) -> None:
-        schedule_check(uow, before.id)
 
 
 def _not_assigned() -> Refused:

@@ -24,13 +24,17 @@ class Known(Struct, frozen=True):
     """Kinds of reminders: each stream that has one gets one of the former kind as well."""
 
 
+def _naira(description: str, default: int = 0, most: int = 100_000_000) -> Known:
+    return Known(description, Decimal(default), 0, most, places=2)
+
+
+def _percent(description: str, default: int, most: int = 1000) -> Known:
+    return Known(description, Decimal(default), 0, most, places=6)
+
+
 KNOWN: Final[dict[tuple[str, str], Known]] = {
-    ("lending", "interestRate"): Known(
-        "Interest of a loan in percent of its amount, when the request names none.",
-        Decimal(15),
-        0,
-        1000,
-        places=6,
+    ("lending", "interestRate"): _percent(
+        "Interest of a loan in percent of its amount, when the request names none.", 15
     ),
     ("lending", "repaymentPeriod"): Known(
         "Days from disbursement to the due date, when the request names none.", 30, 1, 365
@@ -43,39 +47,24 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
     ("lending", "autoApproveMinScore"): Known(
         "Lowest credit score that is approved automatically.", 650, 0, 1000
     ),
-    ("lending", "autoApproveMaxAmount"): Known(
-        "Largest amount in naira that is approved automatically.",
-        Decimal(5000),
-        0,
-        100_000_000,
-        places=2,
+    ("lending", "autoApproveMaxAmount"): _naira(
+        "Largest amount in naira that is approved automatically.", 5000
     ),
     ("lending", "defaultAfterDays"): Known("Days past due until a loan defaults.", 30, 1, 3650),
-    ("lending", "lateFee"): Known(
+    ("lending", "lateFee"): _naira(
         "Naira that the clock charges once to a loan that is past due; 0 is off. What is set when"
         " the loan falls overdue decides whether it is.",
-        Decimal(0),
-        0,
-        100_000_000,
-        places=2,
     ),
     ("lending", "lateFeeGraceDays"): Known(
         "Days past due until the late fee is charged.", 3, 0, 3650
     ),
-    ("lending", "lateFeeMaxPercent"): Known(
+    ("lending", "lateFeeMaxPercent"): _percent(
         "Fees that a loan is charged in all, by the clock and by hand, in percent of its amount at"
         " most.",
-        Decimal(10),
-        0,
-        1000,
-        places=6,
+        10,
     ),
-    ("lending", "vatRate"): Known(
-        "VAT in percent that the agreed fee of a loan contains, as set at its disbursement.",
-        Decimal(0),
-        0,
-        100,
-        places=6,
+    ("lending", "vatRate"): _percent(
+        "VAT in percent that the agreed fee of a loan contains, as set at its disbursement.", 0, 100
     ),
     ("lending", "maxReschedules"): Known("Times that a loan may be rescheduled.", 1, 0, 100),
     ("lending", "maxRescheduleDays"): Known(
@@ -89,12 +78,9 @@ KNOWN: Final[dict[tuple[str, str], Known]] = {
         looks="write-off",
     ),
     **{
-        ("lending", f"floatLow.{network}"): Known(
+        ("lending", f"floatLow.{network}"): _naira(
             f"Naira below which the tracked airtime float of {network} is low; 0 is off.",
-            Decimal(0),
-            0,
-            1_000_000_000,
-            places=2,
+            most=1_000_000_000,
         )
         for network in Network
     },
