@@ -17,8 +17,8 @@ from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 
 from api.cli import logs, sealing
 from api.cli import status as standing
-from api.cli.fence import OUTDATED, run_fenced
-from api.cli.output import OUTPUT_LOST, OutputLost, code_of, guard
+from api.cli.fence import run_fenced
+from api.cli.output import code_of, guard
 from api.cli.progress import interruptible, progress
 from api.cli.supervisor import bring_up_to_date
 from api.cli.supervisor import up as run_everything
@@ -33,7 +33,6 @@ from api.config.database import (
 from api.config.settings import Settings
 from projections.follow import follower
 from projections.follow.rebuild import rebuild as rebuild_tables
-from projections.tables.schema import Outdated
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.operator_error import OperatorError
@@ -221,12 +220,10 @@ def _run() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         try:
             app()
-        except Outdated as error:
-            _fail(str(error), OUTDATED)
-        except (OperatorError, Refused, Unavailable) as error:
+        except OperatorError as error:
+            _fail(str(error), error.exit_code)
+        except (Refused, Unavailable) as error:
             _fail(str(error))
-        except OutputLost as error:
-            _fail(str(error), OUTPUT_LOST)
         except InsufficientPrivilege as error:
             what = f"the database refuses it: {first_line(error)}"
             _fail(f"{what}; rim-ledger init as the owner gives the rights")

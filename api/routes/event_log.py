@@ -196,9 +196,15 @@ class EventReader(Struct):
         return seen
 
 
+async def reader_of(context: Context, lines: list[Line], *, sees: bool) -> Reader:
+    """What shows these events to a reader who `sees` persons or not."""
+    keys = await keys_of(context, persons_in(lines), sees=sees)
+    return Reader(sees, keys, context.settings.public_url)
+
+
 async def shown(context: Context, lines: list[Line], *, sees: bool) -> list[bytes]:
     """Events as JSON for a reader who `sees` persons or not."""
-    reader = Reader(sees, await keys_of(context, persons_in(lines), sees=sees), context.public_url)
+    reader = await reader_of(context, lines, sees=sees)
     return [as_json(line, reader) for line in lines]
 
 

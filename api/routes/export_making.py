@@ -10,13 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from api.pipeline.background import note_unexpected
-from api.pipeline.disclosure import keys_of
-from api.routes.event_log import EventReader, Question, pages
+from api.routes.event_log import EventReader, Question, pages, reader_of
 from api.routes.export_store import INTERRUPTED, Export, ExportStore
 from projections.analysis.export import GROUP
 from projections.analysis.export_rows import SCHEMA, rows_for
 from projections.analysis.export_types import WRITTEN
-from projections.cloud_events import Reader, persons_in
 from rim_ledger.engine.refusals import Refused, Unavailable
 
 BYTES_MAX: Final = 512 * 1024 * 1024
@@ -71,8 +69,7 @@ async def _write(
             seen = await reader.visible(lines)
             if export.persons and (outage := (await reader.noted(seen)).unlogged):
                 raise outage
-            keys = await keys_of(context, persons_in(seen), sees=export.persons)
-            shown = Reader(export.persons, keys, context.public_url)
+            shown = await reader_of(context, seen, sees=export.persons)
             waiting.append(rows_for(seen, shown, bodies=export.persons))
             rows += len(seen)
             if sum(each.num_rows for each in waiting) >= GROUP:
