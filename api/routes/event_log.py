@@ -118,7 +118,6 @@ async def pages(context: Context, question: Question) -> AsyncIterator[tuple[lis
 def _begin_page(
     context: Context, question: Question, after: int, left: int | None
 ) -> asyncio.Task[tuple[list[Line], int]] | None:
-    """Begin to read the next page, if there is one."""
     if after >= question.upto or left == 0:
         return None
     until = min(question.upto, after + SCAN) if question.wanted.is_sparse else question.upto

@@ -199,7 +199,6 @@ async def _explained(context: Context, call: Call, *, sees: bool) -> tuple[Loan,
 
 
 async def _steps(context: Context, stream: UUID, position: int, *, sees: bool) -> list[LoanStep]:
-    """The events of a loan up to a position."""
     async with context.pool.reader() as connection:
         lines = await log.streams(connection, [stream], position)
     reader = await reader_of(context, lines, sees=sees)
