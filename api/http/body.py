@@ -103,8 +103,8 @@ def _resumed(coroutine: Generator[Any, Any, T], awaited: Any) -> Generator[Any, 
     """The rest of a coroutine that waits for something."""
     try:
         yield awaited
-    except BaseException:
-        coroutine.close()
+    except BaseException as error:
+        coroutine.throw(error)
         raise
     return (yield from coroutine)
 
