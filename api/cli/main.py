@@ -8,9 +8,8 @@ import logging
 import os
 import signal
 import sys
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 from cyclopts import App, Parameter
 from psycopg.errors import InsufficientPrivilege, LockNotAvailable
@@ -40,13 +39,14 @@ from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.heartbeat import alive
 from rim_ledger.postgres.outage import OUTAGE, unwritable
 from rim_ledger.vault.rotation import rotate
+from rim_ledger.version import VERSION
 
 log = logging.getLogger("rim_ledger")
 
 app = App(
     name="rim-ledger",
     help="The ledger behind airtime lending. Settings come from the environment.",
-    version=lambda: version("rim-ledger"),
+    version=VERSION,
     suppress_keyboard_interrupt=False,
 )
 
@@ -71,6 +71,7 @@ app.command(backups)
 app.command("api.cli.backup_commands:verify_backup", name="verify-backup")
 app.command("api.cli.backup_commands:restore", name="restore")
 app.command("api.cli.backup_commands:outbound", name="outbound")
+app.command("api.cli.deploy_commands:deploy", name="deploy")
 app.command("api.cli.admin_commands:unlock", name="unlock")
 admin = App(name="admin", help="Help a super-admin whom nobody else can help.")
 admin.command("api.cli.admin_commands:reset", name="reset")
@@ -191,6 +192,18 @@ def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fa
     print(json.dumps(now) if json_ else standing.text(now))
     if not now["ready"]:
         raise SystemExit(1)
+
+
+@app.command
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
+    """Print what completes commands and options in a shell.
+
+    Parameters
+    ----------
+    shell:
+        The shell: bash and fish source it, zsh wants it as the file _rim-ledger in its fpath.
+    """
+    print(app.generate_completion(shell=shell))
 
 
 def main() -> NoReturn:

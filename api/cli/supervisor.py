@@ -21,7 +21,7 @@ from api.cli.output import print_once
 from api.cli.sealing import make_key, require_consistent
 from api.cli.status import RUNNING, readiness
 from api.config.database import accepts_connections, database, prepare, update_ledger
-from api.config.settings import Settings, variable
+from api.config.settings import Settings, variables
 from projections.tables.schema import Outdated
 from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.server import EmbeddedPostgres, PostgresUnavailable
@@ -117,7 +117,7 @@ class Child:
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of a child: without secrets that only a start needs."""
     settings = ("admin_password", "officer_password", "database_owner_url")
-    withheld = set(map(variable, settings))
+    withheld = {name for each in settings for name in variables(each)}
     return {name: value for name, value in environment.items() if name.upper() not in withheld}
 
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.config.secret_file import SECRET_MIN, SecretUnusable, found_secret, kept_secret
+from api.config.setting_files import FileUnusable, content
 from rim_ledger.admin.passwords import FirstPassword
 from rim_ledger.near import did_you_mean
 from rim_ledger.system.backup_settings import StorageLocation
@@ -60,8 +61,9 @@ Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeVali
 class Settings(BaseSettings):
     """All settings, each optional: RIM_ and the field's name, but DATABASE_URL.
 
-    What stands below a field is in its errors and in the reference. The value of one without `repr`
-    is never shown or logged.
+    What stands below a field is in its errors and in the reference. The value of one without
+    `repr` is never shown or logged, and a file may hold it: then the variable with _FILE at its end
+    names the file.
     """
 
     model_config = SettingsConfigDict(
@@ -183,7 +185,7 @@ class Settings(BaseSettings):
         if unknown := list(_unknown(os.environ)):
             _refuse(*unknown)
         try:
-            settings = cls()
+            settings = cls(**_in_files(os.environ))
         except ValidationError as error:
             _refuse(*_complaints(error))
         if settings.production and first_login and not settings.admin_password:
@@ -216,16 +218,40 @@ def description(field: str) -> str:
     return " ".join((Settings.model_fields[field].description or "").split())
 
 
+def variables(field: str) -> list[str]:
+    """The environment variable of a field and, if it is a secret, that of a file that holds it."""
+    name = variable(field)
+    return [name] if Settings.model_fields[field].repr else [name, f"{name}_FILE"]
+
+
 def _right(field: str) -> str:
     return f"it is {description(field)}."
 
 
 def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
-    known = [variable(field) for field in Settings.model_fields]
+    known = [name for field in Settings.model_fields for name in variables(field)]
     for name in sorted(environment):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             meant = did_you_mean(name, known) or f": there are {', '.join(known)}."
             yield f"{name} is not a setting{meant}"
+
+
+def _in_files(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that files hold, by what pydantic takes them by."""
+    given = {name.upper(): value for name, value in environment.items() if value}
+    found, complaints = dict[str, Any](), list[str]()
+    for field, declared in Settings.model_fields.items():
+        name, *files = variables(field)
+        for file in (each for each in files if each in given):
+            try:
+                found[str(declared.validation_alias or field)] = content(Path(given[file]))
+            except FileUnusable as error:
+                complaints.append(f"{file} is not right: {error}. {name} is {description(field)}.")
+            if name in given:
+                complaints.append(f"{name} and {file} are both set: unset one of them")
+    if complaints:
+        _refuse(*complaints)
+    return found
 
 
 def _complaints(error: ValidationError) -> Iterator[str]:
@@ -233,7 +259,9 @@ def _complaints(error: ValidationError) -> Iterator[str]:
     for field, declared in Settings.model_fields.items():
         name = variable(field)
         if field in bad or name in bad:
-            shown = "" if not declared.repr else f" ({os.environ.get(name, '')[:60]!r})"
+            value = os.environ.get(name, "")[:60]
+            file = os.environ.get(f"{name}_FILE")
+            shown = f" ({value!r})" if declared.repr else f" (of the file {file})" if file else ""
             yield f"{name} is not right{shown}: {_right(field)}"
 
 

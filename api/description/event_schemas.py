@@ -15,6 +15,7 @@ from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.refusals import NotFound
 from rim_ledger.vault.personal_keys import kept_back, personal_fields
+from rim_ledger.version import VERSION
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 NTH: Final[Schema] = NUMBER | {"minimum": 1}
@@ -121,7 +122,7 @@ def async_api() -> Schema:
     }
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "RIM Ledger", "version": "1"},
+        "info": {"title": "RIM Ledger", "version": VERSION},
         "defaultContentType": "application/cloudevents+json",
         "channels": {"events": channel},
         "operations": {"followEvents": follow},
