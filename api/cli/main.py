@@ -197,10 +197,8 @@ def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fa
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
     """Print what completes commands and options in a shell.
 
-    Parameters
-    ----------
-    shell:
-        The shell: bash and fish source it, zsh wants it as the file _rim-ledger in its fpath.
+    :param shell: The shell: bash and fish source it, zsh wants it as the file _rim-ledger in its
+        fpath.
     """
     print(app.generate_completion(shell=shell))
 
