@@ -1,6 +1,5 @@
 """What is past its retention is deleted, in batches, beside writers; what a rule reads is not."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -66,33 +65,29 @@ async def run(url: str, world: TestWorld, work: Work, key: str) -> Receipt:
         return await ledger.submit(work, STAMP, Idempotency("ada", key, "hash"))
 
 
-def test_a_key_whose_answer_is_stored_no_more_is_refused_and_nothing_is_done_again(
+async def test_a_key_whose_answer_is_stored_no_more_is_refused_and_nothing_is_done_again(
     database: str,
 ) -> None:
     world = TestWorld()
-
-    async def story() -> None:
-        await run(database, world, open_jar(JAR), "open")
+    await run(database, world, open_jar(JAR), "open")
+    await run(database, world, add_coin(JAR), "coin")
+    with pytest.raises(Refused, match="is full"):
+        await run(database, world, add_coin(JAR, 99), "full")
+    world.pass_days((30 * DAY + BEYOND) / DAY)
+    assert await drop_expired(database, world.now() - timedelta(seconds=1)) == 0
+    assert (await run(database, world, add_coin(JAR), "coin")).replayed
+    await run(database, world, add_coin(JAR), "young")
+    assert await drop_expired(database, world.now()) == 3
+    with pytest.raises(Refused, match="The key coin was used on 2026-01-05") as refused:
         await run(database, world, add_coin(JAR), "coin")
-        with pytest.raises(Refused, match="is full"):
-            await run(database, world, add_coin(JAR, 99), "full")
-        world.pass_days((30 * DAY + BEYOND) / DAY)
-        assert await drop_expired(database, world.now() - timedelta(seconds=1)) == 0
-        assert (await run(database, world, add_coin(JAR), "coin")).replayed
-        await run(database, world, add_coin(JAR), "young")
-        assert await drop_expired(database, world.now()) == 3
-        with pytest.raises(Refused, match="The key coin was used on 2026-01-05") as refused:
-            await run(database, world, add_coin(JAR), "coin")
-        assert refused.value.code == "idempotency-key-expired"
-        assert (await run(database, world, add_coin(JAR), "young")).replayed
-        with pytest.raises(Refused, match="is full"):  # It did nothing, so its key is free again.
-            await run(database, world, add_coin(JAR, 99), "full")
-
-    asyncio.run(story())
+    assert refused.value.code == "idempotency-key-expired"
+    assert (await run(database, world, add_coin(JAR), "young")).replayed
+    with pytest.raises(Refused, match="is full"):  # It did nothing, so its key is free again.
+        await run(database, world, add_coin(JAR, 99), "full")
     assert coins(database, JAR) == 2
 
 
-def test_an_outcome_that_is_gone_before_its_time_is_missed_by_the_verification(
+async def test_an_outcome_that_is_gone_before_its_time_is_missed_by_the_verification(
     database: str,
 ) -> None:
     world = TestWorld()
@@ -106,24 +101,21 @@ def test_an_outcome_that_is_gone_before_its_time_is_missed_by_the_verification(
             every = DerivedRows(still, VAULT, START + days * DAY).faults()
             return [fault async for fault in every if fault.startswith("ledger.outcomes")]
 
-    async def story() -> None:
-        await keep("first", found)
-        await keep("old", opens(User, ADA, user()))
-        world.pass_days(20)
-        await keep("young", opens(User, BOLA, user(2, "+2348031234568", "bola@example.com")))
-        await keep("gone", opens(User, ADA, reserved(LOAN)))
-        await followed(database)
-        assert await faults(40) == []
-        assert await drop_expired(database, START + 40 * DAY) == 2
-        assert await faults(40) == []
-        assert rows(database, "DELETE FROM ledger.outcomes WHERE key = 'gone' RETURNING key")
-        assert await faults(40) == ["ledger.outcomes: 1 are missing"]
-        assert await faults(52) == []
-
-    asyncio.run(story())
+    await keep("first", found)
+    await keep("old", opens(User, ADA, user()))
+    world.pass_days(20)
+    await keep("young", opens(User, BOLA, user(2, "+2348031234568", "bola@example.com")))
+    await keep("gone", opens(User, ADA, reserved(LOAN)))
+    await followed(database)
+    assert await faults(40) == []
+    assert await drop_expired(database, START + 40 * DAY) == 2
+    assert await faults(40) == []
+    assert rows(database, "DELETE FROM ledger.outcomes WHERE key = 'gone' RETURNING key")
+    assert await faults(40) == ["ledger.outcomes: 1 are missing"]
+    assert await faults(52) == []
 
 
-def test_what_is_long_past_goes_in_batches_beside_a_writer_who_holds_a_row(
+async def test_what_is_long_past_goes_in_batches_beside_a_writer_who_holds_a_row(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "BATCH", 2)
@@ -138,8 +130,8 @@ def test_what_is_long_past_goes_in_batches_beside_a_writer_who_holds_a_row(
         connection.commit()
         held = "UPDATE ledger.refused_entries SET count = 2 WHERE outcome = 'refused-3'"
         connection.execute(held)
-        assert asyncio.run(drop_expired(database, NOW, 0)) == 5
+        assert await drop_expired(database, NOW, 0) == 5
     left = "SELECT outcome, count FROM ledger.refused_entries ORDER BY outcome"
     assert rows(database, left) == [("refused", 1), ("refused-3", 2)]
     assert rows(database, "SELECT day::text FROM ledger.counts") == [("2026-02-27",)]
-    assert asyncio.run(drop_expired(database, NOW, 0)) == 1
+    assert await drop_expired(database, NOW, 0) == 1

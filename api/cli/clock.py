@@ -10,7 +10,7 @@ from api.cli import logs
 from api.cli.daily_check import Check
 from api.cli.fence import run_fenced
 from api.config.backup_files import backup_worker
-from api.config.database import OperatorError, fitting_database, open_ledger
+from api.config.database import fitting_database, open_ledger
 from api.config.delivery import providers
 from api.config.settings import Settings
 from projections.audience import find_audience
@@ -23,6 +23,7 @@ from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.notifications import alert_monitor
 from rim_ledger.notifications.alert_monitor import AlertMonitor
 from rim_ledger.notifications.delivery_worker import DeliveryWorker
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.heartbeat import alive
 from rim_ledger.system.backup_worker import BackupWorker
 from rim_ledger.values import moment
@@ -54,10 +55,7 @@ def clock() -> None:
 def tick(*, at: str | None = None) -> None:
     """Do once what the clock owes.
 
-    Parameters
-    ----------
-    at:
-        The business time to do it at, RFC 3339 with an offset; only in development.
+    :param at: The business time to do it at, RFC 3339 with an offset; only in development.
     """
     settings = Settings.load()
     business_time = _moment(at, settings) if at else None
