@@ -19,6 +19,7 @@ from projections.tables.columns import (
     UniqueWhile,
     Words,
 )
+from projections.tables.indexes import Index
 from projections.tables.table import RelatedFilter, Row, Visibility
 from rim_ledger.support.department import Department
 from rim_ledger.support.support_agent import AgentStatus, SupportAgent
@@ -70,8 +71,9 @@ class TicketRow(
     table="tickets",
     of=Ticket,
     person="customer_id",
-    related={"tag": RelatedFilter("t.tags && %s::text[]", Tag)},
+    related={"tag": RelatedFilter("t.tags && %s::text[]", Tag, share=0)},
     visibility=OWN,
+    indexes=(Index(("assigned_to", "status"), "created_at", "assigned_to IS NOT NULL"),),
 ):
     """A customer's question, who has it, and how long an answer may take."""
 

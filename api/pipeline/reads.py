@@ -15,25 +15,25 @@ from api.http.ids import missing
 from api.http.problem import encoded
 from api.http.query import parameters_in, read_parameters
 from api.pipeline.as_of import APPROXIMATE, HINT, hint, is_approximate, moment_of, wait_for
-from api.pipeline.conditions import Test
+from api.pipeline.conditions import Filter, Test
 from api.pipeline.disclosure import Filters, Look, keys_of, logged_filters, show
 from api.pipeline.filters import (
     NOW,
     Asked,
     Query,
     all_of,
-    beyond,
     has_business_time,
     lists_business_time,
     make_cursor,
     of_list,
     read_query,
 )
+from api.pipeline.list_statement import WALKED_MAX, source
 from api.pipeline.past import HistoricTable
 from api.pipeline.pipeline import admitted
 from api.pipeline.rights import SEES_PERSONS, Rights
 from api.pipeline.routes import List, One, Parameters
-from api.pipeline.visible_rows import belonging, named, seen
+from api.pipeline.visible_rows import belonging, named, owned, seen
 from projections.cloud_events import opened_or_null
 from projections.tables.table import Row
 from rim_ledger.catalogue import ENTITIES
@@ -171,17 +171,23 @@ async def _list(context: Context, call: Call, route: List, look: Look) -> Reply:
     position, owner, *_ = rows[0]
     if route.of and owner is None:
         raise missing(route.of[1].OF)
-    items = [item for _, _, *item in rows if item[0] is not None]
-    following = None
-    if len(items) > query.limit:
-        last, place, _ = items[query.limit - 1]
-        following = place, last
+    texts, following = _shown(rows, query.limit)
     around = f"{owner[1:-1]}," if route.with_owner else ""
-    texts = [text for _, _, text in items[: query.limit]]
     look.at_list(route, texts, filters, owner)
     body = _body(context, query, texts, following, around)
     body = await unsealed(context, body, sees=sees)
     return Reply(200, body.encode(), [at_position(position)])
+
+
+def _shown(
+    rows: Sequence[tuple[Any, ...]], limit: int
+) -> tuple[list[str], tuple[Any, UUID] | None]:
+    """The JSON of the rows of a page, and the place after which the list goes on, if it does."""
+    items = [(place, last, text) for *_, place, last, text in rows if text is not None]
+    if len(items) > limit:
+        return [text for *_, text in items[:limit]], items[limit - 1][:2]
+    *_, walked, place, last, _ = rows[-1]
+    return [text for *_, text in items], (place, last) if walked == WALKED_MAX else None
 
 
 def _body(
@@ -231,30 +237,28 @@ async def _list_then(
 
 def _page(route: List, query: Query, parameters: Parameters, rights: Rights) -> Test:
     """The statement of a list. Each row: position, the owner (its JSON where the list shows that),
-    id, place, JSON."""
-    row, order = route.row, query.order
+    how many were looked at so far, place, id, and JSON: null for the last one that was looked at,
+    where that is not shown."""
+    row = route.row
     masked = not rights.sees_persons
     json = row.json(masked, own=rights.own)
-    tests, owner, owners = [*query.tests, *seen(row, rights)], "NULL", list[Any]()
+    filters, owner, owners = owned(row, rights), "NULL", list[Any]()
     if route.of:
         column, table = route.of
         where, owners = all_of([named(table, "id", parameters["id"]), *seen(table, rights)])
         known = f"(SELECT t.id FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
         shown = table.json(masked, own=rights.own) if route.with_owner else "t.id"
         owner = f"(SELECT {shown} FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
-        tests = [*tests, belonging(route, column, (known, owners), rights)]
-    if query.after:
-        tests = [*tests, beyond(order, *query.after)]
-    by, way = f"t.{order.column.name}", "DESC" if order.descending else "ASC"
-    nulls = " NULLS LAST" if order.column.optional else ""
-    in_order = f"ORDER BY {by} {way}{nulls}, t.id {way}"
-    where, values = all_of(tests)
+        test = belonging(route, column, (known, owners), rights)
+        one = Filter(test, share=0) if route.through else Filter(test, column, (test,), share=0)
+        filters = [one, *filters]
+    rows, values = source(row, query, filters)
     statement = (
-        f"SELECT k.position, {owner}, page.id, page.place, page.json {TRACKING} LATERAL"  # noqa: S608 - declared names
-        f" (SELECT t.id, {by}::text AS place, {json} AS json,"
-        f" row_number() OVER ({in_order}) AS nth FROM read.{row.TABLE} t WHERE {where}"
-        f" {in_order} LIMIT {query.limit + 1}) page ON true"
-        " WHERE k.name = 'read' ORDER BY page.nth"
+        f"SELECT k.position, {owner}, page.walked, page.place, page.id, page.json {TRACKING}"  # noqa: S608 - declared names
+        f" LATERAL (SELECT t.walked, t.{query.order.column.name}::text AS place, t.id,"
+        f" CASE WHEN t.met THEN {json} END AS json"
+        f" FROM {rows} t WHERE t.met OR t.walked = {WALKED_MAX} LIMIT {query.limit + 1}) page"
+        " ON true WHERE k.name = 'read' ORDER BY page.walked"
     )
     return statement, [*owners, *values]
 
