@@ -47,7 +47,7 @@ class UserRow(
     table="users",
     of=User,
     person="id",
-    indexes=(Index((), "created_at", "deleted_at IS NOT NULL"),),
+    indexes=(Index((), "created_at", "deleted_at IS NOT NULL", "deleted_at"),),
 ):
     """A borrower, with standing, score and limit."""
 

@@ -179,7 +179,7 @@ def _usual_order(row: type[Row], order: str | None, filters: Iterable[Filter]) -
     """The order of a list that names none: what it is filtered by a time of is in the order of that
     time, the latest first; other rows are as its route says, or the newest first."""
     if order:
-        return Order(by_wire(row, False)[order], descending=False)
+        return Order(orders_of(row)[order], descending=False)
     times = [row.COLUMNS[each.column] for each in filters if each.column]
     times = [column for column in times if column.sql_type == "timestamptz"]
     newest = row.COLUMNS[row.NEWEST]

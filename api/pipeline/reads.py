@@ -15,7 +15,6 @@ from api.http.ids import missing
 from api.http.problem import encoded
 from api.http.query import parameters_in, read_parameters
 from api.pipeline.as_of import APPROXIMATE, HINT, hint, is_approximate, moment_of, wait_for
-from api.pipeline.conditions import Filter, Test
 from api.pipeline.disclosure import Filters, Look, keys_of, logged_filters, show
 from api.pipeline.filters import (
     NOW,
@@ -28,12 +27,12 @@ from api.pipeline.filters import (
     of_list,
     read_query,
 )
-from api.pipeline.list_statement import WALKED_MAX, source
+from api.pipeline.list_statement import TRACKING, shown_of, statement_of
 from api.pipeline.past import HistoricTable
 from api.pipeline.pipeline import admitted
 from api.pipeline.rights import SEES_PERSONS, Rights
 from api.pipeline.routes import List, One, Parameters
-from api.pipeline.visible_rows import belonging, named, owned, seen
+from api.pipeline.visible_rows import belonging, named, seen
 from projections.cloud_events import opened_or_null
 from projections.tables.table import Row
 from rim_ledger.catalogue import ENTITIES
@@ -44,9 +43,6 @@ SEALED: Final = re.compile(r'"(~1\.[\w=-]+\.([0-9a-f]{32})\.[^"\\]*)"')
 """Sealed words inside a JSON text, and whose they are."""
 
 HIDDEN: Final = '"***"'
-
-TRACKING: Final = "FROM read.tracking k LEFT JOIN"
-"""What is joined on the right may be missing: the position is answered all the same."""
 
 
 class Found(Struct, frozen=True):
@@ -167,27 +163,16 @@ async def _list(context: Context, call: Call, route: List, look: Look) -> Reply:
     filters = partial(logged_filters, context, parameters_in(call.query), of_list(route.row))
     if query.asked != NOW:
         return await _list_then(context, route, query, parameters, (look, filters))
-    rows = await context.pool.rows(*_page(route, query, parameters, rights))
+    rows = await context.pool.rows(*statement_of(route, query, parameters, rights))
     position, owner, *_ = rows[0]
     if route.of and owner is None:
         raise missing(route.of[1].OF)
-    texts, following = _shown(rows, query.limit)
+    texts, following = shown_of(rows, query.limit)
     around = f"{owner[1:-1]}," if route.with_owner else ""
     look.at_list(route, texts, filters, owner)
     body = _body(context, query, texts, following, around)
     body = await unsealed(context, body, sees=sees)
     return Reply(200, body.encode(), [at_position(position)])
-
-
-def _shown(
-    rows: Sequence[tuple[Any, ...]], limit: int
-) -> tuple[list[str], tuple[Any, UUID] | None]:
-    """The JSON of the rows of a page, and the place after which the list goes on, if it does."""
-    items = [(place, last, text) for *_, place, last, text in rows if text is not None]
-    if len(items) > limit:
-        return [text for *_, text in items[:limit]], items[limit - 1][:2]
-    *_, walked, place, last, _ = rows[-1]
-    return [text for *_, text in items], (place, last) if walked == WALKED_MAX else None
 
 
 def _body(
@@ -233,34 +218,6 @@ async def _list_then(
     if nothing and (words := await hint(context, route.row, query.asked, lasting)):
         headers.append((HINT, words.encode()))
     return Reply(200, body.encode(), headers)
-
-
-def _page(route: List, query: Query, parameters: Parameters, rights: Rights) -> Test:
-    """The statement of a list. Each row: position, the owner (its JSON where the list shows that),
-    how many were looked at so far, place, id, and JSON: null for the last one that was looked at,
-    where that is not shown."""
-    row = route.row
-    masked = not rights.sees_persons
-    json = row.json(masked, own=rights.own)
-    filters, owner, owners = owned(row, rights), "NULL", list[Any]()
-    if route.of:
-        column, table = route.of
-        where, owners = all_of([named(table, "id", parameters["id"]), *seen(table, rights)])
-        known = f"(SELECT t.id FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
-        shown = table.json(masked, own=rights.own) if route.with_owner else "t.id"
-        owner = f"(SELECT {shown} FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
-        test = belonging(route, column, (known, owners), rights)
-        one = Filter(test, share=0) if route.through else Filter(test, column, (test,), share=0)
-        filters = [one, *filters]
-    rows, values = source(row, query, filters)
-    statement = (
-        f"SELECT k.position, {owner}, page.walked, page.place, page.id, page.json {TRACKING}"  # noqa: S608 - declared names
-        f" LATERAL (SELECT t.walked, t.{query.order.column.name}::text AS place, t.id,"
-        f" CASE WHEN t.met THEN {json} END AS json"
-        f" FROM {rows} t WHERE t.met OR t.walked = {WALKED_MAX} LIMIT {query.limit + 1}) page"
-        " ON true WHERE k.name = 'read' ORDER BY page.walked"
-    )
-    return statement, [*owners, *values]
 
 
 async def unsealed(context: Context, text: str, *, sees: bool) -> str:

@@ -43,10 +43,18 @@ def seen(row: type[Row], rights: Rights) -> list[Test]:
 
 
 def owned(row: type[Row], rights: Rights) -> list[Filter]:
-    """These tests as filters of a list: those of a borrower lead to their rows."""
+    """These tests as filters of a list: those of a borrower lead to their rows, and each way in
+    which a row may be seen to the rows that no other way led to."""
     tests = seen(row, rights)
     if rights.own and row.PERSON:
         return [Filter(test, row.PERSON, (test,), share=0) for test in tests]
+    if row.VISIBILITY and tests:
+        ways, caller = row.VISIBILITY.ways, rights.actor.id
+        each = [
+            " AND ".join([f"({way})", *(f"({former}) IS NOT TRUE" for former in ways[:nth])])
+            for nth, way in enumerate(ways)
+        ]
+        return [Filter(tests[0], each=tuple((way, [caller] * way.count("%s")) for way in each))]
     return [Filter(test) for test in tests]
 
 

@@ -22,11 +22,13 @@ class Index(Struct, frozen=True):
     """The column of the order; rows that are equal in it are in the order of their ids."""
     where: str = ""
     """The SQL condition of a partial index; without one it has all rows."""
+    meets: str = ""
+    """What its condition alone stands for: the column of a filter, or a word for its name."""
 
     @property
     def leads(self) -> tuple[str, ...]:
         """The columns whose filters it serves."""
-        return self.equal or ((self.where.split()[0],) if self.where else ())
+        return self.equal or ((self.meets,) if self.meets else ())
 
     @property
     def columns(self) -> tuple[str, ...]:

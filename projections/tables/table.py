@@ -31,8 +31,13 @@ class Visibility(Struct, frozen=True):
     same rule for commands."""
 
     all: Right
-    where: str
-    """SQL over alias t, in which each %s is the caller's id."""
+    ways: tuple[str, ...]
+    """SQL over alias t, in which each %s is the caller's id: a row is seen if it meets one."""
+
+    @property
+    def where(self) -> str:
+        """They as one."""
+        return "(" + " OR ".join(f"({way})" for way in self.ways) + ")"
 
 
 UPDATED = "updated_at"
