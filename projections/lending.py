@@ -42,13 +42,7 @@ DECISION_CLEAR: Final = free_fields(
 )
 
 
-class UserRow(
-    Row,
-    table="users",
-    of=User,
-    person="id",
-    indexes=(Index((), "created_at", "deleted_at IS NOT NULL", "deleted_at"),),
-):
+class UserRow(Row, table="users", of=User, person="id"):
     """A borrower, with standing, score and limit."""
 
     id: Key

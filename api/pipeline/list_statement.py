@@ -26,6 +26,10 @@ WALKED_MAX: Final = 5_000
 """Rows that a page looks at, at most."""
 BRANCHES_MAX: Final = 100
 """Branches of a statement, at most."""
+BY_ROWS: Final = "SET seq_page_cost = 0.01; SET random_page_cost = 0.01"
+"""Makes a connection plan by the rows that are read. Otherwise PostgreSQL may prefer to pass over
+rows that lie side by side to following an index to the right ones, and does not foresee that the
+right ones are the last."""
 
 Branches = list[list[Test]]
 

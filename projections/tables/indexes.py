@@ -53,13 +53,23 @@ def orders(columns: Mapping[str, Column], newest: str, business_id: str | None) 
             yield column
 
 
-def ordering(columns: Iterable[Column], sorts: Iterable[Column], newest: str) -> Iterator[Index]:
+def ordering(
+    columns: Mapping[str, Column],
+    sorts: Iterable[Column],
+    newest: str,
+    together: tuple[str, ...],
+) -> Iterator[Index]:
     """Yield the indexes that follow from the columns' marks: for each order, for each time that
-    has a range, and for each filter with the usual order. Of a condition, as of an optional
-    column, only the rows that meet it are kept."""
+    has a range, and for each filter with the usual order. What is unique together in that order is
+    only listed so. Of a condition, as of an optional column, only the rows that meet it are
+    kept."""
     sorted_by = {column.name for column in sorts}
-    for column in columns:
-        name = column.name
+    if together[-1:] == (newest,):
+        sorted_by.remove(newest)
+        yield Index(together[:-1], newest)
+    if "deleted_at" in columns:
+        yield Index((), newest, "deleted_at IS NOT NULL", "deleted_at")
+    for name, column in columns.items():
         if name in sorted_by:
             yield Index((), name)
         elif not column.indexed or column.unique or column.unique_while or column.lookup:

@@ -217,13 +217,11 @@ def _keys(schema: str, row: type[Row]) -> list[str]:
             statements.append(f"CREATE INDEX {index}_compared ON {table} (({compared}))")
     made = {column.name for column in row.COLUMNS.values() if column.unique}
     statements += [
-        each.definition(schema, row.TABLE)
-        for each in row.INDEXES
-        if each.columns[0] not in made and each.columns[:-1] != row.TOGETHER
+        each.definition(schema, row.TABLE) for each in row.INDEXES if each.columns[0] not in made
     ]
     if row.TOGETHER:
         names = ", ".join(row.TOGETHER)
-        constraint = f"{row.TABLE}_{'_'.join(row.TOGETHER)}"
+        constraint = f"{row.TABLE}_{'_'.join(row.TOGETHER)}_unique"
         statements.append(
             f"ALTER TABLE {table} ADD CONSTRAINT {constraint} UNIQUE ({names}) {later}"
         )

@@ -123,7 +123,7 @@ class Row(BaseModel):
             plain = unread and not column.words and column.name != cls.BUSINESS_ID
             assert not (plain and column.indexed), f"how do filters read {table}.{column.name}?"
         cls.ORDERS = tuple(orders(columns, newest, cls.BUSINESS_ID))
-        cls.INDEXES = (*ordering(columns.values(), cls.ORDERS, newest), *indexes)
+        cls.INDEXES = (*ordering(columns, cls.ORDERS, newest, together), *indexes)
         cls.TAKEN = tuple(c for c in columns.values() if c.taken and c.name != UPDATED)
         cls.WIRES = tuple(column.wire for column in cls.TAKEN)
         cls.SEALED = tuple(i for i, column in enumerate(cls.TAKEN) if column.personal)

@@ -11,13 +11,16 @@ from pydantic import TypeAdapter, ValidationError
 from projections.tables.columns import Column
 from projections.tables.table import Row
 
-NEWER: Final = 3_000
+NEWER: Final = 6_000
 """Rows that no filter wants, which are newer than the others."""
-WANTED: Final = 120
-"""Older rows, of two values in turn; as many again are deleted, where rows can be."""
+FEW: Final = 40
+"""The first of the older rows, which alone have the wanted value where few rows have the same; as
+many of the last are deleted, where rows can be."""
+WANTED: Final = 2_000
+"""Older rows, of two values in turn."""
 BEGINNING: Final = "timestamptz '2026-06-01 00:00Z'"
 """When the newest row was made; each is a minute older than the one before it."""
-BOUNDARY: Final = "2026-05-29T22:00:30Z"
+BOUNDARY: Final = "2026-05-27T20:00:30Z"
 """Before the last of the newer rows, after the first of the others."""
 
 Values = tuple[Any, Any, Any]
@@ -27,6 +30,7 @@ TEXTS: Final[tuple[Values, ...]] = (
     ("LoanApproved", "LoanRepaid", "LoanRequested"),
     ("Loan", "User", "Ticket"),
     ("+2348030000001", "+2348030000002", "+2348030000003"),
+    ("MTN", "Airtel", "Glo"),
     ("a@example.com", "b@example.com", "c@example.com"),
 )
 
@@ -70,7 +74,7 @@ def fill(connection: psycopg.Connection[Any], row: type[Row], table: str, **fixe
         sql.Identifier(*table.split(".")),
         sql.SQL(", ").join(map(sql.Identifier, names)),
         sql.SQL(", ").join([*shown, *[sql.SQL("1")] * len(numbers)]),
-        sql.Literal(0 if "id" in fixed else NEWER + 2 * WANTED - 1),
+        sql.Literal(0 if "id" in fixed else NEWER + WANTED - 1),
     )
     connection.execute("SET session_replication_role = replica")  # No foreign keys.
     connection.execute(query)
@@ -79,13 +83,13 @@ def fill(connection: psycopg.Connection[Any], row: type[Row], table: str, **fixe
 
 def _value(row: type[Row], column: Column) -> str:
     """The value in row number i, as SQL."""
-    alone = column.unique or column.unique_while or column.name in (row.NEWEST, *row.TOGETHER[-1:])
+    alone = is_alone(row, column)
     match column.sql_type:
         case _ if column.name == "id":
             return "gen_random_uuid()"
         case "timestamptz":
             time = f"{BEGINNING} - i * interval '1 minute'"
-            deleted = f"CASE WHEN i >= {NEWER + WANTED} THEN {time} END"
+            deleted = f"CASE WHEN i >= {NEWER + WANTED - FEW} THEN {time} END"
             return deleted if column.name == "deleted_at" else time
         case "bigint":
             return "i" if alone else "0"
@@ -94,7 +98,7 @@ def _value(row: type[Row], column: Column) -> str:
         case "text" if (alone and not column.words) or column.name == row.BUSINESS_ID:
             return "'x' || i"
         case kind if values := values_of(column):
-            return _in_turn(values, kind)
+            return _few(values, kind) if is_few(column) else _in_turn(values, kind)
         case kind:
             return f"{_EMPTY.get(kind, 0)}::{kind}"
 
@@ -102,7 +106,27 @@ def _value(row: type[Row], column: Column) -> str:
 _EMPTY: Final[Mapping[str, str]] = {"text": "''", "text[]": "'{}'", "boolean": "false"}
 
 
+def is_alone(row: type[Row], column: Column) -> bool:
+    """Whether each row has a value of its own in a column."""
+    named = column.name in (row.NEWEST, *row.TOGETHER[-1:])
+    return column.unique or column.unique_while is not None or named
+
+
+def is_few(column: Column) -> bool:
+    """Whether few rows have the same value in a column: they are found, then sorted."""
+    return column.lookup or column.sql_type.endswith("[]")
+
+
+def _few(values: Values, kind: str) -> str:
+    newer, wanted, _ = _literals(values, kind)
+    return f"CASE WHEN i BETWEEN {NEWER} AND {NEWER + FEW - 1} THEN {wanted} ELSE {newer} END"
+
+
+def _literals(values: Values, kind: str) -> Iterator[str]:
+    for each in values:
+        yield f"'{{{each}}}'::{kind}" if kind.endswith("[]") else f"'{each}'::{kind}"
+
+
 def _in_turn(values: Values, kind: str) -> str:
-    texts = [f"'{{{each}}}'" if kind.endswith("[]") else f"'{each}'" for each in values]
-    newer, wanted, other = (f"{text}::{kind}" for text in texts)
+    newer, wanted, other = _literals(values, kind)
     return f"CASE WHEN i < {NEWER} THEN {newer} WHEN i % 2 = 0 THEN {wanted} ELSE {other} END"
