@@ -10,19 +10,18 @@ from typing import Any, Final
 from api.context import Context
 from api.description.components import FLAG
 from api.http.body import BODY_MAX, BODY_SECONDS, Disconnected
-from api.http.call import Call
+from api.http.call import NDJSON, Call
 from api.http.query import unfit
 from api.http.stream import PIECE_MAX
 from api.http.text import TextFile
 from api.pipeline.commands import receipt_fields, status_of
 from api.pipeline.pipeline import submit
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, CommandRequest, Done, Other
+from api.pipeline.routes import AnyRoute, CommandRequest, Done, operation
 from api.routes.atomic import ASKED, perform_all
 from api.routes.bulk_lines import Line, Sender
 from rim_ledger.engine.refusals import Refused
 
-MEDIA_TYPE: Final = b"application/x-ndjson"
 WINDOW: Final = 500
 """Lines that are under way at once."""
 WEIGHT_MAX: Final = 4 * 1024 * 1024
@@ -55,15 +54,24 @@ def _done(number: int, done: Done) -> bytes:
     return json.dumps(answer).encode() + b"\n"
 
 
+@operation(
+    "POST /v1/bulk",
+    "Many commands, one a line",
+    action=ASKED.action,
+    form=Line,
+    media_type=NDJSON.decode(),
+    answers=NDJSON.decode(),
+    query={"atomic": FLAG},
+)
 async def submit_bulk(context: Context, call: Call, _: Rights) -> None:
     """Streams the answers as they are decided; `?atomic=true` decides all lines as one."""
     sender = Sender(context, call)
     with context.rates.room(call, context.callers):
         match call.query_params.get("atomic", ["false"]):
             case ["false"]:
-                await _stream(sender, TextFile(call.receive, call.headers, MEDIA_TYPE))
+                await _stream(sender, TextFile(call.receive, call.headers, NDJSON))
             case ["true"]:
-                file = TextFile(call.receive, call.headers, MEDIA_TYPE, seconds=BODY_SECONDS)
+                file = TextFile(call.receive, call.headers, NDJSON, seconds=BODY_SECONDS)
                 await call.reply(await perform_all(sender, file))
             case _:
                 raise unfit("atomic", "this is true or false")
@@ -107,7 +115,7 @@ class Answers:
 
 async def _stream(sender: Sender, file: TextFile) -> None:
     call = sender.call
-    await call.start(200, [(b"content-type", MEDIA_TYPE)])
+    await call.start(200, [(b"content-type", NDJSON)])
     answers = Answers()
     writing = asyncio.create_task(_write(call, answers))
     under_way: UnderWay = deque()
@@ -198,15 +206,5 @@ async def lines(file: TextFile) -> AsyncIterator[bytes]:
 
 
 ROUTES: list[AnyRoute] = [
-    Other(
-        "POST",
-        "/v1/bulk",
-        submit_bulk,
-        "Many commands, one a line",
-        action=ASKED.action,
-        form=Line,
-        media_type=MEDIA_TYPE.decode(),
-        answers=MEDIA_TYPE.decode(),
-        query={"atomic": FLAG},
-    ),
+    submit_bulk,
 ]

@@ -71,7 +71,8 @@ class Deciding:
         in order to find what else is missing; then all that is loaded, and deciding resumes. Items
         beyond the time limit, except the first, are removed from the batch, unless there is an
         outage."""
-        draft, whole = self._empty_draft(), Batch(self._cache)
+        draft = self._empty_draft()
+        whole = Batch(self._cache, draft.at)
         keys = (item.idempotency for item in items if item.idempotency)
         if scopes := [(key.caller, key.key) for key in keys if key.caller]:
             await whole.load_outcomes(scopes, store)

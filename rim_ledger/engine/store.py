@@ -73,10 +73,9 @@ NUMBERS: Final = """
 SELECT prefix, year, last FROM ledger.numbers
   JOIN unnest(%b::text[], %b::int4[]) AS wanted (prefix, year) USING (prefix, year)"""
 
-COUNTS_KEPT: Final = timedelta(days=2)
-"""Counts of past days are deleted after this, which allows for clock differences."""
+COUNTS_KEPT: Final = timedelta(days=3)
+"""How long counts of a day are stored from its beginning; this allows for clock differences."""
 COUNTS: Final = """
-WITH past AS (DELETE FROM ledger.counts WHERE day < %b)
 SELECT day, who, what, total FROM ledger.counts
   JOIN unnest(%b::date[], %b::uuid[], %b::text[]) AS wanted (day, who, what)
        USING (day, who, what)"""
@@ -218,8 +217,7 @@ class Store:
 
     async def counts(self, wanted: Sequence[Count]) -> dict[Count, int]:
         """Return these counts as committed, 0 if missing."""
-        first = min(day for day, _, _ in wanted) - COUNTS_KEPT
-        cursor = await self.connection.execute(COUNTS, [first, *_columns(wanted)])
+        cursor = await self.connection.execute(COUNTS, _columns(wanted))
         found = {(day, who, what): total async for day, who, what, total in cursor}
         return dict.fromkeys(wanted, 0) | found
 

@@ -16,9 +16,9 @@ import pytest
 
 from api.cli import supervisor
 from api.config import database as databases
-from api.config.database import OperatorError
 from api.config.settings import Settings
 from projections.proofs import sealer
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.server import EmbeddedPostgres
 from tests.cli.service import (
     PATIENCE,
