@@ -9,7 +9,7 @@ from typing import Final
 
 import api.app  # noqa: F401 - brings in every module that refuses something
 from api.http.problem import InvalidFields, status_of
-from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.engine.refusals import Invalid, Refused, Unavailable
 
 TREE: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("rim_ledger", "projections", "api")
@@ -27,6 +27,7 @@ CALLS: Final[dict[str, tuple[type[Exception], int]]] = {
     "InvalidFields": (InvalidFields, 1),
     "InvalidParameter": (InvalidFields, 1),
     "require": (Refused, 1),
+    "_Fit": (Invalid, 1),
 }
 """What says no, the refusal that comes of it, and which argument is the code."""
 

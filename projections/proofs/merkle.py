@@ -1,6 +1,6 @@
 """The Merkle tree of RFC 9162 in tiles of 256 hashes: roots, proofs, growth."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Final, Self
 
@@ -56,12 +56,12 @@ def consistency(old: int, size: int) -> list[Range]:
 
 def tiles_of(ranges: Iterable[Range]) -> set[Tile]:
     """The tiles needed for the roots of these subtrees."""
-    return {_place(each)[0] for start, end in ranges for each in _perfect(start, end)}
+    return {_place(each)[0] for start, end in ranges for each in aligned(start, end)}
 
 
 def root_of(start: int, end: int, tiles: Tiles) -> bytes:
     """The root of a subtree, or of the whole tree from 0."""
-    roots = [_perfect_root(each, tiles) for each in _perfect(start, end)]
+    roots = [_perfect_root(each, tiles) for each in aligned(start, end)]
     if not roots:
         return EMPTY
     root = roots.pop()
@@ -156,14 +156,14 @@ def _split(size: int) -> int:
     return 1 << (size - 1).bit_length() - 1
 
 
-def _perfect(start: int, end: int) -> list[Range]:
-    """The perfect subtrees of a range, from left to right."""
-    found = []
+def aligned(start: int, end: int) -> Iterator[Range]:
+    """The perfect, aligned subtrees of a range, from left to right."""
     while start < end:
-        size = 1 << (end - start).bit_length() - 1
-        found.append((start, start + size))
+        size = start & -start or 1 << (end - start).bit_length()
+        while size > end - start:
+            size >>= 1
+        yield start, start + size
         start += size
-    return found
 
 
 def _place(perfect: Range) -> tuple[Tile, int, int]:

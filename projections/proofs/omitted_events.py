@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 
 from projections.follow import log
 from projections.follow.log import EventFilter
-from projections.proofs.merkle import Range, leaf_hash, root_of, tiles_of
+from projections.proofs.merkle import Range, aligned, leaf_hash, root_of, tiles_of
 from projections.proofs.signed_note import VerificationError
 from projections.proofs.trees import EVENTS
 from rim_ledger.lending.user import UserErased
@@ -42,16 +42,6 @@ class OmittedSubtree(Struct, frozen=True):
     end: int
     root: bytes
     entry: bytes | None = None
-
-
-def aligned(start: int, end: int) -> Iterator[Range]:
-    """The perfect, aligned subtrees of a range, from left to right."""
-    while start < end:
-        size = start & -start or 1 << (end - start).bit_length()
-        while size > end - start:
-            size >>= 1
-        yield start, start + size
-        start += size
 
 
 def gaps(positions: Iterable[int], start: int, end: int, cuts: Iterable[int]) -> Iterator[Range]:

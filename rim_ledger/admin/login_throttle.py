@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any, Final, Self
 
-from msgspec import Struct
 from psycopg import AsyncConnection
 
 from rim_ledger.admin.security_settings import SecuritySettings
@@ -52,6 +51,11 @@ ON CONFLICT (hour, action, outcome, ip) DO UPDATE SET count = e.count + 1
 RETURNING NOT EXISTS (TABLE earlier)"""
 
 
+Newest = tuple[int, datetime | None, datetime | None]
+"""The newest failures of an account or address: their number (up to the limit), and the times of
+the last and the first."""
+
+
 class TooManyAttempts(Refused):
     """Too many recent failures. `retry_after` is in seconds."""
 
@@ -65,20 +69,13 @@ class TooManyAttempts(Refused):
         self.retry_after = retry_after
 
 
-class RecentFailures(Struct, frozen=True):
-    """The newest failures of an account or address: their number (up to the limit), and the times
-    of the last and the first."""
-
-    count: int
-    last: datetime | None
-    first: datetime | None
-
-    def locked_until(self, most: int, lockout: timedelta) -> datetime | None:
-        """Return the end of the lockout, or None: `most` failures within the time of a lockout
-        begin one, at the last of them."""
-        if self.count < most or self.last is None or self.first is None:
-            return None
-        return self.last + lockout if self.last - self.first < lockout else None
+def locked_until(newest: Newest, most: int, lockout: timedelta) -> datetime | None:
+    """Return the end of the lockout, or None: `most` failures within the time of a lockout begin
+    one, at the last of them."""
+    count, last, first = newest
+    if count < most or last is None or first is None:
+        return None
+    return last + lockout if last - first < lockout else None
 
 
 class Attempt:
@@ -204,8 +201,8 @@ class LoginThrottle:
         await connection.execute(TURNS)
         for query, key, limit in checks:
             await connection.execute(ONE_AT_A_TIME, [key])
-            ((*newest,),) = await (await connection.execute(query, [key, limit])).fetchall()
-            ends.append(RecentFailures(*newest).locked_until(limit, within) or EPOCH)
+            (newest,) = await (await connection.execute(query, [key, limit])).fetchall()
+            ends.append(locked_until(newest, limit, within) or EPOCH)
         wait = max(ends) - self._environment.now()
         if wait > timedelta(0):
             raise TooManyAttempts(math.ceil(wait.total_seconds()))

@@ -14,8 +14,9 @@ from rim_ledger.admin.login_throttle import (
     IP_SHARE,
     KEPT,
     LoginThrottle,
-    RecentFailures,
+    Newest,
     TooManyAttempts,
+    locked_until,
 )
 from rim_ledger.admin.security_settings import DEFAULTS
 from rim_ledger.engine.refusals import Refused, Unavailable
@@ -77,17 +78,17 @@ def after(minutes: float) -> datetime:
 @pytest.mark.parametrize(
     ("newest", "until"),
     [
-        (RecentFailures(0, None, None), None),
-        (RecentFailures(2, after(1), after(0)), None),
-        (RecentFailures(3, after(0), after(0)), after(15)),
-        (RecentFailures(3, after(14), after(0)), after(29)),
-        (RecentFailures(3, after(15), after(0)), None),
+        ((0, None, None), None),
+        ((2, after(1), after(0)), None),
+        ((3, after(0), after(0)), after(15)),
+        ((3, after(14), after(0)), after(29)),
+        ((3, after(15), after(0)), None),
     ],
 )
 def test_a_lockout_begins_with_the_last_of_too_many_failures(
-    newest: RecentFailures, until: datetime | None
+    newest: Newest, until: datetime | None
 ) -> None:
-    assert newest.locked_until(3, 15 * MINUTE) == until
+    assert locked_until(newest, 3, 15 * MINUTE) == until
 
 
 async def test_an_account_is_locked_everywhere_and_from_everywhere(gate: Gate) -> None:
