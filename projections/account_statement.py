@@ -5,7 +5,7 @@ event changed in the balance, so opening balance and movements always add up to 
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Self
 from uuid import UUID
@@ -16,9 +16,7 @@ from msgspec.structs import replace
 from projections.follow.fold import evolved
 from rim_ledger.engine.store import Line
 from rim_ledger.lending.user import User
-from rim_ledger.values import LAGOS, ZERO
-
-DAY = timedelta(days=1)
+from rim_ledger.values import ZERO, lagos_day
 
 
 class Movement(Struct, frozen=True, rename="camel"):
@@ -41,14 +39,6 @@ class Period(Struct, frozen=True):
     first: date | None = None
     last: date | None = None
 
-    def is_after(self, at: datetime) -> bool:
-        """Return whether the period begins after a time."""
-        return self.first is not None and at < _start_of(self.first)
-
-    def is_before(self, at: datetime) -> bool:
-        """Return whether the period ended before a time."""
-        return self.last is not None and at >= _start_of(self.last) + DAY
-
 
 class AccountStatement(Struct, frozen=True):
     """The movements of a period. A balance is what the user owes on all loans (naira), less their
@@ -64,10 +54,11 @@ class AccountStatement(Struct, frozen=True):
         business time, then of recording. Raises PoisonEvent."""
         balance, opening, movements = ZERO, ZERO, list[Movement]()
         for each in sorted(_changes(lines), key=lambda change: (change.at, change.position)):
-            if period.is_before(each.at):
+            day = lagos_day(each.at)
+            if period.last and day > period.last:
                 break
             balance += each.amount
-            if period.is_after(each.at):
+            if period.first and day < period.first:
                 opening = balance
             else:
                 movements.append(replace(each, balance=balance))
@@ -96,7 +87,3 @@ def _changes(lines: Iterable[Line]) -> Iterator[Movement]:
                 amount=amount,
             )
         before, owed = after, owed + amount
-
-
-def _start_of(day: date) -> datetime:
-    return datetime.combine(day, time(), LAGOS)

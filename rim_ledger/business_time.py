@@ -83,10 +83,14 @@ def _lent(user: User, at: datetime, loan: UUID) -> datetime:
     return max(at, debt.stands_from) if debt else at
 
 
-def _paid(
-    event: RepaymentAllocated | RepaymentReversed | LoanCompleted, _: Stamp, __: User | Loan
-) -> datetime | None:
-    return event.paid_at
+def _given(field: str) -> Rule:
+    """Return the rule of an event that has the time itself, in a field."""
+    return lambda event, _, __: getattr(event, field)
+
+
+def _corrected(field: str) -> Rule:
+    """Return the rule of a correction: the time of what it corrects, in a field of the stream."""
+    return lambda _, stamp, aggregate: getattr(aggregate, field) or stamp.at
 
 
 def _reopened(event: DebtReopened, _: Stamp, __: User) -> datetime | None:
@@ -96,12 +100,6 @@ def _reopened(event: DebtReopened, _: Stamp, __: User) -> datetime | None:
 
 def _credit(event: CreditApplied | CreditTakenBack, _: Stamp, user: User) -> datetime | None:
     return _lent(user, event.paid_at, event.part.loan_id) if event.paid_at else None
-
-
-def _carried(
-    event: CreditScoreRecomputed | CreditLimitAdjusted, _: Stamp, __: User
-) -> datetime | None:
-    return event.effective_at
 
 
 def _debt_cancelled(event: DebtCancelled, stamp: Stamp, user: User) -> datetime:
@@ -141,16 +139,8 @@ def _repayment_reversed(event: LoanRepaymentReversed, _: Stamp, loan: Loan) -> d
     return max(share.at, loan.disbursed_at or share.at) if share else None
 
 
-def _disbursement_reversed(_: LoanDisbursementReversed, stamp: Stamp, loan: Loan) -> datetime:
-    return loan.disbursed_at or stamp.at
-
-
 def _overdue(_: LoanBecameOverdue, stamp: Stamp, loan: Loan) -> datetime:
     return day_after(loan.due_date) if loan.due_date else stamp.at
-
-
-def _default_reversed(_: LoanDefaultReversed, stamp: Stamp, loan: Loan) -> datetime:
-    return loan.defaulted_at or stamp.at
 
 
 def _money_came(_: TransactionCompleted, stamp: Stamp, payment: Transaction) -> datetime:
@@ -162,10 +152,6 @@ def _money_came(_: TransactionCompleted, stamp: Stamp, payment: Transaction) -> 
 def _payment_reversed(_: TransactionReversed, stamp: Stamp, payment: Transaction) -> datetime:
     completed_at = payment.completed_at or stamp.at
     return completed_at if payment.disburses else payment.created_at
-
-
-def _undone(_: TransactionReconciliationUndone, stamp: Stamp, payment: Transaction) -> datetime:
-    return payment.reconciled_at or stamp.at
 
 
 FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
@@ -183,28 +169,28 @@ FOLLOWING: Final[Mapping[type[Event], Rule]] = MappingProxyType(
         DebtRescheduled: _of_debt,
         # The shares of a payment, at the time of its money.
         TransactionCompleted: _money_came,
-        RepaymentAllocated: _paid,
+        RepaymentAllocated: _given("paid_at"),
         LoanRepaid: _repaid,
-        LoanCompleted: _paid,
+        LoanCompleted: _given("paid_at"),
         # Credit pays as soon as there are both credit and loan.
         CreditApplied: _credit,
         # A loan is overdue at the end of its due day.
         LoanBecameOverdue: _overdue,
         DebtBecameOverdue: _debt_overdue,
         # Score and limit, at the time of what caused their assessment.
-        CreditScoreRecomputed: _carried,
-        CreditLimitAdjusted: _carried,
+        CreditScoreRecomputed: _given("effective_at"),
+        CreditLimitAdjusted: _given("effective_at"),
         # Corrections, at the time of what they correct.
         TransactionReversed: _payment_reversed,
-        RepaymentReversed: _paid,
+        RepaymentReversed: _given("paid_at"),
         DebtReopened: _reopened,
         LoanRepaymentReversed: _repayment_reversed,
         CreditTakenBack: _credit,
-        LoanDisbursementReversed: _disbursement_reversed,
+        LoanDisbursementReversed: _corrected("disbursed_at"),
         DebtCancelled: _debt_cancelled,
-        LoanDefaultReversed: _default_reversed,
+        LoanDefaultReversed: _corrected("defaulted_at"),
         DebtDefaultReversed: _debt_default_reversed,
-        TransactionReconciliationUndone: _undone,
+        TransactionReconciliationUndone: _corrected("reconciled_at"),
     }
 )
 """The events with the business time of something else, and the rule for it."""

@@ -75,7 +75,7 @@ class UnassignTicket(_Step):
         yield TicketUnassigned()
 
 
-class StartWork(_Step):
+class StartWork(Command[Ticket]):
     """Start to work on an open ticket; an unassigned one is claimed by this."""
 
     def decide(self, aggregate: Ticket, uow: UnitOfWork) -> Iterable[Event]:

@@ -129,24 +129,18 @@ class SetConfig(Timed):
         """Decide on the setting's stream, and return its id."""
         stream = config_id(self.category, self.key)
         with uow.dated(stream, self.occurred_at):
-            self._set(stream, uow)
+            before = uow.find(SystemConfig, stream)
+            known = KNOWN.get((self.category, self.key))
+            if not (before or known):
+                _require_no_typo(self.category, self.key)
+            value = _checked(known, self.value) if known else _same_type(before, self.value)
+            words = self.description or (known.description if known else "")
+            if before is None or (before.value, before.description) != (value, words):
+                event = SystemConfigSet.of(self, value=value, description=words)
+                uow.append(SystemConfig, stream, [event])
+                if known and known.looks:
+                    uow.remind(LOOK_AGAIN, stream, uow.now)
         return stream
-
-    def _set(self, stream: UUID, uow: UnitOfWork) -> None:
-        before = uow.find(SystemConfig, stream)
-        old = before.value if before else None
-        known = KNOWN.get((self.category, self.key))
-        if not (before or known):
-            _require_no_typo(self.category, self.key)
-        value = _checked(known, self.value) if known else _same_type(before, self.value)
-        words = self.description or (known.description if known else "")
-        if before is None or (old, before.description) != (value, words):
-            event = SystemConfigSet(
-                category=self.category, key=self.key, value=value, description=words
-            )
-            uow.append(SystemConfig, stream, [event])
-            if known and known.looks:
-                uow.remind(LOOK_AGAIN, stream, uow.now)
 
 
 def known_of(config: SystemConfig) -> Known:
