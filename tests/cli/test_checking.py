@@ -34,42 +34,42 @@ async def looks(ledger: Ledger, *, for_ever: bool = False) -> int | None:
         return None
 
 
-async def run_once(ledger: Ledger) -> int | None:
-    return await looks(ledger)
+def run_once(ledger: Ledger) -> int | None:
+    return asyncio.run(looks(ledger))
 
 
-async def test_a_fault_is_told_once_until_it_is_gone(ledger: Ledger) -> None:
+def test_a_fault_is_told_once_until_it_is_gone(ledger: Ledger) -> None:
     before = ledger.ask(f"SELECT secret FROM ledger.secrets WHERE {ADMIN}")
     ledger.seal()
-    assert await run_once(ledger) == 0
+    assert run_once(ledger) == 0
     ledger.change(OWN)
-    assert (await run_once(ledger), await run_once(ledger)) == (1, 1)
+    assert (run_once(ledger), run_once(ledger)) == (1, 1)
     assert ledger.ask(FAULTS) == 1
     ledger.change(f"UPDATE ledger.secrets SET secret = '{before}' WHERE {ADMIN}")
-    assert await run_once(ledger) == 0
+    assert run_once(ledger) == 0
     ledger.change(OWN)
-    assert (await run_once(ledger), ledger.ask(FAULTS)) == (1, 2)
+    assert (run_once(ledger), ledger.ask(FAULTS)) == (1, 2)
 
 
-async def test_too_many_faults_are_told_as_so_many(
+def test_too_many_faults_are_told_as_so_many(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(daily_check, "REPORTED_MAX", 1)
     ledger.change(OWN)
     ledger.change("DELETE FROM ledger.personal_keys")
-    assert await run_once(ledger) == 2
+    assert run_once(ledger) == 2
     assert ledger.ask("SELECT count(*) FROM ledger.faults WHERE place LIKE '%more than 1 faults%'")
 
 
-async def test_a_process_that_starts_anew_does_not_look_anew(ledger: Ledger) -> None:
-    assert await run_once(ledger) == 0
+def test_a_process_that_starts_anew_does_not_look_anew(ledger: Ledger) -> None:
+    assert run_once(ledger) == 0
     ledger.change(OWN)
-    await looks(ledger, for_ever=True)
+    asyncio.run(looks(ledger, for_ever=True))
     assert ledger.ask(FAULTS) == 0
     file = ledger.home / daily_check.NAME
     looked = msgspec.json.decode(file.read_bytes(), type=CheckProgress)
     assert looked.ended_at
     looked.ended_at -= timedelta(days=1)
     file.write_bytes(msgspec.json.encode(looked))
-    await looks(ledger, for_ever=True)
+    asyncio.run(looks(ledger, for_ever=True))
     assert ledger.ask(FAULTS) == 1

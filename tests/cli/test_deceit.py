@@ -29,33 +29,39 @@ def cut(ledger: Ledger, size: int) -> None:
     ledger.change(f"DELETE FROM ledger.checkpoints WHERE size > {size}")
 
 
-async def test_a_tail_that_is_cut_while_the_sealer_runs_is_not_signed_otherwise(
-    ledger: Ledger,
-) -> None:
+def test_a_tail_that_is_cut_while_the_sealer_runs_is_not_signed_otherwise(ledger: Ledger) -> None:
     first = ledger.seal()
     ledger.go_on()
-    signing = asyncio.create_task(sealing.seal(Settings.load(), ledger.url))
-    await ledger.signed(signing)
-    cut(ledger, first.size)
-    await asyncio.to_thread(ledger.go_on)
-    await asyncio.to_thread(ledger.go_on)
-    with pytest.raises(OperatorError, match=r"database contradicts .* signed"):
-        await asyncio.wait_for(signing, PATIENCE)
+
+    async def run() -> None:
+        signing = asyncio.create_task(sealing.seal(Settings.load(), ledger.url))
+        await ledger.signed(signing)
+        cut(ledger, first.size)
+        await asyncio.to_thread(ledger.go_on)
+        await asyncio.to_thread(ledger.go_on)
+        with pytest.raises(OperatorError, match=r"database contradicts .* signed"):
+            await asyncio.wait_for(signing, PATIENCE)
+
+    asyncio.run(run())
     assert ledger.last().size == first.size + 2
     with pytest.raises(OperatorError, match=r"database contradicts .*: the first"):
         main.init()
     assert f"checkpoint of {first.size + 2} events: another root was signed" in ledger.finds()
 
 
-async def test_an_origin_that_no_restore_opened_excuses_nothing(ledger: Ledger) -> None:
+def test_an_origin_that_no_restore_opened_excuses_nothing(ledger: Ledger) -> None:
     """Somebody has the database and the master secret, but not what is kept outside."""
     first = ledger.seal()
     ledger.go_on()
     last = ledger.seal()
+
+    async def forge() -> None:
+        async with await AsyncConnection.connect(ledger.url) as connection:
+            vault = open_vault(Settings.load(), ledger.url)
+            await checkpoints.open_next_origin(connection, vault, SystemEnvironment(), [last])
+
     cut(ledger, first.size)
-    async with await AsyncConnection.connect(ledger.url) as connection:
-        vault = open_vault(Settings.load(), ledger.url)
-        await checkpoints.open_next_origin(connection, vault, SystemEnvironment(), [last])
+    asyncio.run(forge())
     forged = ledger.origin
     for command in (main.init, main.seal):
         with pytest.raises(
@@ -104,13 +110,16 @@ def test_a_store_that_is_damaged_is_said_to_be_in_a_line(ledger: Ledger, what: s
     assert words in ledger.finds()
 
 
-async def test_tables_that_are_dropped_while_the_sealer_runs_are_missed(ledger: Ledger) -> None:
-    signing = asyncio.create_task(sealing.seal(Settings.load(), ledger.url))
-    await ledger.signed(signing)
-    ledger.change("DROP TABLE ledger.tiles")
-    await asyncio.to_thread(ledger.go_on)
-    with pytest.raises(OperatorError, match=r"database contradicts .* no log of this version"):
-        await asyncio.wait_for(signing, PATIENCE)
+def test_tables_that_are_dropped_while_the_sealer_runs_are_missed(ledger: Ledger) -> None:
+    async def run() -> None:
+        signing = asyncio.create_task(sealing.seal(Settings.load(), ledger.url))
+        await ledger.signed(signing)
+        ledger.change("DROP TABLE ledger.tiles")
+        await asyncio.to_thread(ledger.go_on)
+        with pytest.raises(OperatorError, match=r"database contradicts .* no log of this version"):
+            await asyncio.wait_for(signing, PATIENCE)
+
+    asyncio.run(run())
 
 
 AGAIN = """
@@ -119,14 +128,14 @@ SELECT position + 1, stream_id, version + 1, name, body, recorded_at, mac
   FROM ledger.events ORDER BY position DESC LIMIT 1"""
 
 
-async def test_an_event_in_another_name_is_neither_sealed_nor_decided_on(ledger: Ledger) -> None:
+def test_an_event_in_another_name_is_neither_sealed_nor_decided_on(ledger: Ledger) -> None:
     ledger.seal()
     ledger.change(AGAIN)
     forged = f"position {ledger.head}"
     with pytest.raises(
         OperatorError, match=f"the event at {forged} was not written by this ledger"
     ):
-        await asyncio.wait_for(sealing.seal(Settings.load(), ledger.url), PATIENCE)
+        asyncio.run(asyncio.wait_for(sealing.seal(Settings.load(), ledger.url), PATIENCE))
     with pytest.raises(Forged, match=f"event at {forged} was not written by this ledger"):
         ledger.go_on()
     assert f"{forged}: the event (AdminCreated) was not written by" in ledger.finds()
@@ -242,13 +251,15 @@ def test_a_row_that_does_not_follow_from_the_log_is_found(ledger: Ledger, what: 
     assert re.search(words, ledger.finds())
 
 
-async def test_a_reminder_that_somebody_put_there_clears_no_good_backup_away(
-    ledger: Ledger,
-) -> None:
+def test_a_reminder_that_somebody_put_there_clears_no_good_backup_away(ledger: Ledger) -> None:
     kept, _ = ledger.backup()
     file = ledger.home / "backups" / Path(kept).name
+
+    async def drop() -> None:
+        settings = Settings.load()
+        async with open_ledger(settings, ledger.url) as opened:
+            await backup_worker(settings, ledger.url, opened).drop(UUID(file.stem[-36:]))
+
     assert file.exists()
-    settings = Settings.load()
-    async with open_ledger(settings, ledger.url) as opened:
-        await backup_worker(settings, ledger.url, opened).drop(UUID(file.stem[-36:]))
+    asyncio.run(drop())
     assert file.exists()

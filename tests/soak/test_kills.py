@@ -33,6 +33,6 @@ async def test_every_acknowledged_command_took_effect_once_whatever_was_killed(
         while left := unsettled(trial.database):
             assert time.monotonic() < deadline, f"{left} top-ups stay unknown"
             await asyncio.sleep(1)
-        check(trial, crowd)
+        await check(trial, crowd)
         trial.stop()
     print(f"{len(crowd.acknowledged)} acknowledged, {crowd.repeated} sent again")
