@@ -157,6 +157,10 @@ async def test_heavy_lines_wait_for_each_other(
         assert ([answer["status"] for answer in answers], most) == ([404] * 5, 1)
 
 
+def at(position: int) -> dict[str, str]:
+    return {"Ledger-Position": str(position)}
+
+
 async def test_disbursements_go_on_at_once_and_other_lines_wait_for_them(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,16 +178,16 @@ async def test_disbursements_go_on_at_once_and_other_lines_wait_for_them(
     async with running(database) as admin:
         officer = await admin.take_on_superadmin("second")
         loans = [(await approved(admin, number))[0] for number in range(6)]
-        for loan in loans:
-            assert (await officer.post(f"{loan}/approve")).status_code == 200
-        shown = (await admin.get(loans[-1])).json()
+        done = [await officer.post(f"{loan}/approve") for loan in loans]
+        shown = (await admin.get(loans[-1], headers=at(done[-1].json()["position"]))).json()
         cash = {"type": "repayment", "paymentMethod": "cash", "amount": 10}
         paid = cash | {"userId": shown["userId"], "loanId": shown["id"]}
         lines = [{"op": f"POST {loan}/disburse"} for loan in loans]
         answers = await send(officer, [*lines, {"op": "POST /v1/transactions", "body": paid}])
         assert [answer["status"] for answer in answers] == [200] * 6 + [201], answers
         for loan in loans:
-            assert (await admin.get(loan)).json()["disbursement"] == "delivered"
+            row = await admin.get(loan, headers=at(answers[-1]["receipt"]["position"]))
+            assert row.json()["disbursement"] == "delivered"
     assert max(count for _, count in seen) == 3
     assert seen[-1] == ("/v1/transactions", 1)
 
