@@ -55,7 +55,7 @@ async def count_users(context: Context, request: CommandRequest) -> Form:
 
 
 of_broadcasts = commands(BROADCASTS, BroadcastMessage, ("broadcasts", "write"))
-drafts = partial(of_broadcasts, prepare=name_users, body_max=AUDIENCE_BODY)
+drafts = partial(of_broadcasts, prepare=name_users, reads_tables=True, body_max=AUDIENCE_BODY)
 of_users = commands(ONE_USER, User, ("users", "write"))
 of_notifications = commands(NOTIFICATIONS, NotificationHistory, ("notifications", "write"))
 
@@ -73,7 +73,12 @@ ROUTES: list[AnyRoute] = [
     of_broadcasts("POST /{id}/schedule", broadcasts.ScheduleBroadcast, "Schedule", needs=SEND),
     of_broadcasts("POST /{id}/unschedule", broadcasts.UnscheduleBroadcast, "Unschedule"),
     of_broadcasts(
-        "POST /{id}/send", broadcasts.SendBroadcast, "Send", needs=SEND, prepare=count_users
+        "POST /{id}/send",
+        broadcasts.SendBroadcast,
+        "Send",
+        needs=SEND,
+        prepare=count_users,
+        reads_tables=True,
     ),
     of_broadcasts("POST /{id}/pause", broadcasts.PauseBroadcast, "Pause"),
     of_broadcasts("POST /{id}/resume", broadcasts.ResumeBroadcast, "Go on", needs=SEND),

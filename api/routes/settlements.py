@@ -37,6 +37,11 @@ of_settlements = commands(SETTLEMENTS, Settlement, ("settlements", "write"))
 ROUTES: list[AnyRoute] = [
     *resource(SETTLEMENTS, SettlementRow, "settlements"),
     of_settlements(
-        "POST", RecordSettlement, "Record a settlement", prepare=find_holdings, alone=True
+        "POST",
+        RecordSettlement,
+        "Record a settlement",
+        prepare=find_holdings,
+        reads_tables=True,
+        alone=True,
     ),
 ]
