@@ -45,8 +45,8 @@ class Tried(Struct, frozen=True):
     preview: Preview
     approved: Preview | None = None
     """What its proposal would do once approved, if it takes two people."""
-    keys: Keys = {}
-    """The keys of persons that it would make, and None for those that it would destroy."""
+    keys: tuple[Keys, Keys] = ({}, {})
+    """The keys of persons that were made by then, and by the command; None if destroyed."""
 
 
 def try_command(
@@ -76,9 +76,13 @@ def try_command(
     receipt = Receipt.of(aggregate, version, 0, preview.events, proposed=proposed)
     fields = receipt_fields(request.route.kind, receipt)
     del fields["position"]
-    made = {person: key for uow in (after, last) for person, (key, _) in uow.keys.items()}
-    keys: Keys = {**made, **dict.fromkeys(last.erased)}
+    keys = _made(before), {**_made(after), **_made(last)}
     return after, Tried(status_of(request.route, receipt), fields, preview, approved, keys)
+
+
+def _made(uow: UnitOfWork) -> Keys:
+    made = {person: key for person, (key, _) in uow.keys.items()}
+    return {**made, **dict.fromkeys(uow.erased)}
 
 
 async def answer_dry_run(context: Context, call: Call, request: CommandRequest) -> Reply:
@@ -125,11 +129,12 @@ async def tried_shown(context: Context, found: Tried, head: int, look: Look) -> 
 
 
 async def _shown(
-    context: Context, preview: Preview, made: Keys, head: int, look: Look
+    context: Context, preview: Preview, made: tuple[Keys, Keys], head: int, look: Look
 ) -> dict[str, Any]:
     """The events, rows, journal entries and figures that the reader may see."""
     rights, lines = look.rights, preview.lines(head)
-    keys = {**await keys_of(context, preview.persons, sees=True), **made}  # A mask shows a little.
+    known = await keys_of(context, preview.persons, sees=True)  # A mask shows a little of them.
+    keys = {**known, **made[0]}, {**known, **made[1]}
     tables = {row: seen(row, rights) for row in preview.tables if _reads(context, row, rights)}
     reader = Reader(keys, not rights.sees_persons, rights.own, tables)
     journal, figures = list[Seen](), list[dict[str, Any]]()
@@ -147,7 +152,7 @@ async def _shown(
     look.persons |= persons_in(shown)
     for row in rows:
         look.at_rows(row.row, [each.text for each in (row.before, row.after) if each])
-    of_events = cloud_events.Reader(rights.sees_persons, keys, context.public_url)
+    of_events = cloud_events.Reader(rights.sees_persons, keys[1], context.public_url)
     return {
         "events": [Raw(cloud_events.shown(line, of_events)) for line in shown],
         "leftOut": len(lines) - len(shown),

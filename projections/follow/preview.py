@@ -1,6 +1,6 @@
 """What events would change that are not in the log: rows and journal, as reads show them."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -17,7 +17,7 @@ from projections.follow.log import Line
 from projections.journal import JournalEntry, JournalEntryRow
 from projections.tables.table import Row
 from projections.tables.upsert_sql import sources
-from projections.tables.writer import rows_of
+from projections.tables.writer import Rows, rows_of
 from rim_ledger.business_time import Times
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.engine import entry
@@ -40,10 +40,10 @@ _codec: Final = Codec(EVENTS)
 
 
 class Reader(Struct, frozen=True):
-    """Who sees rows: with the keys of persons (None once erased), `masked` without the right to
-    personal data; `own` for the borrower whom they are about."""
+    """Who sees rows: with the keys of persons (None once erased) before and after, `masked` without
+    the right to personal data; `own` for the borrower whom they are about."""
 
-    keys: Keys
+    keys: tuple[Keys, Keys]
     masked: bool
     own: bool
     tables: Mapping[type[Row], Tests]
@@ -147,19 +147,19 @@ class Preview(Struct, frozen=True):
         ids, versions = [*self.before], [each.version for each in self.before.values()]
         cursor = await connection.execute(RECORDED, [ids, versions])
         recorded = dict(await cursor.fetchall())
-        changed = {each.originator_id for each in self.events}
-        sides = [
-            {each: self._entry(state, recorded.get(each)) for each, state in self.before.items()},
-            {each: self._entry(state, None) for each, state in self.after.items()},
-        ]
+        before, after = reader.keys
+        sides = (
+            self._side(
+                {each: self._entry(self.before[each], recorded[each]) for each in ids}, before
+            ),
+            self._side({each: self._entry(self.after[each]) for each in self.after}, after),
+        )
         found = list[ChangedRow]()
         for row in reader.tables:
-            before, after = [
-                await _select(connection, row, entries, changed, reader) for entries in sides
-            ]
+            then, now = [await _select(connection, row, side, reader) for side in sides]
             found += [
-                ChangedRow(row, each, before.get(each), after.get(each))
-                for each in dict.fromkeys([*before, *after])
+                ChangedRow(row, each, then.get(each), now.get(each))
+                for each in dict.fromkeys([*then, *now])
             ]
         return found
 
@@ -175,37 +175,37 @@ class Preview(Struct, frozen=True):
             )
         ]
 
-    def _entry(self, state: entry.Entry, recorded_at: datetime | None) -> Entry | None:
+    def _entry(self, state: entry.Entry, recorded_at: datetime | None = None) -> Entry | None:
         """A stream as projections have it; None before its first event."""
         if state.aggregate is None:
             return None
         stamp = self.events[0].stamp
         return shown(state, 0, recorded_at or stamp.noted_at, Times.begin(stamp), 0)
 
+    def _side(self, entries: Mapping[UUID, Entry | None], keys: Keys) -> tuple[Rows, Rows]:
+        """The values of the rows of changed streams, and those of all."""
+        there = {stream: each for stream, each in entries.items() if each}
+        changed = dict.fromkeys(each.originator_id for each in self.events)
+        own = [there[stream] for stream in changed if stream in there]
+        return rows_of(own, (), keys), rows_of(there.values(), (), keys)
+
 
 async def _select(
-    connection: AsyncConnection[Any],
-    row: type[Row],
-    entries: Mapping[UUID, Entry | None],
-    changed: Container[UUID],
-    reader: Reader,
+    connection: AsyncConnection[Any], row: type[Row], side: tuple[Rows, Rows], reader: Reader
 ) -> dict[UUID, Seen]:
-    """The changed rows of a table by id, given all streams that they are made of."""
-    there = {stream: each for stream, each in entries.items() if each}
-    own = [each for stream, each in there.items() if each.row is row and stream in changed]
-    others = rows_of(there.values(), (), reader.keys)
+    """The changed rows of a table that a reader sees, by id."""
+    own, others = side
     copied = dict.fromkeys(sources(row), others)
-    values = rows_of(own, (), reader.keys)[row]
-    shown_rows = await select_rows(
+    found = await select_rows(
         connection,
         row,
-        values,
+        own[row],
         copied,
         masked=reader.masked,
         own=reader.own,
         tests=reader.tables[row],
     )
-    return {each[0]: Seen._make(each) for each in shown_rows}
+    return {each[0]: Seen._make(each) for each in found}
 
 
 def _states(uow: UnitOfWork, changed: Iterable[UUID]) -> dict[UUID, entry.Entry]:
