@@ -57,7 +57,7 @@ def unknown_parameter(name: str, known: Iterable[str]) -> dict[str, str]:
     """The error for an unknown parameter, suggesting the closest known one."""
     detail = "there is no such parameter" + did_you_mean(name, known)
     if name == "dryRun":
-        detail = "this has no dry run: it is no command of the ledger, or needs none"
+        detail = "there is no dry run of this: commands have one, and bulk files as a whole"
     return {"pointer": name, "code": "unknown-parameter", "detail": detail}
 
 

@@ -280,8 +280,11 @@ def test_what_looks_at_the_tables_stands_first(tell: Tell) -> None:
             {"op": "POST /v1/users", "body": ADA},
             {"op": "POST /v1/settlements", "body": payout},
         ]
-        first, second = read(await send(admin, DRY, *lines))
+        first, second, own = read(
+            await send(admin, DRY, *lines, {"op": f"POST /v1/users{DRY}", "body": ADA})
+        )
         assert first["status"] == 201
+        assert (own["status"], own["problem"]["code"]) == (422, "unknown-parameter")
         assert (second["status"], second["problem"]["code"]) == (422, "not-after-others")
         (alone,) = read(await send(admin, DRY, lines[1]))
         assert alone["problem"]["code"] != "not-after-others"
