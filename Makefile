@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test fast check demo golden heavy soak real bench
+.PHONY: help run setup test fast check demo golden heavy soak real bench release
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -64,6 +64,11 @@ heavy: setup ## Run what needs Node, other people's tools or large libraries; sk
 
 soak: setup ## The long runs: kills under load, floods, random input
 	$(BIN)/python -m pytest -m soak --timeout 3600
+
+release: setup ## Build the release into dist/, install it alone, run it and the first page; needs a registry
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group release
+	rm -rf dist
+	RELEASE=dist $(BIN)/python -m pytest -m heavy tests/cli/test_release.py
 
 bench: setup ## Measure it all, a quarter of an hour; writes docs/explanation/performance.md
 	$(BIN)/python -m tests.bench

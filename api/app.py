@@ -41,6 +41,7 @@ from rim_ledger.postgres.pool import Pool
 from rim_ledger.storage import Storage
 from rim_ledger.vault.erasure_register import ErasureRegister
 from rim_ledger.vault.key_ring import Purpose
+from rim_ledger.version import VERSION
 
 LICENSE = {"name": "Proprietary", "identifier": "LicenseRef-Proprietary"}
 
@@ -60,7 +61,7 @@ class Api(FastAPI):
 
         super().__init__(
             title="RIM Ledger",
-            version="1",
+            version=VERSION,
             servers=[{"url": settings.public_url or "/"}],
             license_info=LICENSE,
             separate_input_output_schemas=False,

@@ -202,6 +202,11 @@ def moment(text: str) -> datetime | None:
     return time.astimezone(UTC) if time and 1970 <= time.year <= 2200 else None
 
 
+def rfc3339(time: datetime) -> str:
+    """Return the text of a time, in UTC and to the microsecond, as answers and rows have it."""
+    return f"{time.astimezone(UTC).isoformat(timespec='microseconds')[:26]}Z"
+
+
 def _time(value: Any) -> datetime:
     if isinstance(value, datetime) and value.tzinfo:
         return value.astimezone(UTC)

@@ -37,6 +37,12 @@ WHOLE: Final = {Path(__file__).with_name(name): name for name in ("cli", "soak")
 LONG: Final = {*WHOLE, Path(__file__).with_name("postgres")}
 
 
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The event loop of async tests."""
+    return "asyncio"
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Name a path that is not there: its workers would only say that they ran no test."""
     for each in config.args:

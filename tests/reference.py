@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from api.catalogue import ROUTES
-from api.config.settings import Settings, variable
+from api.config.settings import Settings, description, variables
 from api.pipeline.routes import AnyRoute, List, One, Other, Route
 from projections.analysis.export_columns import COMMON, Field, fields_of
 from projections.analysis.export_rows import SCHEMA
@@ -157,11 +157,15 @@ def settings() -> Iterator[str]:
     yield ""
     yield "## Of the service, from the environment"
     yield ""
+    yield "A variable with `_FILE` at its end names a file that holds the setting, so that a secret"
+    yield "is in no environment: UTF-8 text, whose last line's end does not count. Only one of the"
+    yield "two may be set."
+    yield ""
     yield from _table(
         ("variable", "what it is"),
         (
-            (f"`{variable(name)}`", field.description or "")
-            for name, field in Settings.model_fields.items()
+            (", ".join(f"`{each}`" for each in variables(name)), description(name))
+            for name in Settings.model_fields
         ),
     )
     yield "## Of the lender, from `/v1/system-config`"

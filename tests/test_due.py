@@ -11,13 +11,12 @@ import pytest
 from api.cli.daily_check import Check
 from api.config.settings import Settings
 from rim_ledger.catalogue import ENTITY_OF
-from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import RegisterUser
 from rim_ledger.system.config import SetConfig
-from tests.lending.test_dispatch import VAULT, WORLD, disburse, lend, loan_in, stamp, tick
+from tests.lending.test_dispatch import VAULT, WORLD, disburse, lending, loan_in, stamp, tick
 
 LOST = {
     "deleted": "DELETE FROM ledger.reminders",
@@ -36,10 +35,10 @@ def check(database: str, dispatch: Dispatch, home: Path) -> Check:
 
 
 @pytest.mark.parametrize("how", LOST)
-def test_a_loan_whose_reminder_is_lost_falls_overdue_all_the_same(
+async def test_a_loan_whose_reminder_is_lost_falls_overdue_all_the_same(
     database: str, tmp_path: Path, how: str
 ) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
         await disburse(dispatch, loan)
         look = check(database, dispatch, tmp_path).run_once
         assert await look() == 0
@@ -59,13 +58,12 @@ def test_a_loan_whose_reminder_is_lost_falls_overdue_all_the_same(
             told = [what for (what,) in connection.execute(query)]
         assert told == ["default", "overdue"], "an alert watches these"
 
-    lend(database, "08031234567", story)
 
-
-def test_a_top_up_of_unknown_outcome_is_asked_about_though_its_reminder_is_lost(
+async def test_a_top_up_of_unknown_outcome_is_asked_about_though_its_reminder_is_lost(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
+
         async def break_down(*_: object) -> None:
             raise ZeroDivisionError
 
@@ -77,14 +75,12 @@ def test_a_top_up_of_unknown_outcome_is_asked_about_though_its_reminder_is_lost(
         assert await tick(dispatch, hours=2) == 1
         assert loan_in(dispatch, loan).disbursement == "failed"
 
-    lend(database, "08031234567", story)
-
 
 WRITE_OFFS = files("rim_ledger.postgres.sql").joinpath("0039_write_offs.sql").read_text()
 
 
-def test_a_setting_has_the_clock_look_again_at_all_that_depends_on_it(database: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_a_setting_has_the_clock_look_again_at_all_that_depends_on_it(database: str) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
         await disburse(dispatch, loan)
         for days in (31, 62):
             assert await tick(dispatch, days=days) == 1
@@ -95,13 +91,11 @@ def test_a_setting_has_the_clock_look_again_at_all_that_depends_on_it(database: 
         assert loan_in(dispatch, loan).written_off_at
         assert await tick(dispatch, days=90) == 0
 
-    lend(database, "08031234567", story)
 
-
-def test_loans_that_defaulted_before_there_were_write_offs_are_looked_at(
+async def test_loans_that_defaulted_before_there_were_write_offs_are_looked_at(
     database: str, tmp_path: Path
 ) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
         await disburse(dispatch, loan)
         for days in (31, 62):
             assert await tick(dispatch, days=days) == 1
@@ -112,23 +106,19 @@ def test_loans_that_defaulted_before_there_were_write_offs_are_looked_at(
         assert await check(database, dispatch, tmp_path).run_once() == 0
         assert loan_in(dispatch, loan).written_off_at is None
 
-    lend(database, "08031234567", story)
 
-
-def test_one_clock_looks_at_a_time(database: str, tmp_path: Path) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_one_clock_looks_at_a_time(database: str, tmp_path: Path) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
         await disburse(dispatch, loan)
         change(database, LOST["deleted"])
         looks = [check(database, dispatch, tmp_path).run_once() for _ in range(2)]
         assert set(await asyncio.gather(*looks)) == {None, 1}
 
-    lend(database, "08031234567", story)
 
-
-def test_numbers_and_names_that_were_given_twice_are_found(
+async def test_numbers_and_names_that_were_given_twice_are_found(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+    async with lending(database, "08031234567") as (dispatch, _):
         look = check(database, dispatch, tmp_path).run_once
         assert await look() == 0
         change(database, "UPDATE ledger.numbers SET last = 0 WHERE prefix = 'LOAN'")
@@ -145,5 +135,3 @@ def test_numbers_and_names_that_were_given_twice_are_found(
             (twin_of, number), *_ = zip(*connection.execute(query), strict=True)
         assert re.fullmatch("user-phone of .* is that of .* as well", twin_of)
         assert number == "LOAN-2026 is at 0, and 1 is taken"
-
-    lend(database, "08031234567", story)

@@ -3,6 +3,7 @@
 import ast
 import re
 import statistics
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -47,6 +48,7 @@ ENTRY_POINTS: Final = {
     "api.cli.export": {"export"},  # the same
     "api.cli.replay": {"replay"},  # the same
     "api.cli.backtest": {"backtest"},  # the same
+    "api.cli.deploy_commands": {"deploy"},  # the same
     "rim_ledger.persistence": {"Factory"},  # named in PERSISTENCE_MODULE
 }
 """What is used from outside of the three packages."""
@@ -91,6 +93,22 @@ def test_each_module_opens_with_one_plain_line(package: str) -> None:
             first, *rest = found[1].splitlines() if found else [""]
             assert first.endswith((".", "!")), short(path)
             assert not rest or not rest[0], short(path)
+
+
+def test_what_is_no_module_is_data_of_a_package() -> None:
+    """Otherwise a wheel lacks it, which only who installs one would see."""
+    with (TREE / "pyproject.toml").open("rb") as file:
+        declared = tomllib.load(file)["tool"]["setuptools"]["package-data"]
+    kept = [path for each in PACKAGES for path in (TREE / each).rglob("*") if path.is_file()]
+    beside = {path for path in kept if not path.suffix.startswith(".py")}
+    data = {
+        path
+        for package, patterns in declared.items()
+        for pattern in patterns
+        for path in (TREE / package.replace(".", "/")).glob(pattern)
+    }
+    assert beside
+    assert beside == data
 
 
 def test_every_name_says_something() -> None:

@@ -7,12 +7,13 @@ from typing import Final
 from psycopg import AsyncConnection
 
 from api.cli.admin_commands import operator
-from api.config.database import OperatorError, fitting_database, open_vault
+from api.config.database import fitting_database, open_vault
 from api.config.settings import Settings
 from projections.proofs import checkpoints
 from projections.proofs.activity_spans import DroppedSpan, drop
 from projections.proofs.sealer import LOCK
 from rim_ledger.engine.environment import SystemEnvironment
+from rim_ledger.operator_error import OperatorError
 
 RETENTION_DAYS: Final = 1825
 """Five years."""
@@ -24,12 +25,8 @@ def drop_before(before: date, *, reason: str) -> None:
     Only a whole span is dropped, from the oldest on. Its leaf hashes stay, and a signed note says
     who dropped it, when and why. Needs the owner of the tables and the master secret.
 
-    Parameters
-    ----------
-    before:
-        The first day that is kept (UTC), such as 2021-01-31; at least five years ago.
-    reason:
-        Why, in a few words; they are kept in the clear.
+    :param before: The first day that is kept (UTC), such as 2021-01-31; at least five years ago.
+    :param reason: Why, in a few words; they are kept in the clear.
     """
     settings, now = Settings.load(), SystemEnvironment().now()
     first = datetime.combine(before, time(), UTC)

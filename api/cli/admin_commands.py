@@ -21,10 +21,7 @@ from rim_ledger.engine.environment import SystemEnvironment
 def unlock(username: str) -> None:
     """Let somebody try again at once who failed too often to get in.
 
-    Parameters
-    ----------
-    username:
-        The name that was tried.
+    :param username: The name that was tried.
     """
     settings = Settings.load()
     with fitting_database(settings) as url:
@@ -38,10 +35,7 @@ def reset(username: str) -> None:
     keys end. The log tells it with the machine's user, and the other super-admins are alerted.
     Needs the master secret.
 
-    Parameters
-    ----------
-    username:
-        The name that the super-admin logs in with.
+    :param username: The name that the super-admin logs in with.
     """
     settings = Settings.load()
     with fitting_database(settings) as url:

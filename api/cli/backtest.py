@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from api.cli.chart import by_month
 from api.cli.progress import interruptible, progress, require_new
-from api.config.database import OperatorError, log_database
+from api.config.database import log_database
 from api.config.settings import Settings
 from api.http.body import read_json
 from api.http.problem import Malformed
@@ -22,6 +22,7 @@ from projections.analysis.consequences import OutcomeTotals, Report
 from projections.follow import log
 from projections.tables.writer import encode
 from rim_ledger.lending.proposed_policy import ProposedPolicy, Simulation
+from rim_ledger.operator_error import OperatorError
 
 TITLES: Final = ("requests", "lent", "naira", "fees", "late", "defaults")
 WIDTHS: Final = (9, 7, 17, 15, 6, 9)
@@ -37,18 +38,11 @@ def backtest(
 ) -> None:
     """Decide every loan request of the past again, by a proposed policy. The log stays as it is.
 
-    Parameters
-    ----------
-    policy:
-        The policy, a JSON file: {"lending": {"autoApproveMinScore": 700}}.
-    against:
-        Another policy to compare with; what was decided then, when left out.
-    changes:
-        A new file for every request that would have come out otherwise, one a line.
-    chart:
-        A new file for a picture (SVG) of what was lent, month by month.
-    json_:
-        The report as JSON.
+    :param policy: The policy, a JSON file: {"lending": {"autoApproveMinScore": 700}}.
+    :param against: Another policy to compare with; what was decided then, when left out.
+    :param changes: A new file for every request that would have come out otherwise, one a line.
+    :param chart: A new file for a picture (SVG) of what was lent, month by month.
+    :param json_: The report as JSON.
     """
     settings = Settings.load(keyless=True)
     simulation = Simulation(policy=_read(policy), against=_read(against) if against else None)

@@ -12,12 +12,13 @@ from api.cli.progress import INTERRUPTED, interruptible, progress
 from api.cli.sealing import continue_log
 from api.cli.supervisor import first_login
 from api.config.backup_files import archive, backup_worker, places, shown
-from api.config.database import OperatorError, database, fitting_database, open_ledger, prepare
+from api.config.database import database, fitting_database, open_ledger, prepare
 from api.config.settings import Settings
 from rim_ledger.delivery.kill_switch import SwitchOutbound
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.system import restore as restoring
 from rim_ledger.system.backup import Backup, BackupStatus
 from rim_ledger.system.backup_chain import Chain, verified_chain
@@ -30,10 +31,7 @@ POLL_SECONDS: Final = 0.5
 def backup(*, type_: Annotated[BackupType | None, Parameter(name="--type")] = None) -> None:
     """Make a backup now, where the backup settings say; the service may run meanwhile.
 
-    Parameters
-    ----------
-    type_:
-        full or incremental; as the backup settings say, when left out.
+    :param type_: full or incremental; as the backup settings say, when left out.
     """
     settings = Settings.load()
     with (
@@ -55,11 +53,8 @@ def backup(*, type_: Annotated[BackupType | None, Parameter(name="--type")] = No
 def verify_backup(*paths: str) -> None:
     """Read a backup, or a chain of them, and say whether it can be restored.
 
-    Parameters
-    ----------
-    paths:
-        The files, or their URLs in an object store; a full backup first, then those that go on
-        from it.
+    :param paths: The files, or their URLs in an object store; a full backup first, then those that
+        go on from it.
     """
     settings = Settings.load(keyless=True)
     if not settings.secrets:
@@ -79,11 +74,8 @@ def restore(*paths: str) -> None:
     Everything is looked at before anything is written. Nothing leaves the house from there until
     `rim-ledger outbound on`, or POST /v1/outbound.
 
-    Parameters
-    ----------
-    paths:
-        The files, or their URLs in an object store; a full backup first, then those that go on
-        from it.
+    :param paths: The files, or their URLs in an object store; a full backup first, then those that
+        go on from it.
     """
     settings, left = Settings.load(), "nothing was restored"
     try:
@@ -110,10 +102,7 @@ def restore(*paths: str) -> None:
 def outbound(state: Annotated[str, Parameter()]) -> None:
     """Let airtime and messages leave the house, or stop all of that.
 
-    Parameters
-    ----------
-    state:
-        on or off.
+    :param state: on or off.
     """
     if state not in ("on", "off"):
         raise OperatorError("say rim-ledger outbound on, or rim-ledger outbound off")

@@ -9,12 +9,13 @@ from psycopg import AsyncConnection
 from psycopg.errors import UndefinedTable
 
 from api.config.backup_files import shown
-from api.config.database import OperatorError, log_database
+from api.config.database import log_database
 from api.config.settings import Settings
 from projections.follow import log
 from projections.follow.as_of import Moment, folded
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.system.backup import KEPT, RUNNING, Backup
-from rim_ledger.system.credentials import rfc3339
+from rim_ledger.values import rfc3339
 
 IDS: Final = """
 SELECT stream_id FROM ledger.claims WHERE kind = ANY (%s)
@@ -25,10 +26,7 @@ TITLES: Final = ("begun", "kind", "bytes", "state", "verified", "chain", "file")
 def list_(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
     """List the backups that are there, being made or failed, the oldest first.
 
-    Parameters
-    ----------
-    json_:
-        As JSON, for programs.
+    :param json_: As JSON, for programs.
     """
     settings = Settings.load(keyless=True)
     with log_database(settings) as url:

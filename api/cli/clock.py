@@ -10,25 +10,28 @@ from api.cli import logs
 from api.cli.daily_check import Check
 from api.cli.fence import run_fenced
 from api.config.backup_files import backup_worker
-from api.config.database import OperatorError, fitting_database, open_ledger
+from api.config.database import fitting_database, open_ledger
 from api.config.delivery import providers
 from api.config.settings import Settings
 from projections.audience import find_audience
 from projections.float_opening import find_opening
 from projections.measures import TableMeasures
+from rim_ledger import retention
 from rim_ledger import schedule as due
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.notifications import alert_monitor
 from rim_ledger.notifications.alert_monitor import AlertMonitor
 from rim_ledger.notifications.delivery_worker import DeliveryWorker
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.heartbeat import alive
 from rim_ledger.system.backup_worker import BackupWorker
 from rim_ledger.values import moment
 
 
 def clock() -> None:
-    """Run the clock, which does what falls due, watches over the alerts and verifies the log."""
+    """Run the clock, which does what falls due, watches over the alerts, verifies the log and
+    deletes what is past its retention."""
     settings = Settings.load()
 
     async def run(url: str) -> None:
@@ -40,6 +43,7 @@ def clock() -> None:
                 alert_monitor.run(monitor),
                 worker.run(),
                 check.run(),
+                retention.run(url, dispatch.environment),
             )
             await alive(url, "clock", *works)
 
@@ -51,10 +55,7 @@ def clock() -> None:
 def tick(*, at: str | None = None) -> None:
     """Do once what the clock owes.
 
-    Parameters
-    ----------
-    at:
-        The business time to do it at, RFC 3339 with an offset; only in development.
+    :param at: The business time to do it at, RFC 3339 with an offset; only in development.
     """
     settings = Settings.load()
     business_time = _moment(at, settings) if at else None
@@ -67,6 +68,7 @@ def tick(*, at: str | None = None) -> None:
             while delivered := await worker.deliver_due(business_time):
                 done += delivered
             await keeper.drain()
+            await retention.drop_expired(url, dispatch.environment.now())
             return done
 
     with fitting_database(settings) as url:

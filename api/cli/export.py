@@ -11,11 +11,11 @@ from psycopg import AsyncConnection
 
 from api.cli.output import OutputLost
 from api.cli.progress import interruptible, progress
-from api.config.database import OperatorError, log_database
+from api.config.database import log_database
 from api.config.settings import Settings
 from projections.analysis import export as parquet
 from projections.analysis import export_check
-from projections.analysis.export_files import BadExport, Manifest, types_of
+from projections.analysis.export_files import Manifest, types_of
 from projections.analysis.export_rows import erased_in
 from projections.cloud_events import Reader, shown
 from projections.follow import log
@@ -24,6 +24,7 @@ from projections.proofs.origins import Origins
 from projections.proofs.signed_note import VerificationError, Verifier
 from rim_ledger.catalogue import EVENTS
 from rim_ledger.near import did_you_mean
+from rim_ledger.operator_error import OperatorError
 
 POLL_SECONDS: Final = 1.0
 """Poll interval when following the log as NDJSON."""
@@ -40,17 +41,11 @@ def export(
 ) -> None:
     """Write the log out, with the words about persons hidden.
 
-    Parameters
-    ----------
-    to:
-        A directory for Parquet, which a later run brings up to date, or - for NDJSON. Beside it lie
-        NAME.types, with a directory for each type of event, and NAME.proof.
-    from_:
-        The first position.
-    types:
-        Only these events.
-    follow:
-        Go on with what happens, until interrupted.
+    :param to: A directory for Parquet, which a later run brings up to date, or - for NDJSON. Beside
+        it lie NAME.types, with a directory for each type of event, and NAME.proof.
+    :param from_: The first position.
+    :param types: Only these events.
+    :param follow: Go on with what happens, until interrupted.
     """
     settings = Settings.load(keyless=True)
     if unknown := sorted(set(types) - EVENTS.keys()):
@@ -69,8 +64,6 @@ def export(
             else:
                 wanted = Manifest(first=from_, types=names)
                 asyncio.run(_segments(url, Path(to).resolve(), wanted, follow=follow))
-        except (BadExport, VerificationError) as error:
-            raise OperatorError(str(error)) from None
         except BrokenPipeError:
             return  # The reader closed the pipe.
         except OSError as error:
@@ -142,8 +135,6 @@ def verify_export(place: Path, key: Path | None) -> tuple[list[str], str]:
             checkpoint, origins, events = export_check.verify(place, verifier, advance)
     except VerificationError as error:
         return [str(error)], str(place)
-    except BadExport as error:
-        raise OperatorError(str(error)) from None
     except OSError as error:
         raise OperatorError(f"{error.filename} cannot be read: {error.strerror}") from None
     sealed = f"the first {checkpoint.size} of the log are sealed by {checkpoint.origin}"

@@ -4,8 +4,8 @@ import os
 import socket
 from typing import Final
 
-from api.config.database import OperatorError
 from api.config.settings import Settings
+from rim_ledger.operator_error import OperatorError
 
 BACKLOG: Final = 2048
 """Maximum of connections waiting to be accepted."""
@@ -18,21 +18,17 @@ def listen(settings: Settings) -> socket.socket:
         found = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        family, kind, protocol, _, address = found[0]
-        listener = socket.socket(family, kind, protocol)
     except OSError as error:
         raise OperatorError(
             f"RIM_HOST {settings.host} is no address of this machine: {error}"
         ) from error
+    family, *_, address = found[0]
+    both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
+        return socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
     except OSError as error:
-        listener.close()
         reason = os.strerror(error.errno or 0)
         raise OperatorError(f"cannot listen on {where}: {reason}; set another RIM_PORT") from error
-    return listener
 
 
 def address(listener: socket.socket) -> str:

@@ -8,9 +8,8 @@ import logging
 import os
 import signal
 import sys
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 from cyclopts import App, Parameter
 from psycopg.errors import InsufficientPrivilege, LockNotAvailable
@@ -20,59 +19,34 @@ from api.cli import status as standing
 from api.cli.fence import OUTDATED, run_fenced
 from api.cli.output import OUTPUT_LOST, OutputLost, code_of, guard
 from api.cli.progress import interruptible, progress
-from api.cli.supervisor import first_login
+from api.cli.supervisor import bring_up_to_date
 from api.cli.supervisor import up as run_everything
 from api.config.database import (
-    OperatorError,
     database,
     filled_database,
     first_line,
     fitting_database,
     log_database,
     open_vault,
-    prepare,
-    update_ledger,
 )
 from api.config.settings import Settings
 from projections.follow import follower
-from projections.follow.dependents import Irreplaceable
-from projections.follow.fold import PoisonEvent
-from projections.follow.rebuild import Busy
 from projections.follow.rebuild import rebuild as rebuild_tables
-from projections.proofs.signed_note import VerificationError
-from projections.proofs.trees import Contradiction
 from projections.tables.schema import Outdated
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.heartbeat import alive
 from rim_ledger.postgres.outage import OUTAGE, unwritable
-from rim_ledger.postgres.server import PostgresUnavailable
-from rim_ledger.system.backup_file import BackupError
-from rim_ledger.system.restore import NotEmpty
-from rim_ledger.vault.rotation import RotationInProgress, rotate
-
-FORESEEN: Final = (
-    OperatorError,
-    Refused,
-    Unavailable,
-    PostgresUnavailable,
-    PoisonEvent,
-    Irreplaceable,
-    Busy,
-    RotationInProgress,
-    BackupError,
-    NotEmpty,
-    Contradiction,
-    VerificationError,
-)
-"""Errors reported as one line without a traceback."""
+from rim_ledger.vault.rotation import rotate
+from rim_ledger.version import VERSION
 
 log = logging.getLogger("rim_ledger")
 
 app = App(
     name="rim-ledger",
     help="The ledger behind airtime lending. Settings come from the environment.",
-    version=lambda: version("rim-ledger"),
+    version=VERSION,
     suppress_keyboard_interrupt=False,
 )
 
@@ -97,6 +71,7 @@ app.command(backups)
 app.command("api.cli.backup_commands:verify_backup", name="verify-backup")
 app.command("api.cli.backup_commands:restore", name="restore")
 app.command("api.cli.backup_commands:outbound", name="outbound")
+app.command("api.cli.deploy_commands:deploy", name="deploy")
 app.command("api.cli.admin_commands:unlock", name="unlock")
 admin = App(name="admin", help="Help a super-admin whom nobody else can help.")
 admin.command("api.cli.admin_commands:reset", name="reset")
@@ -133,12 +108,9 @@ def verify(*, export: Path | None = None, key: Path | None = None) -> None:
     The codes that authenticate events are checked where the master secret is at hand; without it,
     the last lines say that they were not.
 
-    Parameters
-    ----------
-    export:
-        A directory that rim-ledger export wrote: then that is verified, without a database.
-    key:
-        The file of a public key of the log for it, such as RIM_HOME/checkpoints/*/key.
+    :param export: A directory that rim-ledger export wrote: then that is verified, without a
+        database.
+    :param key: The file of a public key of the log for it, such as RIM_HOME/checkpoints/*/key.
     """
     with interruptible("what was not looked at may be changed"):
         if export is not None:
@@ -161,10 +133,7 @@ def init() -> None:
     """Bring the database up to date, with its read tables and its first admin."""
     settings = Settings.load(first_login=True)
     with database(settings, owner=True) as url:
-        lacking = update_ledger(url)
-        asyncio.run(sealing.require_consistent(settings, url))
-        lacking += prepare(settings, url, first_login)
-        asyncio.run(sealing.make_key(settings, url))
+        lacking = bring_up_to_date(settings, url)
     if lacking:
         print(f"added: {', '.join(lacking)}")
     print("the database is up to date")
@@ -174,10 +143,7 @@ def init() -> None:
 def rebuild(*, check: bool = False) -> None:
     """Fill the read tables anew from the log, beside the live ones, and swap them in.
 
-    Parameters
-    ----------
-    check:
-        Only compare, and change nothing.
+    :param check: Only compare, and change nothing.
     """
     settings = Settings.load()
     _collect_rarely()
@@ -220,15 +186,24 @@ def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fa
 
     Ends with code 1 when it is not ready.
 
-    Parameters
-    ----------
-    json_:
-        As JSON, for programs.
+    :param json_: As JSON, for programs.
     """
     now = standing.status(Settings.load(keyless=True))
     print(json.dumps(now) if json_ else standing.text(now))
     if not now["ready"]:
         raise SystemExit(1)
+
+
+@app.command
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
+    """Print what completes commands and options in a shell.
+
+    Parameters
+    ----------
+    shell:
+        The shell: bash and fish source it, zsh wants it as the file _rim-ledger in its fpath.
+    """
+    print(app.generate_completion(shell=shell))
 
 
 def main() -> NoReturn:
@@ -261,7 +236,7 @@ def _run() -> None:
             app()
         except Outdated as error:
             _fail(str(error), OUTDATED)
-        except FORESEEN as error:
+        except (OperatorError, Refused, Unavailable) as error:
             _fail(str(error))
         except OutputLost as error:
             _fail(str(error), OUTPUT_LOST)

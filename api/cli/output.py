@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any, Final, TextIO, cast
 
-from api.config.database import OperatorError
+from rim_ledger.operator_error import OperatorError
 
 OUTPUT_LOST: Final = 74
 """Exit code of a command that succeeded but could not write its output (EX_IOERR)."""

@@ -9,7 +9,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import Progress
 
-from api.config.database import OperatorError
+from rim_ledger.operator_error import OperatorError
 
 STEPS = 10
 """Progress lines where there is no terminal."""

@@ -7,6 +7,7 @@ import re
 import sys
 import termios
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -34,26 +35,16 @@ class Refusal(NamedTuple):
 
     status: int
     code: str
-    title: str
     detail: str
 
 
-MALFORMED: Final = Refusal(400, "malformed-request", "Bad Request", "This is not HTTP/1.1.")
+MALFORMED: Final = Refusal(400, "malformed-request", "This is not HTTP/1.1.")
 NO_HOST: Final = Refusal(
-    400, "invalid-host", "Bad Request", "A request has one Host header, with a host and a port."
+    400, "invalid-host", "A request has one Host header, with a host and a port."
 )
-NO_PATH: Final = Refusal(
-    400, "malformed-path", "Bad Request", "The target of a request has no fragment."
-)
-TOO_LATE: Final = Refusal(
-    408, "request-timeout", "Request Timeout", "The request's head did not come in time."
-)
-TOO_LARGE: Final = Refusal(
-    431,
-    "head-too-large",
-    "Request Header Fields Too Large",
-    f"URL and headers have at most {HEAD_MAX} bytes.",
-)
+NO_PATH: Final = Refusal(400, "malformed-path", "The target of a request has no fragment.")
+TOO_LATE: Final = Refusal(408, "request-timeout", "The request's head did not come in time.")
+TOO_LARGE: Final = Refusal(431, "head-too-large", f"URL and headers have at most {HEAD_MAX} bytes.")
 
 
 class _Refused(Exception):
@@ -189,7 +180,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer an unparsable request, and close."""
-        status, code, title, detail = self._refusal
+        status, code, detail = self._refusal
+        title = HTTPStatus(status).phrase
         problem: dict[str, Any] = {"type": f"/problems/{code}", "title": title}
         body = encoded(problem | {"status": status, "detail": detail, "code": code})
         headers = [

@@ -9,12 +9,13 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 
 from api.cli.progress import interruptible, progress, require_new
-from api.config.database import OperatorError, log_database
+from api.config.database import log_database
 from api.config.settings import Settings
 from api.pipeline.as_of import NUMBER
 from projections.analysis.replay import replay as write_tables
 from projections.follow import log
 from projections.follow.as_of import Moment
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.values import moment
 
 OPENINGS: Final = "('UserRegistered', 'LoanRequested', 'TransactionRecorded')"
@@ -37,15 +38,10 @@ BY: Final = "SELECT coalesce(max(position), 0) FROM ledger.events WHERE recorded
 def replay(*, into: Path, until: str | None = None, business_time: bool = False) -> None:
     """Write every read table as of a position or a time into a DuckDB file, without persons' words.
 
-    Parameters
-    ----------
-    into:
-        The file, which is not there yet.
-    until:
-        A position, or a time in RFC 3339; the end of the log, when left out.
-    business_time:
-        Count what had happened until that time, as far as it is known now, rather than what was
-        recorded until then.
+    :param into: The file, which is not there yet.
+    :param until: A position, or a time in RFC 3339; the end of the log, when left out.
+    :param business_time: Count what had happened until that time, as far as it is known now, rather
+        than what was recorded until then.
     """
     by = _business_time(until) if business_time else None
     settings = Settings.load(keyless=True)

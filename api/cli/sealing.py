@@ -10,7 +10,7 @@ from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTabl
 
 from api.cli.progress import progress
 from api.config.checkpoint_files import CheckpointFiles
-from api.config.database import OperatorError, first_line, open_vault
+from api.config.database import NO_MACS, first_line, open_vault
 from api.config.secret_file import FILE
 from api.config.settings import Settings
 from projections.follow.fold import PoisonEvent
@@ -24,7 +24,8 @@ from projections.proofs.verify import Verification
 from projections.proofs.verify import require_consistent as require_kept
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.event_mac import EventMac
-from rim_ledger.vault.key_ring import STORED, Ring, WrongSecret, unlocked
+from rim_ledger.operator_error import OperatorError
+from rim_ledger.vault.key_ring import STORED, Ring, unlocked
 from rim_ledger.vault.personal_keys import Vault
 
 FAULTS_MAX: Final = 100
@@ -152,10 +153,7 @@ async def _vault(settings: Settings, connection: Connection) -> Vault:
     """The vault of a store, as visible in this transaction."""
     if not (rows := await (await connection.execute(STORED)).fetchall()):
         raise OperatorError("this database holds no ring of keys: run rim-ledger init")
-    try:
-        return Vault(Ring(unlocked(rows, settings.secrets)), SystemEnvironment())
-    except WrongSecret as error:
-        raise OperatorError(str(error)) from None
+    return Vault(Ring(unlocked(rows, settings.secrets)), SystemEnvironment())
 
 
 async def verify(settings: Settings, url: str) -> tuple[list[str], str]:
@@ -194,9 +192,7 @@ async def _vault_at_hand(
             why = "this login may not read the ring of keys: use one that the service logs in as"
         else:
             if vault.event_mac is None:
-                raise OperatorError(
-                    "the events of this database carry no codes yet: run rim-ledger init"
-                )
+                raise OperatorError(NO_MACS)
             return vault, []
     return None, [f"{UNCHECKED}: {why}"]
 

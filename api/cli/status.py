@@ -5,16 +5,16 @@ import http.client
 import json
 from collections.abc import Iterator
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 import psycopg
 
-from api.config.database import CONNECT_TIMEOUT_SECONDS, OperatorError, without_password
+from api.config.database import CONNECT_TIMEOUT_SECONDS, NO_LEDGER, without_password
 from api.config.settings import Settings
 from projections.follow.lag import LATE, found
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.server import EmbeddedPostgres
 
 HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
@@ -33,9 +33,7 @@ def status(settings: Settings) -> dict[str, Any]:
             ((head,),) = connection.execute(HEAD).fetchall()
             every = found(connection.execute(LATE.encode()).fetchall())
     except psycopg.errors.UndefinedTable as error:
-        raise OperatorError(
-            "this database holds no ledger of this version: run rim-ledger init"
-        ) from error
+        raise OperatorError(NO_LEDGER) from error
     for address in _addresses(settings):
         where = urlsplit(address)
         ready, reason = readiness(where.hostname or "", where.port or 0)
@@ -89,8 +87,3 @@ def _addresses(settings: Settings) -> Iterator[str]:
         if address := (settings.home / RUNNING).read_text():
             yield address
     yield f"http://{settings.host}:{settings.port}"
-
-
-def record_address(home: Path, address: str) -> None:
-    """Record the address of `up` for `status`."""
-    (home / RUNNING).write_text(address)

@@ -19,10 +19,11 @@ from api.cli.fence import OUTDATED
 from api.cli.listener import address, listen
 from api.cli.output import print_once
 from api.cli.sealing import make_key, require_consistent
-from api.cli.status import RUNNING, readiness, record_address
-from api.config.database import OperatorError, accepts_connections, database, prepare, update_ledger
-from api.config.settings import Settings, variable
+from api.cli.status import RUNNING, readiness
+from api.config.database import accepts_connections, database, prepare, update_ledger
+from api.config.settings import Settings, variables
 from projections.tables.schema import Outdated
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.server import EmbeddedPostgres, PostgresUnavailable
 from rim_ledger.signals import STOPPING, uninterrupted
 
@@ -116,7 +117,7 @@ class Child:
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of a child: without secrets that only a start needs."""
     settings = ("admin_password", "officer_password", "database_owner_url")
-    withheld = set(map(variable, settings))
+    withheld = {name for each in settings for name in variables(each)}
     return {name: value for name, value in environment.items() if name.upper() not in withheld}
 
 
@@ -127,14 +128,20 @@ def up(settings: Settings) -> None:
     program takes over its tables.
     """
     with _locked(settings.home), _stopping_once(), listen(settings) as listener:
-        record_address(settings.home, address(listener))
+        (settings.home / RUNNING).write_text(address(listener))
         with database(settings, owner=True) as url:
-            update_ledger(url)
-            asyncio.run(require_consistent(settings, url))
-            prepare(settings, url, first_login)
-            asyncio.run(make_key(settings, url))
+            bring_up_to_date(settings, url)
             _keep_running(settings, url, listener)
         _report("stopped")
+
+
+def bring_up_to_date(settings: Settings, url: str) -> list[str]:
+    """Make or migrate the ledger in a database, as its owner; gives what was missing."""
+    lacking = update_ledger(url)
+    asyncio.run(require_consistent(settings, url))
+    lacking += prepare(settings, url, first_login)
+    asyncio.run(make_key(settings, url))
+    return lacking
 
 
 def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None:

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-from api.config.database import OperatorError
 from api.config.settings import Settings
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.ledger import Ledger
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.storage import Storage, path_of
 from rim_ledger.system.backup import Backup
 from rim_ledger.system.backup_file import Archive

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from api.config.database import OperatorError
 from projections.proofs.origins import OriginOpening, Origins
 from projections.proofs.signed_note import Checkpoint, VerificationError
+from rim_ledger.operator_error import OperatorError
 
 OPENING, KEY, LATEST, DAYS = "opening", "key", "latest", "*-*-*"
 

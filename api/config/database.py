@@ -27,23 +27,22 @@ from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
 from rim_ledger.lending.user_commands import erase_again
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.migrations import migrate
 from rim_ledger.postgres.server import OWNER, SERVICE, EmbeddedPostgres
 from rim_ledger.vault.erasure_register import ErasureRegister
-from rim_ledger.vault.key_ring import WrongSecret, begin_event_macs, open_ring
+from rim_ledger.vault.key_ring import begin_event_macs, open_ring
 from rim_ledger.vault.personal_keys import Vault
 
 VERSION_MIN: Final = 15
+NO_LEDGER: Final = "this database holds no ledger of this version: run rim-ledger init"
+NO_MACS: Final = "the events of this database carry no codes yet: run rim-ledger init"
 CONNECT_TIMEOUT_SECONDS: Final = 5
 
 LOG: Final = """
 SELECT to_regclass('ledger.key_ring'),
        has_table_privilege(to_regclass('ledger.events'), 'SELECT')"""
 """The ledger, null if there is none, and whether its log may be read, null if there is no log."""
-
-
-class OperatorError(Exception):
-    """The command cannot go on, for a reason that an operator can fix; the message says how."""
 
 
 @contextlib.contextmanager
@@ -82,9 +81,7 @@ def log_database(settings: Settings) -> Iterator[str]:
         except InsufficientPrivilege:
             found, readable = "ledger", False
         if found is None:
-            raise OperatorError(
-                "this database holds no ledger of this version: run rim-ledger init"
-            )
+            raise OperatorError(NO_LEDGER)
         if readable is False:
             words = "this login may not read the log: as the owner of the database, grant it"
             raise OperatorError(f"{words} the role rim_reader (docs/how-to/export.md)")
@@ -98,14 +95,10 @@ def filled_database(settings: Settings, *, owner: bool = False) -> Iterator[str]
         with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
             found = connection.execute("SELECT to_regclass('ledger.key_ring')").fetchone()
             if found == (None,):
-                raise OperatorError(
-                    "this database holds no ledger of this version: run rim-ledger init"
-                )
+                raise OperatorError(NO_LEDGER)
         # A wrong secret fails here, before anything is written.
         if open_vault(settings, url).event_mac is None:
-            raise OperatorError(
-                "the events of this database carry no codes yet: run rim-ledger init"
-            )
+            raise OperatorError(NO_MACS)
         yield url
 
 
@@ -127,13 +120,9 @@ async def _require_schema(url: str, require: Callable[[AsyncConnection], Awaitab
 
 
 def open_vault(settings: Settings, url: str) -> Vault:
-    """Open the vault of personal data and secrets. Raises OperatorError for a wrong master
-    secret."""
+    """Open the vault of personal data and secrets. Raises WrongSecret."""
     environment = SystemEnvironment()
-    try:
-        return Vault(open_ring(url, settings.secrets, environment), environment)
-    except WrongSecret as error:
-        raise OperatorError(str(error)) from None
+    return Vault(open_ring(url, settings.secrets, environment), environment)
 
 
 def open_ledger(settings: Settings, url: str) -> Ledger:

@@ -39,6 +39,7 @@ COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 TEXTS: Final[Schema] = {"type": "array", "items": TEXT}
 RECEIPT: Final[Schema] = {"id": ID, "version": NUMBER, "position": NUMBER}
 """Properties of a receipt without a business id."""
+NAIRA: Final[Schema] = {"type": "number", "description": "Unit: naira."}
 FILE: Final[Schema] = {"type": "string", "format": "binary"}
 """Bytes. OpenAPI 3.1 needs no format for them, but client generators read it."""
 PROBLEM: Final[Schema] = {
@@ -169,6 +170,11 @@ def shape(name: str, properties: Mapping[str, Any], optional: Collection[str] = 
 def either(*schemas: Schema) -> Schema:
     """One of several."""
     return {"anyOf": [*schemas]}
+
+
+def or_null(schema: Schema) -> Schema:
+    """The same, or null."""
+    return schema | {"type": [schema["type"], "null"]}
 
 
 def several(items: Schema) -> Schema:

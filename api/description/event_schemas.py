@@ -8,7 +8,6 @@ import msgspec
 from api.context import Context
 from api.description.components import ID, NUMBER, TEXT, TIME, Schema
 from api.http.call import Call, Reply
-from api.http.problem import encoded
 from api.http.query import unfit
 from api.pipeline.rights import Rights
 from projections.cloud_events import SOURCE, schema_path
@@ -16,6 +15,7 @@ from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.refusals import NotFound
 from rim_ledger.vault.personal_keys import kept_back, personal_fields
+from rim_ledger.version import VERSION
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 NTH: Final[Schema] = NUMBER | {"minimum": 1}
@@ -69,7 +69,7 @@ async def list_event_schemas(_: Context, __: Call, ___: Rights) -> Reply:
         }
         for name, event in sorted(EVENTS.items())
     ]
-    return Reply(200, encoded({"items": items}))
+    return Reply(200, {"items": items})
 
 
 async def get_event_schema(_: Context, call: Call, __: Rights) -> Reply:
@@ -79,12 +79,12 @@ async def get_event_schema(_: Context, call: Call, __: Rights) -> Reply:
         raise NotFound(Event.__name__.lower(), "of that name")
     if call.query_params.get("version", [str(event.SCHEMA)]) != [str(event.SCHEMA)]:
         raise unfit("version", f"events of this type are shown in version {event.SCHEMA}")
-    return Reply(200, encoded(schema_of(event)), media_type=b"application/schema+json")
+    return Reply(200, schema_of(event), media_type=b"application/schema+json")
 
 
 async def get_async_api(_: Context, __: Call, ___: Rights) -> Reply:
     """The log as a channel of messages, one kind for each event."""
-    return Reply(200, encoded(async_api()))
+    return Reply(200, async_api())
 
 
 @cache
@@ -122,7 +122,7 @@ def async_api() -> Schema:
     }
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "RIM Ledger", "version": "1"},
+        "info": {"title": "RIM Ledger", "version": VERSION},
         "defaultContentType": "application/cloudevents+json",
         "channels": {"events": channel},
         "operations": {"followEvents": follow},

@@ -103,8 +103,8 @@ def _resumed(coroutine: Generator[Any, Any, T], awaited: Any) -> Generator[Any, 
     """The rest of a coroutine that waits for something."""
     try:
         yield awaited
-    except BaseException:
-        coroutine.close()
+    except BaseException as error:
+        coroutine.throw(error)
         raise
     return (yield from coroutine)
 
@@ -127,20 +127,6 @@ async def gather(chunks: AsyncIterable[bytes], limit: int) -> bytes:
             raise _too_large(limit)
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def unpacked(body: bytes, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """Decompress a complete body as its headers say. The limit is in bytes."""
-    if not is_gzip(headers):
-        return body
-    gunzip, parts, size = Gunzip(), list[bytes](), 0
-    for piece in gunzip.unpack(body):
-        size += len(piece)
-        if size > limit:
-            raise _too_large(limit)
-        parts.append(piece)
-    gunzip.end()
-    return b"".join(parts)
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Scope, Send
 
 from api.http.body import Receive
+from api.http.problem import encoded
 from api.http.query import QueryParams
 from rim_ledger.admin.session import token_hash
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
@@ -38,12 +39,18 @@ def at_position(position: int) -> tuple[bytes, bytes]:
 
 
 class Reply(Response):
-    """Status, body and this answer's own headers; the call adds the common ones."""
+    """Status, body (bytes, or what is encoded as JSON) and this answer's own headers; the call adds
+    the common ones."""
 
     def __init__(
-        self, status: int, body: bytes = b"", headers: Headers = NONE, media_type: bytes = JSON
+        self,
+        status: int,
+        body: bytes | Mapping[str, Any] = b"",
+        headers: Headers = NONE,
+        media_type: bytes = JSON,
     ) -> None:
-        self.status_code, self.body, self.raw_headers = status, body, headers
+        self.body = body if isinstance(body, bytes) else encoded(body)
+        self.status_code, self.raw_headers = status, headers
         self.content_type = media_type
         self.background = None
 

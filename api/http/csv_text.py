@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
+from rim_ledger.values import rfc3339
+
 CSV: Final = b"text/csv"
 CSV_UTF8: Final = b"text/csv; charset=utf-8"
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -18,11 +20,6 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> bytes:
     target = io.StringIO()
     csv.writer(target, lineterminator="\r\n").writerows(map(_cell, row) for row in rows)
     return target.getvalue().encode()
-
-
-def rfc3339(at: datetime) -> str:
-    """A time in UTC with microseconds."""
-    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def attached(name: str) -> tuple[bytes, bytes]:

@@ -1,7 +1,8 @@
 """Refusals as RFC 9457 problems, with their statuses and headers."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from rim_ledger.engine.refusals import (
     Unauthenticated,
     Unavailable,
 )
+from rim_ledger.values import rfc3339
 
 MEDIA_TYPE: Final = b"application/problem+json"
 ERRORS_MAX: Final = 100
@@ -144,6 +146,10 @@ def headers_of(refusal: Exception) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-def encoded(body: dict[str, Any]) -> bytes:
-    """JSON in UTF-8; ids, times and decimals as strings."""
-    return json.dumps(body, ensure_ascii=True, default=str).encode()
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """JSON in UTF-8; ids, times (RFC 3339) and decimals as strings."""
+    return json.dumps(body, ensure_ascii=True, default=_text).encode()
+
+
+def _text(value: Any) -> str:
+    return rfc3339(value) if isinstance(value, datetime) else str(value)

@@ -16,14 +16,15 @@ from api.pipeline.routes import AnyRoute, Other
 from projections.follow.lag import LATE, ProcessLag, found
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.postgres.outage import probe
+from rim_ledger.version import VERSION
 
 PROBES: Final = ("/healthz", "/readyz", "/metrics")
 """The paths that are exempt from rate limits."""
 
 
 async def get_liveness(_context: Context, _call: Call, _: Rights) -> Reply:
-    """The process answers."""
-    return Reply(200, b'{"status":"alive"}')
+    """The process answers, and which version of the program it is."""
+    return Reply(200, encoded({"status": "alive", "version": VERSION}))
 
 
 async def get_readiness(context: Context, _call: Call, _: Rights) -> Reply:
@@ -85,7 +86,7 @@ NOT_READY: Final = shape("NotReady", dict.fromkeys(("status", "code", "reason"),
 Probe = partial(Other, "GET", public=True)
 
 ROUTES: list[AnyRoute] = [
-    Probe("/healthz", get_liveness, "Alive", gives={"status": TEXT}),
+    Probe("/healthz", get_liveness, "Alive", gives={"status": TEXT, "version": TEXT}),
     Probe("/readyz", get_readiness, "Ready", gives=READY, otherwise=(503, NOT_READY)),
     Probe("/metrics", get_metrics, "Counters", answers="text/plain"),
 ]

@@ -6,9 +6,10 @@ from decimal import Decimal
 from time import perf_counter
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from projections.follow.lag import ProcessLag
+from rim_ledger.version import VERSION
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -18,6 +19,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        words = "The version of the program."
+        Info("rim_build", words, registry=registry).info({"version": VERSION})
         answered = ["method", "route", "status", "pid"]
         words = "Answers given."
         self._requests = Counter("rim_http_requests_total", words, answered, registry=registry)

@@ -141,7 +141,7 @@ async def prepare(
         # Their session is noted to be used by the decision: here it would make If-Match stale.
         before = await look(context, request, partial(rights_in, context), writes=False)
     if route.prepare:
-        request = replace(request, command=await route.prepare(context, request))
+        request = replace(request, command=await route.prepare(context, request, request.command))
     return request, before
 
 

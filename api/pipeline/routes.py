@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Concatenate, Final, ParamSpec, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct
@@ -25,9 +25,10 @@ from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 Parameters = Mapping[str, str]
 Enter: TypeAlias = Callable[[UnitOfWork, str], None]
 """Admits the holder of the token with this hash; raises Unauthenticated or Forbidden."""
-Prepare: TypeAlias = "Callable[[Context, CommandRequest], Awaitable[Form]]"
+Prepare: TypeAlias = "Callable[[Context, CommandRequest, Any], Awaitable[Form]]"
 After: TypeAlias = "Callable[[Context, CommandRequest, Receipt], Awaitable[Receipt]]"
 Answer: TypeAlias = Callable[[Context, Call, Rights], Awaitable[Reply | None]]
+P = ParamSpec("P")
 TOKENS_MAX: Final = 10_000
 NAMED: Final = re.compile(f"{UUID_TEXT.pattern}|{BUSINESS_ID.pattern}|[a-z][a-zA-Z]{{1,39}}")
 """A thing's id, or a setting's name."""
@@ -48,8 +49,9 @@ class Route(Struct, frozen=True):
     summary: str
     stream: Callable[[Parameters], UUID] | None = None
     prepare: "Prepare | None" = None
-    """Runs before the decision, such as a call to a provider; gives the command to decide on. It
-    authorizes the caller, unless the route admits first."""
+    """Runs before the decision, such as a call to a provider: takes the command of the request as
+    well, and gives the one to decide on. It authorizes the caller, unless the route admits
+    first."""
     reads_tables: bool = False
     """Whether that reads the tables, which know nothing of lines before it in a dry run."""
     after: "After | None" = None
@@ -208,26 +210,72 @@ class Other(Struct, frozen=True):
 AnyRoute = Route | List | One | Other
 
 
-def resource(path: str, row: type[Row], name: str, *, own: bool = False) -> list[AnyRoute]:
-    """The two reads that nearly every table has."""
-    words = path.rsplit("/", 1)[1].replace("-", " ")
-    return [
-        List(path, row, (name, "read"), f"List {words}", own=own),
-        One(path + "/{id}", row, (name, "read"), f"One of the {words}", own=own),
-    ]
+class Resource(Struct, frozen=True):
+    """What stands below a path: the rows of a table, and the commands on the objects that they are
+    of. `name` is that of the rights to them."""
 
+    path: str
+    row: type[Row]
+    name: str
+    own: bool = False
+    """Whether borrowers may read it too, as far as it is theirs."""
+    always: Mapping[str, Any] = {}
+    """Fields of Route that all of its commands have."""
 
-def commands(path: str, kind: type[Aggregate], needs: Right, **always: Any) -> Callable[..., Route]:
-    """What makes the routes of the commands on one kind of aggregate, below a path: it takes method
-    and place, such as "POST /{id}/approve", the command, and the summary. Other fields of Route are
-    given for all of them (`always`), or for one."""
+    @property
+    def reads(self) -> list[AnyRoute]:
+        """The list of the rows, and one row."""
+        words, needs = self.path.rsplit("/", 1)[1].replace("-", " "), (self.name, "read")
+        return [
+            List(self.path, self.row, needs, f"List {words}", own=self.own),
+            One(self.path + "/{id}", self.row, needs, f"One of the {words}", own=self.own),
+        ]
 
-    def route(where: str, command: type[Form], summary: str, **own: Any) -> Route:
+    def lists(
+        self,
+        below: str,
+        row: type[Row],
+        summary: str,
+        column: str,
+        right: str | None = None,
+        **more: Any,
+    ) -> List:
+        """The list of what belongs to one object by this column, under the right of this name or,
+        if that is not given, the same as the object. Other fields of List may be given."""
+        path, needs = f"{self.path}/{{id}}{below}", (right or self.name, "read")
+        return List(path, row, needs, summary, (column, self.row), **more)
+
+    def __call__(
+        self,
+        where: str,
+        command: type[Form],
+        summary: str,
+        right: str | None = None,
+        action: str | None = None,
+        **own: Any,
+    ) -> Route:
+        """The route of a command. It takes method and place, such as "POST /{id}/approve"; the name
+        of the right that it needs, and the action, if these are not the resource's name, and to
+        delete for DELETE, else to write; and other fields of Route."""
         method, _, below = where.partition(" ")
-        fields = {"needs": needs} | always | own
-        return Route(method, path + below, kind, command, summary=summary, **fields)
+        needs = right or self.name, action or ("delete" if method == "DELETE" else "write")
+        fields = {**self.always, **own}
+        return Route(method, self.path + below, self.row.OF, command, needs, summary, **fields)
 
-    return route
+
+def _as_decorator(
+    make: Callable[Concatenate[str, str, Answer, P], Other],
+) -> Callable[Concatenate[str, P], Callable[[Answer], Other]]:
+    def declared(where: str, /, *given: P.args, **named: P.kwargs) -> Callable[[Answer], Other]:
+        method, _, path = where.partition(" ")
+        return lambda answer: make(method, path, answer, *given, **named)
+
+    return declared
+
+
+operation: Final = _as_decorator(Other)
+"""Makes the function below it a route of the kind Other. It takes method and path, such as
+"GET /v1/float", the summary, the right, and other fields of Other by name."""
 
 
 def entry(route: AnyRoute) -> Enter:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from api.context import Context
-from api.description.components import ID, NUMBER, TEXT, TIME, several, shape
+from api.description.components import ID, NAIRA, NUMBER, TEXT, TIME, or_null, several, shape
 from api.description.examples import AS_OF
 from api.http.call import JSON, Call, Headers, Reply, at_position
 from api.http.csv_text import CSV, CSV_UTF8, attached, csv_text
@@ -24,7 +24,7 @@ from api.pipeline.disclosure import Look, show
 from api.pipeline.filters import Asked
 from api.pipeline.reads import shown
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, Other, activity_of
+from api.pipeline.routes import AnyRoute, activity_of, operation
 from projections.account_statement import AccountStatement, Movement, Period
 from projections.follow import log
 from projections.lending import UserRow
@@ -50,6 +50,39 @@ TITLES: Final = {
 REFERENCES: Final = """
 SELECT id, loan_id FROM read.loans WHERE id = ANY (%s)
 UNION ALL SELECT id, transaction_id FROM read.transactions WHERE id = ANY (%s)"""
+HEADS: Final = [field.encode_name for field in msgspec.structs.fields(Movement)]
+DAY: Final = {
+    "type": "string",
+    "format": "date",
+    "description": "A day in Lagos.",
+    "examples": ["2026-01-31"],
+}
+QUERY: Final = {"from": DAY, "to": DAY, "asOf": AS_OF}
+DAY_OR_NULL: Final = or_null({"type": "string", "format": "date"})
+MOVEMENT: Final = {
+    "at": TIME,
+    "event": TEXT,
+    "eventId": ID,
+    "position": NUMBER,
+    "loanId": or_null(ID),
+    "transactionId": or_null(ID),
+    "amount": NAIRA,
+    "balance": NAIRA,
+}
+GIVES: Final = shape(
+    "AccountStatement",
+    {
+        "id": ID,
+        "userId": TEXT,
+        "name": or_null(TEXT),
+        "from": DAY_OR_NULL,
+        "to": DAY_OR_NULL,
+        "position": NUMBER,
+        "openingBalance": NAIRA,
+        "movements": several(shape("AccountMovement", MOVEMENT)),
+        "closingBalance": NAIRA,
+    },
+)
 
 
 class Printed(Struct, frozen=True):
@@ -61,6 +94,15 @@ class Printed(Struct, frozen=True):
     position: int
 
 
+@operation(
+    f"GET {PATH}",
+    "A user's account statement",
+    READ,
+    own=True,
+    gives=GIVES,
+    offers=(JSON, CSV, HTML),
+    query=QUERY,
+)
 async def get_account_statement(context: Context, call: Call, rights: Rights) -> Reply:
     """What a borrower owed at the beginning of a period, each event that changed it, and what they
     owed at its end: on all loans, less their credit. Opening balance and movements add up to the
@@ -183,52 +225,6 @@ def _row(
     return f"<tr><td>{day or ''}</td><td>{title}</td><td>{reference or ''}</td>{figures}</tr>\n"
 
 
-HEADS: Final = [field.encode_name for field in msgspec.structs.fields(Movement)]
-DAY: Final = {
-    "type": "string",
-    "format": "date",
-    "description": "A day in Lagos.",
-    "examples": ["2026-01-31"],
-}
-QUERY: Final = {"from": DAY, "to": DAY, "asOf": AS_OF}
-NAIRA: Final = {"type": "number", "description": "Unit: naira."}
-ID_OR_NULL: Final = {"type": ["string", "null"], "format": "uuid"}
-DAY_OR_NULL: Final = {"type": ["string", "null"], "format": "date"}
-MOVEMENT: Final = {
-    "at": TIME,
-    "event": TEXT,
-    "eventId": ID,
-    "position": NUMBER,
-    "loanId": ID_OR_NULL,
-    "transactionId": ID_OR_NULL,
-    "amount": NAIRA,
-    "balance": NAIRA,
-}
-GIVES: Final = shape(
-    "AccountStatement",
-    {
-        "id": ID,
-        "userId": TEXT,
-        "name": {"type": ["string", "null"]},
-        "from": DAY_OR_NULL,
-        "to": DAY_OR_NULL,
-        "position": NUMBER,
-        "openingBalance": NAIRA,
-        "movements": several(shape("AccountMovement", MOVEMENT)),
-        "closingBalance": NAIRA,
-    },
-)
-
 ROUTES: list[AnyRoute] = [
-    Other(
-        "GET",
-        PATH,
-        get_account_statement,
-        "A user's account statement",
-        READ,
-        own=True,
-        gives=GIVES,
-        offers=(JSON, CSV, HTML),
-        query=QUERY,
-    ),
+    get_account_statement,
 ]

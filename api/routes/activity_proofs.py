@@ -10,10 +10,9 @@ from api.context import Context
 from api.description.components import TEXT, shape
 from api.http.call import Call, Reply
 from api.http.ids import missing
-from api.http.problem import encoded
 from api.http.query import QueryParams, unfit
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, Other, resource
+from api.pipeline.routes import AnyRoute, Other, Resource
 from api.routes.proofs import NUMBER_OF, PROOF, hashes_of, size_in
 from projections.proofs import checkpoints
 from projections.proofs.merkle import inclusion, leaf_hash
@@ -59,7 +58,7 @@ async def answer_activity_proof(
         "entry": item.leaf.decode(),
         "checkpoint": note,
     }
-    return Reply(200, encoded(body))
+    return Reply(200, body)
 
 
 async def _lines_sealed(
@@ -93,5 +92,5 @@ ROUTES: list[AnyRoute] = [
             ("refused-requests", "refused_requests", RefusedRequest, ("loans", "read")),
         )
     ),
-    *resource("/v1/refused-requests", RefusedRequestRow, "loans"),
+    *Resource("/v1/refused-requests", RefusedRequestRow, "loans").reads,
 ]

@@ -5,24 +5,22 @@ from uuid import UUID
 from api.context import Context
 from api.description.components import FLAG, ID, TEXT, TIME, either, ref, several, shape
 from api.http.call import Call, Reply, at_position
-from api.http.csv_text import rfc3339
-from api.http.problem import encoded
 from api.pipeline.commands import read_form
 from api.pipeline.pipeline import request_of
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, CommandRequest, Enter, One, Other, commands, resource
+from api.pipeline.routes import AnyRoute, CommandRequest, Enter, One, Resource, operation
 from projections.activity import AdminActivityLogRow
 from projections.admin import AdminRoleRow, AdminUserRow, SecuritySettingsRow
 from projections.audit import AuditLogRow
 from rim_ledger.admin import admin_commands as admins
 from rim_ledger.admin import authentication
-from rim_ledger.admin.admin_role import AdminRole, CreateRole, DeleteRole, EditRole
+from rim_ledger.admin.admin_role import CreateRole, DeleteRole, EditRole
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.audit_actor import access_activity
 from rim_ledger.admin.one_time import AcceptInvitation, FinishReset, choose_password, send_token
 from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.admin.permissions import ALL, permissions
-from rim_ledger.admin.security_settings import SETTINGS, EditSecuritySettings, SecuritySettings
+from rim_ledger.admin.security_settings import SETTINGS, EditSecuritySettings
 from rim_ledger.admin.session import new_token
 from rim_ledger.engine.command import Form, perform
 from rim_ledger.engine.deciding import Admit
@@ -30,9 +28,26 @@ from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.unit_of_work import UnitOfWork
 
 AUTH = "/v1/auth"
-ADMINS, ROLES, SECURITY = "/v1/admin-users", "/v1/admin-roles", "/v1/security-settings"
+SECURITY = "/v1/security-settings"
+ADMIN = {"id": ID, "username": TEXT, "role": TEXT}
+SESSION = shape(
+    "Session",
+    {"token": TEXT, "enrolOnly": FLAG, "expiresAt": TIME, "admin": shape("SignedInAdmin", ADMIN)},
+)
+CHALLENGE = shape(
+    "Challenge",
+    {"challenge": TEXT, "methods": several(ref("TwoFactorMethod")), "expiresAt": TIME},
+)
+MYSELF = shape("Myself", ADMIN | {"permissions": several(ref("Permission"))})
 
 
+@operation(
+    f"POST {AUTH}/login",
+    "Log in",
+    form=authentication.LogIn,
+    public=True,
+    gives=either(SESSION, CHALLENGE),
+)
 async def log_in(context: Context, call: Call, _: Rights) -> Reply:
     """A password for a token."""
     form = await read_form(call, authentication.LogIn)
@@ -44,7 +59,7 @@ async def log_in(context: Context, call: Call, _: Rights) -> Reply:
         return session_reply(context, session)
     asked = await context.second_factor.challenge(stamp, session)
     body = {"challenge": asked.challenge, "methods": [asked.method]}
-    return Reply(200, encoded(body | {"expiresAt": rfc3339(asked.expires_at)}), [position(context)])
+    return Reply(200, body | {"expiresAt": asked.expires_at}, [position(context)])
 
 
 def session_reply(context: Context, session: authentication.LoggedIn) -> Reply:
@@ -52,13 +67,20 @@ def session_reply(context: Context, session: authentication.LoggedIn) -> Reply:
     admin = {"id": session.admin_id, "username": session.username, "role": session.role}
     body = {
         "token": session.token,
-        "expiresAt": rfc3339(session.expires_at),
+        "expiresAt": session.expires_at,
         "enrolOnly": session.enrol_only,
         "admin": admin,
     }
-    return Reply(200, encoded(body), [position(context)])
+    return Reply(200, body, [position(context)])
 
 
+@operation(
+    f"POST {AUTH}/logout",
+    "Log out",
+    action="LogOut",
+    enter=authentication.enter_in_person_to_enrol,
+    status=204,
+)
 async def log_out(context: Context, call: Call, _: Rights) -> Reply:
     """End this session; the others stay."""
     enter, command = authentication.enter_in_person_to_enrol, admins.LogOut(session=call.token)
@@ -72,14 +94,23 @@ async def log_out(context: Context, call: Call, _: Rights) -> Reply:
     return Reply(204, b"", [at_position(receipt.position)])
 
 
+@operation(f"GET {AUTH}/me", "Who asks", enter=authentication.enter_to_enrol, gives=MYSELF)
 async def get_myself(context: Context, _: Call, rights: Rights) -> Reply:
     """Who asks, and what they may do."""
     actor = rights.actor
     body = {"id": actor.id, "username": actor.name, "role": actor.role}
     given = [right for right in sorted(ALL) if rights.may(*right)]
-    return Reply(200, encoded(body | {"permissions": permissions(given)}), [position(context)])
+    return Reply(200, body | {"permissions": permissions(given)}, [position(context)])
 
 
+@operation(
+    f"POST {AUTH}/password",
+    "New password",
+    action="ChangePassword",
+    enter=authentication.enter_in_person,
+    form=admins.ChangePassword,
+    status=204,
+)
 async def change_password(context: Context, call: Call, rights: Rights) -> Reply:
     """Another password for oneself; every session ends."""
     form, admit = await read_form(call, admins.ChangePassword), admission(call)
@@ -96,6 +127,13 @@ def admission(call: Call, enter: Enter = authentication.enter_in_person) -> Admi
     return lambda uow: enter(uow, token)
 
 
+@operation(
+    f"POST {AUTH}/invitation",
+    "Choose a first password",
+    form=AcceptInvitation,
+    public=True,
+    status=204,
+)
 async def accept_invitation(context: Context, call: Call, _: Rights) -> Reply:
     """A first password."""
     form = await read_form(call, AcceptInvitation)
@@ -103,6 +141,9 @@ async def accept_invitation(context: Context, call: Call, _: Rights) -> Reply:
     return Reply(204, b"", [at_position(receipt.position)])
 
 
+@operation(
+    f"POST {AUTH}/reset", "Choose another password", form=FinishReset, public=True, status=204
+)
 async def finish_reset(context: Context, call: Call, _: Rights) -> Reply:
     """Another password, for one that was reset."""
     form = await read_form(call, FinishReset)
@@ -110,10 +151,8 @@ async def finish_reset(context: Context, call: Call, _: Rights) -> Reply:
     return Reply(204, b"", [at_position(receipt.position)])
 
 
-async def hash_or_promise(context: Context, request: CommandRequest) -> Form:
+async def hash_or_promise(context: Context, _: CommandRequest, form: WithPassword) -> Form:
     """Have a new password hashed, or make up the token that will be sent in its place."""
-    form = request.command
-    assert isinstance(form, WithPassword)
     if form.password:
         return await form.hashed()
     return form.promised(new_token(context.environment), context.sender)
@@ -135,84 +174,21 @@ def position(context: Context) -> tuple[bytes, bytes]:
     return at_position(context.ledger.head)
 
 
-ADMIN = {"id": ID, "username": TEXT, "role": TEXT}
-SESSION = shape(
-    "Session",
-    {"token": TEXT, "enrolOnly": FLAG, "expiresAt": TIME, "admin": shape("SignedInAdmin", ADMIN)},
-)
-CHALLENGE = shape(
-    "Challenge",
-    {"challenge": TEXT, "methods": several(ref("TwoFactorMethod")), "expiresAt": TIME},
-)
-MYSELF = shape("Myself", ADMIN | {"permissions": several(ref("Permission"))})
-
-of_admins = commands(ADMINS, AdminUser, ("admins", "write"), admits_first=True)
+of_admins = Resource("/v1/admin-users", AdminUserRow, "admins", always={"admits_first": True})
 """Each may end the session of an admin whose own request waits its turn."""
-of_roles = commands(ROLES, AdminRole, ("roles", "write"))
-of_settings = commands(SECURITY, SecuritySettings, ("security_settings", "write"))
+of_roles = Resource("/v1/admin-roles", AdminRoleRow, "roles")
+of_settings = Resource(SECURITY, SecuritySettingsRow, "security_settings")
 
 ROUTES: list[AnyRoute] = [
-    Other(
-        "POST",
-        AUTH + "/login",
-        log_in,
-        "Log in",
-        form=authentication.LogIn,
-        public=True,
-        gives=either(SESSION, CHALLENGE),
-    ),
-    Other(
-        "POST",
-        AUTH + "/logout",
-        log_out,
-        "Log out",
-        action="LogOut",
-        enter=authentication.enter_in_person_to_enrol,
-        status=204,
-    ),
-    Other(
-        "GET",
-        AUTH + "/me",
-        get_myself,
-        "Who asks",
-        enter=authentication.enter_to_enrol,
-        gives=MYSELF,
-    ),
-    Other(
-        "POST",
-        AUTH + "/password",
-        change_password,
-        "New password",
-        action="ChangePassword",
-        enter=authentication.enter_in_person,
-        form=admins.ChangePassword,
-        status=204,
-    ),
-    Other(
-        "POST",
-        AUTH + "/invitation",
-        accept_invitation,
-        "Choose a first password",
-        form=AcceptInvitation,
-        public=True,
-        status=204,
-    ),
-    Other(
-        "POST",
-        AUTH + "/reset",
-        finish_reset,
-        "Choose another password",
-        form=FinishReset,
-        public=True,
-        status=204,
-    ),
-    *resource(ADMINS, AdminUserRow, "admins"),
+    log_in,
+    log_out,
+    get_myself,
+    change_password,
+    accept_invitation,
+    finish_reset,
+    *of_admins.reads,
     of_admins(
-        "POST",
-        admins.CreateAdmin,
-        "Take an admin on",
-        prepare=hash_or_promise,
-        after=send_promise,
+        "POST", admins.CreateAdmin, "Take an admin on", prepare=hash_or_promise, after=send_promise
     ),
     of_admins("PATCH /{id}", admins.EditAdmin, "Change e-mail, name or phone"),
     of_admins("POST /{id}/role", admins.AssignRole, "Give another role"),
@@ -228,14 +204,14 @@ ROUTES: list[AnyRoute] = [
         after=send_promise,
     ),
     of_admins("POST /{id}/revoke-sessions", admins.RevokeSessions, "Log out"),
-    *resource(ROLES, AdminRoleRow, "roles"),
+    *of_roles.reads,
     of_roles("POST", CreateRole, "Make a role"),
     of_roles("PATCH /{id}", EditRole, "Change a role"),
-    of_roles("DELETE /{id}", DeleteRole, "Put a role away", needs=("roles", "delete")),
+    of_roles("DELETE /{id}", DeleteRole, "Put a role away"),
     One(SECURITY, SecuritySettingsRow, ("security_settings", "read"), "How people get in"),
     of_settings(
         "PATCH", EditSecuritySettings, "Change how people get in", stream=lambda _: SETTINGS
     ),
-    *resource("/v1/admin-activity-logs", AdminActivityLogRow, "activity_logs"),
-    *resource("/v1/audit-logs", AuditLogRow, "audit_logs"),
+    *Resource("/v1/admin-activity-logs", AdminActivityLogRow, "activity_logs").reads,
+    *Resource("/v1/audit-logs", AuditLogRow, "audit_logs").reads,
 ]

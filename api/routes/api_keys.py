@@ -7,22 +7,19 @@ from api.description.components import ID, NULL, NUMBER, TEXT, either
 from api.http.call import Reply
 from api.http.problem import encoded
 from api.pipeline.receipts import command_reply, receipt_fields
-from api.pipeline.routes import AnyRoute, CommandRequest, Done, commands, resource
+from api.pipeline.routes import AnyRoute, CommandRequest, Done, Resource
 from projections.admin import ApiKeyRow
 from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.api_key_commands import CreateApiKey, RevokeApiKey
 from rim_ledger.admin.session import new_token
 from rim_ledger.engine.command import Form
 
-KEYS = "/v1/api-keys"
 PREFIX: Final = "rim_"
 """What a key begins with, so that a leaked one is known for what it is."""
 
 
-async def make_up_key(context: Context, request: CommandRequest) -> Form:
+async def make_up_key(context: Context, _: CommandRequest, form: CreateApiKey) -> Form:
     """Make up the key, of which the ledger keeps the hash."""
-    form = request.command
-    assert isinstance(form, CreateApiKey)
     return form.known_by(PREFIX + new_token(context.environment))
 
 
@@ -35,11 +32,11 @@ def tell_key(done: Done) -> Reply:
     return command_reply(done, encoded(receipt_fields(ApiKey, receipt) | {"key": key}))
 
 
-of_keys = commands(KEYS, ApiKey, ("api_keys", "write"))
+of_keys = Resource("/v1/api-keys", ApiKeyRow, "api_keys")
 GIVES: Final = {"id": ID, "key": either(TEXT, NULL), "version": NUMBER, "position": NUMBER}
 
 ROUTES: list[AnyRoute] = [
-    *resource(KEYS, ApiKeyRow, "api_keys"),
+    *of_keys.reads,
     of_keys(
         "POST",
         CreateApiKey,
@@ -49,5 +46,5 @@ ROUTES: list[AnyRoute] = [
         gives=GIVES,
         approvable=False,
     ),
-    of_keys("DELETE /{id}", RevokeApiKey, "End a key", needs=("api_keys", "delete")),
+    of_keys("DELETE /{id}", RevokeApiKey, "End a key"),
 ]

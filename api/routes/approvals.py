@@ -11,9 +11,8 @@ from api.pipeline.commands import fill
 from api.pipeline.pipeline import look, perform, target
 from api.pipeline.proposing import effects
 from api.pipeline.receipts import PROPOSALS
-from api.pipeline.routes import AnyRoute, CommandRequest, Route, commands, resource
+from api.pipeline.routes import AnyRoute, CommandRequest, Resource, Route
 from projections.approvals import ApprovalRuleRow, ProposalRow
-from rim_ledger.approvals.approval_rule import ApprovalRule
 from rim_ledger.approvals.approval_rule_commands import (
     ChangeApprovalRule,
     CreateApprovalRule,
@@ -34,7 +33,6 @@ from rim_ledger.engine.refusals import Forbidden, Invalid, Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.near import did_you_mean
 
-RULES: Final = "/v1/approval-rules"
 ERASED: Final = Refused("erased", "The person whom this is about was erased.")
 
 
@@ -69,10 +67,8 @@ class Unfit:
         return []
 
 
-async def know_command(context: Context, request: CommandRequest) -> Form:
+async def know_command(context: Context, request: CommandRequest, form: CreateApprovalRule) -> Form:
     """Find out whether a rule can be put on the command that is named."""
-    form = request.command
-    assert isinstance(form, CreateApprovalRule)
     await look(context, request, lambda _: None)
     routes = approvable(context)
     if (route := routes.get(form.command)) is None:
@@ -98,10 +94,8 @@ def has_amount(route: Route) -> bool:
     return own or "amount" in {*route.command.model_fields, *route.kind.__struct_fields__}
 
 
-async def make_ready(context: Context, request: CommandRequest) -> Form:
+async def make_ready(context: Context, request: CommandRequest, form: ApproveProposal) -> Form:
     """Read the command of a proposal, and prepare it as a request of the checker."""
-    form = request.command
-    assert isinstance(form, ApproveProposal)
 
     def see(uow: UnitOfWork) -> tuple[Proposal, dict[str, Any] | None]:
         proposal = target(uow, request)
@@ -139,7 +133,7 @@ async def _ready(
             creates=proposal.target,
         )
         if route.prepare:
-            ready = replace(ready, command=await route.prepare(context, ready))
+            ready = replace(ready, command=await route.prepare(context, ready, ready.command))
     except Forbidden:
         raise
     except Refused as refusal:
@@ -149,7 +143,9 @@ async def _ready(
 
 async def go_on(context: Context, request: CommandRequest, receipt: Receipt) -> Receipt:
     """Do what follows the command that was carried out. Raises Refused if that failed instead."""
-    proposal = await context.ledger.read(partial(_proposal, receipt), request.stamp)
+    proposal = await context.ledger.read(
+        partial(UnitOfWork.read, kind=Proposal, id=receipt.id), request.stamp
+    )
     if proposal.failure_code:
         raise Refused(
             "proposal-failed",
@@ -166,21 +162,15 @@ async def go_on(context: Context, request: CommandRequest, receipt: Receipt) -> 
     return replace(receipt, position=max(receipt.position, after.position))
 
 
-def _proposal(receipt: Receipt, uow: UnitOfWork) -> Proposal:
-    return uow.read(Proposal, receipt.id)
-
-
-of_rules = commands(RULES, ApprovalRule, ("approval_rules", "write"))
-of_proposals = commands(PROPOSALS, Proposal, ("proposals", "write"), approvable=False)
+of_rules = Resource("/v1/approval-rules", ApprovalRuleRow, "approval_rules")
+of_proposals = Resource(PROPOSALS, ProposalRow, "proposals", always={"approvable": False})
 
 ROUTES: list[AnyRoute] = [
-    *resource(RULES, ApprovalRuleRow, "approval_rules"),
+    *of_rules.reads,
     of_rules("POST", CreateApprovalRule, "Have a command take two people", prepare=know_command),
     of_rules("PATCH /{id}", ChangeApprovalRule, "Change a rule"),
-    of_rules(
-        "DELETE /{id}", RemoveApprovalRule, "Remove a rule", needs=("approval_rules", "delete")
-    ),
-    *resource(PROPOSALS, ProposalRow, "proposals"),
+    of_rules("DELETE /{id}", RemoveApprovalRule, "Remove a rule"),
+    *of_proposals.reads,
     of_proposals(
         "POST /{id}/approve",
         ApproveProposal,
@@ -190,5 +180,5 @@ ROUTES: list[AnyRoute] = [
         alone=True,
     ),
     of_proposals("POST /{id}/reject", RejectProposal, "Reject"),
-    of_proposals("POST /{id}/withdraw", WithdrawProposal, "Withdraw", needs=("proposals", "read")),
+    of_proposals("POST /{id}/withdraw", WithdrawProposal, "Withdraw", action="read"),
 ]

@@ -12,7 +12,7 @@ from msgspec import Struct
 from api.context import Context
 from api.http import problem
 from api.http.body import gather
-from api.http.call import Reply, at_position
+from api.http.call import NDJSON, Reply, at_position
 from api.http.problem import Malformed, TooLarge, encoded
 from api.http.text import TextFile
 from api.pipeline.idempotency import asked_by, key_for
@@ -30,7 +30,6 @@ LINES_MAX: Final = 1000
 BODY_MAX: Final = 16 * 1024 * 1024
 SECONDS_MAX: Final = 5.0
 """Seconds of deciding above which a file is refused, as other commands wait meanwhile."""
-MEDIA_TYPE: Final = b"application/x-ndjson"
 
 
 ASKED: Final = Activity(action="Bulk", resource="bulk")
@@ -211,11 +210,11 @@ def _done(batch: Batch, receipt: Receipt, receipts: Sequence[Receipt]) -> Reply:
             answer["receipt"] = receipt_fields(request.route.kind, own)
         answers.append(encoded(answer) + b"\n")
     headers = [at_position(receipt.position)]
-    return Reply(200, b"".join(answers), headers, MEDIA_TYPE)
+    return Reply(200, b"".join(answers), headers, NDJSON)
 
 
 def undone(sender: Sender, texts: dict[int, bytes], failures: dict[int, Refused]) -> Reply:
     """Why nothing was done: each line that was refused, and the others aborted."""
     answers = [sender.failed(number, failures.get(number) or Aborted()) for number in texts]
     status = min(problem.status_of(refusal) for refusal in failures.values())
-    return Reply(status, b"".join(answers), [], MEDIA_TYPE)
+    return Reply(status, b"".join(answers), [], NDJSON)

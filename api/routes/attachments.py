@@ -14,13 +14,12 @@ from api.http.download import Download, cut
 from api.http.file_types import media_type, safe_name
 from api.http.ids import missing, resolve
 from api.http.multipart import IN_MEMORY, Upload
-from api.http.problem import encoded
 from api.pipeline.disclosure import Look, show
 from api.pipeline.pipeline import look, request_of, require_known, rights_in
 from api.pipeline.readmission import admit_again, streaming
 from api.pipeline.receipts import receipt_headers
 from api.pipeline.rights import SEES_PERSONS, Rights
-from api.pipeline.routes import AnyRoute, Other, Parameters, activity_of
+from api.pipeline.routes import AnyRoute, Parameters, activity_of, operation
 from api.routes.support import ONE, READ, WRITE
 from rim_ledger.admin import authentication
 from rim_ledger.engine.command import perform
@@ -33,6 +32,17 @@ from rim_ledger.values import UUID_TEXT, derived_id
 from rim_ledger.vault.sealed_file import open_file, seal_file
 
 FILES: Final = ONE + "/attachments"
+ATTACHMENT: Final = {
+    "id": ID,
+    "ticketId": ID,
+    "name": TEXT,
+    "url": TEXT,
+    "size": COUNT,
+    "type": TEXT,
+    "sha256": TEXT,
+    "version": COUNT,
+    "position": COUNT,
+}
 
 
 def _find(uow: UnitOfWork, parameters: Parameters) -> tuple[Ticket, AESGCM | None]:
@@ -42,6 +52,15 @@ def _find(uow: UnitOfWork, parameters: Parameters) -> tuple[Ticket, AESGCM | Non
     return ticket, uow.key(ticket.person)
 
 
+@operation(
+    f"POST {FILES}",
+    "Add a file",
+    WRITE,
+    own=True,
+    status=201,
+    gives=ATTACHMENT,
+    media_type="multipart/form-data",
+)
 async def add_attachment(context: Context, call: Call, _: Rights) -> Reply:
     """Take one file in: a form with the file in it, at most 10 MiB. A later message shows it."""
     parameters, enter = call.path_params, authentication.enter_own
@@ -113,9 +132,10 @@ def _taken(ticket: Ticket, command: AddAttachment, receipt: Receipt) -> Reply:
         (b"location", url.encode()),
         (b"etag", b'"%d"' % receipt.version),
     ]
-    return Reply(201, encoded(body), headers)
+    return Reply(201, body, headers)
 
 
+@operation(f"GET {FILES}/{{aid}}", "One file of a ticket", READ, own=True, answers="*/*")
 async def download_attachment(context: Context, call: Call, _: Rights) -> None:
     """One file of a ticket, or a Range of it, to be saved and never to be shown in place. It may
     show anything about a person, so among staff it is for those who may see persons."""
@@ -174,37 +194,7 @@ def _disposition(name: str) -> bytes:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}".encode()
 
 
-ATTACHMENT: Final = {
-    "id": ID,
-    "ticketId": ID,
-    "name": TEXT,
-    "url": TEXT,
-    "size": COUNT,
-    "type": TEXT,
-    "sha256": TEXT,
-    "version": COUNT,
-    "position": COUNT,
-}
-
 ROUTES: list[AnyRoute] = [
-    Other(
-        "POST",
-        FILES,
-        add_attachment,
-        "Add a file",
-        WRITE,
-        own=True,
-        status=201,
-        gives=ATTACHMENT,
-        media_type="multipart/form-data",
-    ),
-    Other(
-        "GET",
-        FILES + "/{aid}",
-        download_attachment,
-        "One file of a ticket",
-        READ,
-        own=True,
-        answers="*/*",
-    ),
+    add_attachment,
+    download_attachment,
 ]

@@ -7,17 +7,15 @@ from uuid import UUID
 from api.context import Context
 from api.description.components import TEXT, TIME
 from api.http.call import Call, Reply, at_position
-from api.http.csv_text import rfc3339
 from api.http.download import Download
 from api.http.ids import missing, resolve
-from api.http.problem import encoded
 from api.pipeline.pipeline import request_of
 from api.pipeline.readmission import streaming
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, One, Other, activity_of, commands, resource
+from api.pipeline.routes import AnyRoute, One, Resource, activity_of, operation
 from projections.backups import BackupRow, BackupSettingsRow, OutboundRow
 from rim_ledger.admin.session import new_token, token_hash
-from rim_ledger.delivery.kill_switch import OUTBOUND, Outbound, SwitchOutbound
+from rim_ledger.delivery.kill_switch import OUTBOUND, SwitchOutbound
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system.backup import Backup, BackupDownloadOffered
 from rim_ledger.system.backup_commands import (
@@ -28,14 +26,20 @@ from rim_ledger.system.backup_commands import (
     find_download,
     offer_download,
 )
-from rim_ledger.system.backup_settings import SETTINGS, BackupSettings, EditBackupSettings
+from rim_ledger.system.backup_settings import SETTINGS, EditBackupSettings
 
 BACKUPS, DOWNLOAD = "/v1/backups", "/v1/backups/{id}/download"
 EDIT, SWITCH = "/v1/backup-settings", "/v1/outbound"
-READ, WRITE = ("backups", "read"), ("backups", "write")
-RESTORE: Final = ("backups.restore", "write")
+READ: Final = ("backups", "read")
+RESTORE: Final = "backups.restore"
 
 
+@operation(
+    f"POST {DOWNLOAD}",
+    "Ask for a link to the file of a backup",
+    (RESTORE, "write"),
+    gives={"downloadUrl": TEXT, "expiresAt": TIME},
+)
 async def offer_backup(context: Context, call: Call, _: Rights) -> Reply:
     """A link to the file of a backup. It lives five minutes, and is used up when the last byte of
     the file has gone. With RIM_SECRET_KEY the file holds everything."""
@@ -48,15 +52,22 @@ async def offer_backup(context: Context, call: Call, _: Rights) -> Reply:
             raise missing(Backup)
         return id_, offer_download(id_, token_hash(token), uow)
 
-    request = request_of(context, call, asked, RESTORE)
+    request = request_of(context, call, asked, (RESTORE, "write"))
     receipt, offered = await context.ledger.decide(work, *request.terms)
     body = {
         "downloadUrl": f"{BACKUPS}/{receipt.id}/download?token={token}",
-        "expiresAt": rfc3339(offered.expires_at),
+        "expiresAt": offered.expires_at,
     }
-    return Reply(200, encoded(body), [at_position(receipt.position)])
+    return Reply(200, body, [at_position(receipt.position)])
 
 
+@operation(
+    f"GET {DOWNLOAD}",
+    "The file of a backup, for whoever has a link to it",
+    public=True,
+    answers="application/octet-stream",
+    query={"token": TEXT},
+)
 async def download_backup(context: Context, call: Call, _: Rights) -> None:
     """The file of a backup, as it lies in the store: sealed. What broke off goes on with Range,
     while the link lives: for five minutes, or until the last byte went out."""
@@ -89,32 +100,17 @@ async def download_backup(context: Context, call: Call, _: Rights) -> None:
         await file.answer(call, stream)
 
 
-of_backups = commands(BACKUPS, Backup, WRITE)
-of_settings = commands(EDIT, BackupSettings, WRITE, stream=lambda _: SETTINGS)
-of_outbound = commands(SWITCH, Outbound, RESTORE, stream=lambda _: OUTBOUND)
+of_backups = Resource(BACKUPS, BackupRow, "backups")
+of_settings = Resource(EDIT, BackupSettingsRow, "backups", always={"stream": lambda _: SETTINGS})
+of_outbound = Resource(SWITCH, OutboundRow, RESTORE, always={"stream": lambda _: OUTBOUND})
 
 ROUTES: list[AnyRoute] = [
-    *resource(BACKUPS, BackupRow, "backups"),
+    *of_backups.reads,
     of_backups("POST", StartBackup, "Begin a backup"),
     of_backups("POST /{id}/verify", VerifyBackup, "Read it again"),
-    of_backups("DELETE /{id}", DeleteBackup, "Put a backup away", needs=("backups", "delete")),
-    Other(
-        "POST",
-        DOWNLOAD,
-        offer_backup,
-        "Ask for a link to the file of a backup",
-        RESTORE,
-        gives={"downloadUrl": TEXT, "expiresAt": TIME},
-    ),
-    Other(
-        "GET",
-        DOWNLOAD,
-        download_backup,
-        "The file of a backup, for whoever has a link to it",
-        public=True,
-        answers="application/octet-stream",
-        query={"token": TEXT},
-    ),
+    of_backups("DELETE /{id}", DeleteBackup, "Put a backup away"),
+    offer_backup,
+    download_backup,
     One(EDIT, BackupSettingsRow, READ, "When and where backups are made"),
     of_settings("PATCH", EditBackupSettings, "Change when and where backups are made"),
     One(SWITCH, OutboundRow, READ, "Whether anything leaves the house"),

@@ -4,31 +4,29 @@ from functools import partial
 
 from api.context import Context
 from api.pipeline.pipeline import look, target
-from api.pipeline.routes import AnyRoute, CommandRequest, List, commands, resource
-from api.routes.lending import ONE_USER
+from api.pipeline.routes import AnyRoute, CommandRequest, Resource
+from api.routes.lending import of_users
 from projections.audience import find_audience, find_users
 from projections.notifications import BroadcastRow, NotificationRow
 from rim_ledger.delivery.port import Channel
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.refusals import Invalid
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.lending.user import User
 from rim_ledger.notifications import broadcast_commands as broadcasts
 from rim_ledger.notifications.broadcast import BroadcastMessage, Target
 from rim_ledger.notifications.broadcast_commands import DraftBroadcast, EditBroadcast
 from rim_ledger.notifications.contact import OptIn, OptOut
-from rim_ledger.notifications.notification import NotificationHistory, RetryNotification
+from rim_ledger.notifications.notification import RetryNotification
 
-BROADCASTS, NOTIFICATIONS = "/v1/broadcasts", "/v1/notifications"
-SEND = ("broadcasts.send", "write")
+SEND = "broadcasts.send"
 AUDIENCE_BODY: int = 5 * 1024 * 1024
 """Bytes of a body that may name 100,000 users."""
 
 
-async def name_users(context: Context, request: CommandRequest) -> Form:
+async def name_users(
+    context: Context, request: CommandRequest, form: DraftBroadcast | EditBroadcast
+) -> Form:
     """Look up the users whom a draft names."""
-    form = request.command
-    assert isinstance(form, DraftBroadcast | EditBroadcast)
     await look(context, request, lambda _: None)
     wanted = form.custom_user_ids
     if wanted is None:
@@ -40,10 +38,10 @@ async def name_users(context: Context, request: CommandRequest) -> Form:
     return form.to(tuple(sorted({*found.values()})))
 
 
-async def count_users(context: Context, request: CommandRequest) -> Form:
+async def count_users(
+    context: Context, request: CommandRequest, form: broadcasts.SendBroadcast
+) -> Form:
     """Find the audience of a broadcast that is to be sent."""
-    form = request.command
-    assert isinstance(form, broadcasts.SendBroadcast)
 
     def see(uow: UnitOfWork) -> Target:
         broadcast = uow.read(BroadcastMessage, target(uow, request).id)
@@ -54,38 +52,33 @@ async def count_users(context: Context, request: CommandRequest) -> Form:
     return form.among(await find_audience(context.url, await look(context, request, see)))
 
 
-of_broadcasts = commands(BROADCASTS, BroadcastMessage, ("broadcasts", "write"))
+of_broadcasts = Resource("/v1/broadcasts", BroadcastRow, "broadcasts")
 drafts = partial(of_broadcasts, prepare=name_users, reads_tables=True, body_max=AUDIENCE_BODY)
-of_users = commands(ONE_USER, User, ("users", "write"))
-of_notifications = commands(NOTIFICATIONS, NotificationHistory, ("notifications", "write"))
+of_notifications = Resource("/v1/notifications", NotificationRow, "notifications")
 
 ROUTES: list[AnyRoute] = [
-    *resource(BROADCASTS, BroadcastRow, "broadcasts"),
-    List(
-        BROADCASTS + "/{id}/recipients",
-        NotificationRow,
-        ("notifications", "read"),
-        "Whom a broadcast reached",
-        ("broadcast_id", BroadcastRow),
+    *of_broadcasts.reads,
+    of_broadcasts.lists(
+        "/recipients", NotificationRow, "Whom a broadcast reached", "broadcast_id", "notifications"
     ),
     drafts("POST", DraftBroadcast, "Write a broadcast"),
     drafts("PATCH /{id}", EditBroadcast, "Change a draft"),
-    of_broadcasts("POST /{id}/schedule", broadcasts.ScheduleBroadcast, "Schedule", needs=SEND),
+    of_broadcasts("POST /{id}/schedule", broadcasts.ScheduleBroadcast, "Schedule", SEND),
     of_broadcasts("POST /{id}/unschedule", broadcasts.UnscheduleBroadcast, "Unschedule"),
     of_broadcasts(
         "POST /{id}/send",
         broadcasts.SendBroadcast,
         "Send",
-        needs=SEND,
+        SEND,
         prepare=count_users,
         reads_tables=True,
     ),
     of_broadcasts("POST /{id}/pause", broadcasts.PauseBroadcast, "Pause"),
-    of_broadcasts("POST /{id}/resume", broadcasts.ResumeBroadcast, "Go on", needs=SEND),
+    of_broadcasts("POST /{id}/resume", broadcasts.ResumeBroadcast, "Go on", SEND),
     of_broadcasts("POST /{id}/cancel", broadcasts.CancelBroadcast, "Write to nobody else"),
     of_broadcasts("POST /{source}/clone", broadcasts.CloneBroadcast, "Draft the same again"),
-    of_users("POST /opt-out", OptOut, "Send no more marketing"),
-    of_users("POST /opt-in", OptIn, "Send marketing again"),
-    *resource(NOTIFICATIONS, NotificationRow, "notifications"),
+    of_users("POST /{id}/opt-out", OptOut, "Send no more marketing"),
+    of_users("POST /{id}/opt-in", OptIn, "Send marketing again"),
+    *of_notifications.reads,
     of_notifications("POST /{parent}/retry", RetryNotification, "Send again what failed"),
 ]

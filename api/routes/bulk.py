@@ -10,20 +10,19 @@ from typing import Any, Final
 from api.context import Context
 from api.description.components import DRY_RUN, FLAG
 from api.http.body import BODY_MAX, BODY_SECONDS, Disconnected
-from api.http.call import Call
+from api.http.call import NDJSON, Call
 from api.http.query import flag
 from api.http.stream import PIECE_MAX
 from api.http.text import TextFile
 from api.pipeline.pipeline import submit
 from api.pipeline.receipts import receipt_fields, status_of
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, CommandRequest, Done, Other
+from api.pipeline.routes import AnyRoute, CommandRequest, Done, operation
 from api.routes.atomic import ASKED, perform_all
 from api.routes.bulk_lines import Line, Sender
 from api.routes.dry_bulk import try_all
 from rim_ledger.engine.refusals import Refused
 
-MEDIA_TYPE: Final = b"application/x-ndjson"
 WINDOW: Final = 500
 """Lines that are under way at once."""
 WEIGHT_MAX: Final = 4 * 1024 * 1024
@@ -56,15 +55,23 @@ def _done(number: int, done: Done) -> bytes:
     return json.dumps(answer).encode() + b"\n"
 
 
+@operation(
+    "POST /v1/bulk",
+    "Many commands, one a line",
+    action=ASKED.action,
+    form=Line,
+    media_type=NDJSON.decode(),
+    answers=NDJSON.decode(),
+    query={"atomic": FLAG, **DRY_RUN},
+)
 async def submit_bulk(context: Context, call: Call, _: Rights) -> None:
     """Streams the answers as they are decided; `?atomic=true` decides all lines as one, and
     `?dryRun=true` tries them, each on top of those before it."""
     sender, atomic = Sender(context, call), flag(call.query_params, "atomic")
     call.dry_run = flag(call.query_params, "dryRun")
-    whole = atomic or call.dry_run
-    seconds = BODY_SECONDS if whole else None
+    seconds = BODY_SECONDS if atomic or call.dry_run else None
     with context.rates.room(call, context.callers):
-        file = TextFile(call.receive, call.headers, MEDIA_TYPE, seconds=seconds)
+        file = TextFile(call.receive, call.headers, NDJSON, seconds=seconds)
         if call.dry_run:
             await try_all(sender, file, atomic=atomic)
         elif atomic:
@@ -111,7 +118,7 @@ class Answers:
 
 async def _stream(sender: Sender, file: TextFile) -> None:
     call = sender.call
-    await call.start(200, [(b"content-type", MEDIA_TYPE)])
+    await call.start(200, [(b"content-type", NDJSON)])
     answers = Answers()
     writing = asyncio.create_task(_write(call, answers))
     under_way: UnderWay = deque()
@@ -202,15 +209,5 @@ async def lines(file: TextFile) -> AsyncIterator[bytes]:
 
 
 ROUTES: list[AnyRoute] = [
-    Other(
-        "POST",
-        "/v1/bulk",
-        submit_bulk,
-        "Many commands, one a line",
-        action=ASKED.action,
-        form=Line,
-        media_type=MEDIA_TYPE.decode(),
-        answers=MEDIA_TYPE.decode(),
-        query={"atomic": FLAG, **DRY_RUN},
-    ),
+    submit_bulk,
 ]

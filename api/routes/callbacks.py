@@ -1,14 +1,14 @@
 """The route that providers call: no session, but a signature over every message."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import Field, RootModel
 
 from api.context import Context
 from api.description.components import FLAG, RECEIPT, either, shape
-from api.http.body import BODY_SECONDS, Chunks, gather, read_json, unpacked
+from api.http.body import BODY_SECONDS, Chunks, gather, read_json
 from api.http.call import Call, Reply
 from api.http.content_type import require_media_type
 from api.http.ids import missing
@@ -16,7 +16,7 @@ from api.pipeline.commands import read_as
 from api.pipeline.idempotency import key_for
 from api.pipeline.receipts import receipt_headers, receipt_json
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, Other
+from api.pipeline.routes import AnyRoute, operation
 from rim_ledger.delivery.callbacks import (
     Callback,
     NotOurs,
@@ -56,6 +56,15 @@ class ProviderCallback(
     providers of SMS. The id of the message is its idempotency key."""
 
 
+@operation(
+    "POST /v1/callbacks/{integration}",
+    "A provider's word, known by its signature alone",
+    form=ProviderCallback,
+    public=True,
+    gives=either(
+        shape("ReceiveCallbackAnswer", RECEIPT), shape("UnknownReference", {"known": FLAG})
+    ),
+)
 async def receive_callback(context: Context, call: Call, _: Rights) -> Reply:
     """Take a provider's word, once: the message's id is its idempotency key."""
     text = call.path_params["integration"]
@@ -68,12 +77,15 @@ async def receive_callback(context: Context, call: Call, _: Rights) -> Reply:
     integration = UUID(text)
     stamp = call.stamp(context.environment, message.id)
 
+    async def received() -> dict[str, Any]:
+        return {"type": "http.request", "body": message.body}
+
     def admit(uow: UnitOfWork) -> None:
         enter(uow, integration, message, FORMS)
 
     form = FORMS[await context.ledger.read(lambda uow: speaker(uow).type, stamp, admit)]
     require_media_type(call.headers, b"application/json")
-    body = read_json(unpacked(message.body, call.headers, BODY_MAX))
+    body = read_json(await gather(Chunks(received, call.headers), BODY_MAX))
     word = read_as(form, body)
     # A repetition of the message may have another time.
     parsed, op = word.model_copy(update={"timestamp": None}), f"POST {call.path}"
@@ -88,15 +100,5 @@ async def receive_callback(context: Context, call: Call, _: Rights) -> Reply:
 
 
 ROUTES: list[AnyRoute] = [
-    Other(
-        "POST",
-        "/v1/callbacks/{integration}",
-        receive_callback,
-        "A provider's word, known by its signature alone",
-        form=ProviderCallback,
-        public=True,
-        gives=either(
-            shape("ReceiveCallbackAnswer", RECEIPT), shape("UnknownReference", {"known": FLAG})
-        ),
-    ),
+    receive_callback,
 ]

@@ -6,12 +6,10 @@ from uuid import UUID
 from api.context import Context
 from api.description.components import ID, TEXT, TIME, shape
 from api.http.call import Call, Reply, at_position
-from api.http.csv_text import rfc3339
-from api.http.problem import encoded
 from api.pipeline.commands import read_form
 from api.pipeline.pipeline import look, request_of
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, Other, Request
+from api.pipeline.routes import AnyRoute, Request, operation
 from api.routes.admin import position
 from rim_ledger.admin import authentication
 from rim_ledger.customers.access import OWN_SESSION
@@ -21,27 +19,42 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 
 AUTH: Final = "/v1/auth/customer"
+PERSONAL: Final = ("name", "phone", "email")
+USER: Final = {"id": ID, "userId": TEXT}
+SESSION: Final = {"token": TEXT, "expiresAt": TIME, "user": shape("SignedInBorrower", USER)}
 
 
+@operation(
+    f"POST {AUTH}/code",
+    "Have a code sent to one's phone",
+    form=AskForCode,
+    public=True,
+    status=202,
+    gives={"expiresAt": TIME},
+)
 async def send_log_in_code(context: Context, call: Call, _: Rights) -> Reply:
     """A code goes to the phone, if it is that of a borrower who may log in."""
     form = await read_form(call, AskForCode)
     ends = await context.phone_codes.send(call.stamp(context.environment), form)
-    return Reply(202, encoded({"expiresAt": rfc3339(ends)}))
+    return Reply(202, {"expiresAt": ends})
 
 
+@operation(
+    f"POST {AUTH}/login", "Log in as a borrower", form=LogInWithCode, public=True, gives=SESSION
+)
 async def log_in_borrower(context: Context, call: Call, _: Rights) -> Reply:
     """A code for a token."""
     form = await read_form(call, LogInWithCode)
     session = await context.phone_codes.log_in(call.stamp(context.environment), form)
     body = {
         "token": session.token,
-        "expiresAt": rfc3339(session.expires_at),
+        "expiresAt": session.expires_at,
         "user": {"id": session.id, "userId": session.user_id},
     }
-    return Reply(200, encoded(body), [position(context)])
+    return Reply(200, body, [position(context)])
 
 
+@operation(f"POST {AUTH}/logout", "Log out as a borrower", OWN_SESSION, own=True, status=204)
 async def log_out_borrower(context: Context, call: Call, _: Rights) -> Reply:
     """End this session; the others stay."""
     token = call.token
@@ -54,6 +67,13 @@ async def log_out_borrower(context: Context, call: Call, _: Rights) -> Reply:
     return Reply(204, b"", [at_position(receipt.position)])
 
 
+@operation(
+    f"GET {AUTH}/me",
+    "Which borrower asks",
+    OWN_SESSION,
+    own=True,
+    gives=USER | {"status": TEXT} | dict.fromkeys(PERSONAL, TEXT),
+)
 async def get_borrower(context: Context, call: Call, _: Rights) -> Reply:
     """Whose session it is."""
 
@@ -64,53 +84,16 @@ async def get_borrower(context: Context, call: Call, _: Rights) -> Reply:
         return {"id": user.id, "userId": user.user_id, "status": user.status, **words}
 
     own = await look(context, _request(context, call), see)
-    return Reply(200, encoded(own), [position(context)])
+    return Reply(200, own, [position(context)])
 
 
 def _request(context: Context, call: Call) -> Request:
     return request_of(context, call, None, OWN_SESSION, enter=authentication.enter_own)
 
 
-PERSONAL: Final = ("name", "phone", "email")
-USER: Final = {"id": ID, "userId": TEXT}
-SESSION: Final = {"token": TEXT, "expiresAt": TIME, "user": shape("SignedInBorrower", USER)}
-
 ROUTES: list[AnyRoute] = [
-    Other(
-        "POST",
-        AUTH + "/code",
-        send_log_in_code,
-        "Have a code sent to one's phone",
-        form=AskForCode,
-        public=True,
-        status=202,
-        gives={"expiresAt": TIME},
-    ),
-    Other(
-        "POST",
-        AUTH + "/login",
-        log_in_borrower,
-        "Log in as a borrower",
-        form=LogInWithCode,
-        public=True,
-        gives=SESSION,
-    ),
-    Other(
-        "POST",
-        AUTH + "/logout",
-        log_out_borrower,
-        "Log out as a borrower",
-        OWN_SESSION,
-        own=True,
-        status=204,
-    ),
-    Other(
-        "GET",
-        AUTH + "/me",
-        get_borrower,
-        "Which borrower asks",
-        OWN_SESSION,
-        own=True,
-        gives=USER | {"status": TEXT} | dict.fromkeys(PERSONAL, TEXT),
-    ),
+    send_log_in_code,
+    log_in_borrower,
+    log_out_borrower,
+    get_borrower,
 ]

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from api.context import Context
 from api.http.body import gather
-from api.http.call import at_position
+from api.http.call import NDJSON, at_position
 from api.http.stream import Stream
 from api.http.text import TextFile
 from api.pipeline.disclosure import Look, show
@@ -17,7 +17,6 @@ from api.pipeline.routes import CommandRequest
 from api.routes.atomic import (
     ASKED,
     BODY_MAX,
-    MEDIA_TYPE,
     SECONDS_MAX,
     Batch,
     Failed,
@@ -134,7 +133,7 @@ async def _answer(sender: Sender, lines: list[tuple[int, Tried | Refused]], righ
         return b"".join(answers)
 
     async with Stream(call) as stream:
-        await call.start(200, [(b"content-type", MEDIA_TYPE), at_position(head)])
+        await call.start(200, [(b"content-type", NDJSON), at_position(head)])
         for begin in range(0, len(lines), SHOWN_AT_ONCE):
             some = lines[begin : begin + SHOWN_AT_ONCE]
             await stream.send(await show(context, call, rights, SHOWN, shown))

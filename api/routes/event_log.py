@@ -164,6 +164,12 @@ class EventReader(Struct):
             return self.rights
         return await show(self.context, self.call, self.rights, self.activity, note)
 
+    async def shown(self, lines: list[Line]) -> tuple[list[Line], list[bytes]]:
+        """Those of the events that are visible, and their JSON, after logging whose personal data
+        they show."""
+        seen = await self.visible(lines)
+        return seen, await shown(self.context, seen, sees=(await self.noted(seen)).sees_persons)
+
     def narrowed(self, question: Question) -> Question:
         """The same question about the events that may be visible, so that pages are full."""
         wanted = question.wanted

@@ -7,7 +7,18 @@ from typing import Final
 from msgspec.structs import replace
 
 from api.context import Context
-from api.description.components import COUNT, ID, NUMBER, TEXT, TEXTS, TIME, ref, several, shape
+from api.description.components import (
+    COUNT,
+    ID,
+    NUMBER,
+    TEXT,
+    TEXTS,
+    TIME,
+    or_null,
+    ref,
+    several,
+    shape,
+)
 from api.description.event_schemas import get_async_api, get_event_schema, list_event_schemas
 from api.http.call import JSON, NDJSON, Call, Headers, Reply, at_position
 from api.pipeline.disclosure import Look, logged_filters, show
@@ -77,9 +88,8 @@ async def list_events(
         else:
             async for lines, _ in pages(context, begun):
                 await reader.again()
-                seen = await reader.visible(lines)
-                sees = (await reader.noted(seen)).sees_persons
-                await stream.send(b"\n".join([*await shown(context, seen, sees=sees), b""]))
+                _, texts = await reader.shown(lines)
+                await stream.send(b"\n".join([*texts, b""]))
         await stream.end()
     return None
 
@@ -113,7 +123,7 @@ QUERY: Final = {
 }
 PAGE: Final = shape(
     "EventPage",
-    {"items": several(ref("CloudEvent")), "nextAfter": {"type": ["integer", "null"]}},
+    {"items": several(ref("CloudEvent")), "nextAfter": or_null(NUMBER)},
 )
 EVENT_SCHEMA: Final = shape(
     "EventSchema",

@@ -3,17 +3,30 @@
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from msgspec import Struct
 from pydantic.alias_generators import to_snake
 
 from api.context import Context
-from api.description.components import ID, NULL, NUMBER, TEXT, TIME, either, ref, several, shape
+from api.description.components import (
+    ID,
+    NAIRA,
+    NULL,
+    NUMBER,
+    TEXT,
+    TIME,
+    either,
+    or_null,
+    ref,
+    several,
+    shape,
+)
 from api.description.examples import AS_OF
 from api.http.call import Call, Reply, at_position
 from api.http.ids import missing, resolve
 from api.pipeline.as_of import last_position, position_of
 from api.pipeline.disclosure import Look, keys_of, show
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, Other, activity_of
+from api.pipeline.routes import AnyRoute, activity_of, operation
 from projections.cloud_events import Reader, Stamp, Stored, persons_in, read
 from projections.follow import log
 from projections.follow.fold import evolved
@@ -23,72 +36,111 @@ from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.charges import POLICY_VERSION as FEE_POLICY
 from rim_ledger.lending.loan import POLICY_VERSION, Loan
 
+
+class Rule(Struct, frozen=True):
+    """A rule: its version, and what it says in words."""
+
+    version: str
+    says: str
+
+
 RULES: Final = {
-    "amountDue": (
+    "amountDue": Rule(
         "interest-v1",
-        (
-            "amount + amount · interestRate / 100, half to even at the kobo, less upfrontFee; a "
-            "stored term, never computed again; plus feesCharged, less feesWaived"
-        ),
+        "amount + amount · interestRate / 100, half to even at the kobo, less upfrontFee; a "
+        "stored term, never computed again; plus feesCharged, less feesWaived",
     ),
-    "upfrontFee": (
+    "upfrontFee": Rule(
         "interest-v1",
-        (
-            "amount · interestRate / 100, half to even at the kobo, where the fee is deducted: the "
-            "airtime is amount − upfrontFee; else 0"
-        ),
+        "amount · interestRate / 100, half to even at the kobo, where the fee is deducted: the "
+        "airtime is amount − upfrontFee; else 0",
     ),
-    "vat": (
+    "vat": Rule(
         "vat-v1",
-        (
-            "the agreed fee · vatRate / (100 + vatRate), half to even at the kobo, by "
-            "lending/vatRate at the disbursement"
-        ),
+        "the agreed fee · vatRate / (100 + vatRate), half to even at the kobo, by "
+        "lending/vatRate at the disbursement",
     ),
-    "amountPaid": (
+    "amountPaid": Rule(
         "allocation-v1",
-        (
-            "payments go to the loan they name, then by due date, disbursement and id; inside a "
-            "loan fees, then interest, then principal, the other way round once it defaulted; less "
-            "what was reversed"
-        ),
+        "payments go to the loan they name, then by due date, disbursement and id; inside a "
+        "loan fees, then interest, then principal, the other way round once it defaulted; less "
+        "what was reversed",
     ),
-    "feesCharged": (
+    "feesCharged": Rule(
         FEE_POLICY,
-        (
-            "once by the clock, after the days of grace past due, and by hand; never more than "
-            "lending/lateFeeMaxPercent of the amount"
-        ),
+        "once by the clock, after the days of grace past due, and by hand; never more than "
+        "lending/lateFeeMaxPercent of the amount",
     ),
-    "feesWaived": ("waiver-v1", "unpaid fees first, then unpaid interest, never principal"),
-    "writtenOffAmount": (
+    "feesWaived": Rule("waiver-v1", "unpaid fees first, then unpaid interest, never principal"),
+    "writtenOffAmount": Rule(
         "write-off-v1",
-        (
-            "what was outstanding at the write-off, and what had come before and was reversed "
-            "since; null while it is not written off. It is owed as before"
-        ),
+        "what was outstanding at the write-off, and what had come before and was reversed "
+        "since; null while it is not written off. It is owed as before",
     ),
-    "outstandingAmount": ("outstanding-v1", "amountDue − amountPaid"),
-    "status": (
+    "outstandingAmount": Rule("outstanding-v1", "amountDue − amountPaid"),
+    "status": Rule(
         POLICY_VERSION,
         "decided on request and by people, then by delivery, payments and the clock",
     ),
-    "dueDate": (
+    "dueDate": Rule(
         "due-date-v1",
-        (
-            "the Lagos date of the disbursement + repaymentPeriod days, at 23:59:59 in Lagos, or "
-            "the later day to which the loan was rescheduled"
-        ),
+        "the Lagos date of the disbursement + repaymentPeriod days, at 23:59:59 in Lagos, or "
+        "the later day to which the loan was rescheduled",
     ),
-    "originalDueDate": (
+    "originalDueDate": Rule(
         "due-date-v1",
         "the first due date; a loan whose money came in after that day is repaid late",
     ),
 }
-"""For each figure, the version of its rule and the rule in words."""
+"""For each figure, its rule."""
 
 READ: Final = ("loans", "read")
 EXPLAIN: Final = "/v1/loans/{id}/explain"
+RULE: Final = shape("FigureRule", {"version": TEXT, "says": TEXT})
+ACTOR: Final = shape(
+    "Actor",
+    {
+        "type": TEXT,
+        "id": or_null(ID),
+        "name": TEXT,
+        "apiKeyId": ID,
+        "apiKeyName": TEXT,
+        "approvedById": ID,
+        "approvedByName": TEXT,
+    },
+    optional=("apiKeyId", "apiKeyName", "approvedById", "approvedByName"),
+)
+
+
+def _figure(kind: str, value: dict[str, Any], former: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a figure with a value of this one, and what may have been before."""
+    moved = {
+        "position": NUMBER,
+        "event": TEXT,
+        "at": TIME,
+        "from": former,
+        "to": value,
+        "by": ACTOR,
+        "because": {"type": "object"},
+    }
+    events = several(shape(f"{kind}Step", moved))
+    return shape(kind, {"value": value, "rule": RULE, "events": events})
+
+
+STATUS: Final = ref("LoanStatus")
+DUE: Final = or_null(TIME)
+DUE_DATE: Final = _figure("DueDateFigure", DUE, DUE)
+SOME: Final = either(NAIRA, NULL)
+FIGURES: Final = dict.fromkeys(RULES, _figure("MoneyFigure", NAIRA, SOME)) | {
+    "writtenOffAmount": _figure("WrittenOffFigure", SOME, SOME),
+    "status": _figure("StatusFigure", STATUS, either(STATUS, NULL)),
+    "dueDate": DUE_DATE,
+    "originalDueDate": DUE_DATE,
+}
+GIVES: Final = shape(
+    "LoanExplanation",
+    {"id": ID, "loanId": TEXT, "position": NUMBER, "figures": shape("LoanFigures", FIGURES)},
+)
 
 
 class LoanStep(NamedTuple):
@@ -100,6 +152,7 @@ class LoanStep(NamedTuple):
     after: Loan
 
 
+@operation(f"GET {EXPLAIN}", "Explain a figure", READ, gives=GIVES, query={"asOf": AS_OF})
 async def explain_loan(context: Context, call: Call, rights: Rights) -> Reply:
     """Each figure of a loan, as it is or was known, with the events that moved it, and its rule.
 
@@ -135,10 +188,10 @@ async def _explained(context: Context, call: Call, *, sees: bool) -> tuple[Loan,
     figures = {
         figure: {
             "value": getattr(loan, to_snake(figure)),
-            "rule": {"version": version, "says": says},
+            "rule": rule,
             "events": [moved for each in steps if (moved := _moved(each, to_snake(figure)))],
         }
-        for figure, (version, says) in RULES.items()
+        for figure, rule in RULES.items()
     }
     explanation = {"id": stream, "loanId": loan.loan_id, "position": position, "figures": figures}
     return loan, explanation
@@ -183,55 +236,6 @@ def _by(stamp: Stamp) -> dict[str, Any]:
     return {"type": actor.type, "id": actor.id, "name": actor.name} | key | approved
 
 
-NAIRA: Final = {"type": "number", "description": "Unit: naira."}
-RULE: Final = shape("FigureRule", {"version": TEXT, "says": TEXT})
-ACTOR: Final = shape(
-    "Actor",
-    {
-        "type": TEXT,
-        "id": {"type": ["string", "null"], "format": "uuid"},
-        "name": TEXT,
-        "apiKeyId": ID,
-        "apiKeyName": TEXT,
-        "approvedById": {"type": "string", "format": "uuid"},
-        "approvedByName": TEXT,
-    },
-    optional=("apiKeyId", "apiKeyName", "approvedById", "approvedByName"),
-)
-
-
-def _figure(kind: str, value: dict[str, Any], former: dict[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of a figure with a value of this one, and what may have been before."""
-    moved = {
-        "position": NUMBER,
-        "event": TEXT,
-        "at": TIME,
-        "from": former,
-        "to": value,
-        "by": ACTOR,
-        "because": {"type": "object"},
-    }
-    events = several(shape(f"{kind}Step", moved))
-    return shape(kind, {"value": value, "rule": RULE, "events": events})
-
-
-STATUS: Final = ref("LoanStatus")
-DUE: Final = {"type": ["string", "null"], "format": "date-time"}
-DUE_DATE: Final = _figure("DueDateFigure", DUE, DUE)
-SOME: Final = either(NAIRA, NULL)
-FIGURES: Final = dict.fromkeys(RULES, _figure("MoneyFigure", NAIRA, SOME)) | {
-    "writtenOffAmount": _figure("WrittenOffFigure", SOME, SOME),
-    "status": _figure("StatusFigure", STATUS, either(STATUS, NULL)),
-    "dueDate": DUE_DATE,
-    "originalDueDate": DUE_DATE,
-}
-GIVES: Final = shape(
-    "LoanExplanation",
-    {"id": ID, "loanId": TEXT, "position": NUMBER, "figures": shape("LoanFigures", FIGURES)},
-)
-
 ROUTES: list[AnyRoute] = [
-    Other(
-        "GET", EXPLAIN, explain_loan, "Explain a figure", READ, gives=GIVES, query={"asOf": AS_OF}
-    ),
+    explain_loan,
 ]

@@ -25,8 +25,8 @@ SWEEP_SECONDS: Final = 60.0
 INTERRUPTED: Final = "It was interrupted."
 
 OF: Final = """
-SELECT id, owner, persons, entities, secret, upto, position, rows, size, sha256, failure,
-       created_at, completed_at
+SELECT id, owner, persons, entities, secret, upto, position, created_at, rows, size, sha256,
+       failure, completed_at
   FROM ledger.exports WHERE owner = %s ORDER BY id DESC"""
 BEGIN: Final = """
 INSERT INTO ledger.exports
@@ -63,12 +63,12 @@ class Export(Struct, frozen=True):
     secret: str
     upto: int
     position: int
-    rows: int
-    size: int | None
-    sha256: str | None
-    failure: str | None
     created_at: datetime
-    completed_at: datetime | None
+    rows: int = 0
+    size: int | None = None
+    sha256: str | None = None
+    failure: str | None = None
+    completed_at: datetime | None = None
 
     @property
     def status(self) -> str:

@@ -4,18 +4,16 @@ from typing import Any, Final
 from uuid import UUID
 
 from api.context import Context
-from api.description.components import COUNT, FLAG, ID, TIME, several, shape
+from api.description.components import COUNT, FLAG, ID, NUMBER, TEXT, TIME, or_null, several, shape
 from api.http.call import Call, Reply
-from api.http.csv_text import rfc3339
 from api.http.download import Download
 from api.http.ids import missing
-from api.http.problem import encoded
 from api.pipeline.background import begin
 from api.pipeline.commands import require_no_fields
 from api.pipeline.pipeline import admitted
 from api.pipeline.readmission import admit_again, streaming
 from api.pipeline.rights import SEES_PERSONS, Rights
-from api.pipeline.routes import AnyRoute, Other, activity_of
+from api.pipeline.routes import AnyRoute, activity_of, operation
 from api.routes.event_log import EventReader, read_question
 from api.routes.events import QUERY, READ
 from api.routes.export_making import make
@@ -27,8 +25,35 @@ from rim_ledger.vault.key_ring import KEY
 EXPORTS, ONE = "/v1/exports", "/v1/exports/{id}"
 FILE: Final = ONE + "/file"
 PARQUET: Final = b"application/vnd.apache.parquet"
+EXPORT: Final = shape(
+    "Export",
+    {
+        "id": ID,
+        "status": {"type": "string", "enum": ["in_progress", "success", "failed"]},
+        "masked": FLAG,
+        "position": COUNT,
+        "upto": COUNT,
+        "rows": COUNT,
+        "size": or_null(NUMBER),
+        "sha256": or_null(TEXT),
+        "failureReason": or_null(TEXT),
+        "createdAt": TIME,
+        "completedAt": or_null(TIME),
+        "expiresAt": TIME,
+        "downloadUrl": or_null(TEXT),
+    },
+)
 
 
+@operation(
+    f"POST {EXPORTS}",
+    "Begin an export of the log",
+    READ,
+    exports=True,
+    gives=EXPORT,
+    status=202,
+    query=QUERY,
+)
 async def begin_export(context: Context, call: Call, rights: Rights) -> Reply:
     """Begin to make a Parquet file of the log, by the filters of `/v1/events`.
 
@@ -48,12 +73,7 @@ async def begin_export(context: Context, call: Call, rights: Rights) -> Reply:
         secret=context.vault.wrap_secret(id_, "export", context.environment.random(KEY).hex()),
         upto=question.upto,
         position=question.after,
-        rows=0,
-        size=None,
-        sha256=None,
-        failure=None,
         created_at=context.environment.now(),
-        completed_at=None,
     )
     store = ExportStore(context)
     await store.sweep()
@@ -63,29 +83,33 @@ async def begin_export(context: Context, call: Call, rights: Rights) -> Reply:
     await store.begin(export)
     begin(context, make(export, reader.narrowed(question), reader))
     headers = [(b"location", f"{EXPORTS}/{id_}".encode())]
-    return Reply(202, encoded(_shown(export)), headers)
+    return Reply(202, _shown(export), headers)
 
 
+@operation(f"GET {EXPORTS}", "One's own exports", READ, gives={"items": several(EXPORT)})
 async def list_exports(context: Context, _: Call, rights: Rights) -> Reply:
     """The caller's exports, the newest first: how far each is, and where its file is."""
     store = ExportStore(context)
     await store.sweep()
     items = [_shown(each) for each in await store.of(rights.id)]
-    return Reply(200, encoded({"items": items}))
+    return Reply(200, {"items": items})
 
 
+@operation(f"GET {ONE}", "How far an export is", READ, gives=EXPORT)
 async def get_export(context: Context, call: Call, rights: Rights) -> Reply:
     """How far an export of the caller is."""
-    return Reply(200, encoded(_shown(await _find(context, call, rights))))
+    return Reply(200, _shown(await _find(context, call, rights)))
 
 
+@operation(f"DELETE {ONE}", "Let go of an export", READ, gives=EXPORT)
 async def delete_export(context: Context, call: Call, rights: Rights) -> Reply:
     """Let go of an export and its file, also while it is made."""
     export = await _find(context, call, rights)
     await ExportStore(context).drop(export.id)
-    return Reply(200, encoded(_shown(export)))
+    return Reply(200, _shown(export))
 
 
+@operation(f"GET {FILE}", "The file of an export", READ, exports=True, answers=PARQUET.decode())
 async def download_export(context: Context, call: Call, rights: Rights) -> None:
     """The file of an export, or a Range of it, for whoever asked for it and may still read all that
     is in it. What broke off goes on with Range, as long as the export is kept."""
@@ -133,9 +157,8 @@ def _require_reads(rights: Rights, export: Export) -> None:
 
 
 def _shown(export: Export) -> dict[str, Any]:
-    made = export.completed_at
     return {
-        "id": str(export.id),
+        "id": export.id,
         "status": export.status,
         "masked": not export.persons,
         "position": export.position,
@@ -144,57 +167,17 @@ def _shown(export: Export) -> dict[str, Any]:
         "size": export.size,
         "sha256": export.sha256,
         "failureReason": export.failure,
-        "createdAt": rfc3339(export.created_at),
-        "completedAt": rfc3339(made) if made else None,
-        "expiresAt": rfc3339(export.expires_at),
+        "createdAt": export.created_at,
+        "completedAt": export.completed_at,
+        "expiresAt": export.expires_at,
         "downloadUrl": f"{EXPORTS}/{export.id}/file" if export.size is not None else None,
     }
 
 
-_TEXT: Final = {"type": ["string", "null"]}
-EXPORT: Final = shape(
-    "Export",
-    {
-        "id": ID,
-        "status": {"type": "string", "enum": ["in_progress", "success", "failed"]},
-        "masked": FLAG,
-        "position": COUNT,
-        "upto": COUNT,
-        "rows": COUNT,
-        "size": {"type": ["integer", "null"]},
-        "sha256": _TEXT,
-        "failureReason": _TEXT,
-        "createdAt": TIME,
-        "completedAt": _TEXT | {"format": "date-time"},
-        "expiresAt": TIME,
-        "downloadUrl": _TEXT,
-    },
-)
-
 ROUTES: list[AnyRoute] = [
-    Other(
-        "GET", EXPORTS, list_exports, "One's own exports", READ, gives={"items": several(EXPORT)}
-    ),
-    Other(
-        "POST",
-        EXPORTS,
-        begin_export,
-        "Begin an export of the log",
-        READ,
-        exports=True,
-        gives=EXPORT,
-        status=202,
-        query=QUERY,
-    ),
-    Other("GET", ONE, get_export, "How far an export is", READ, gives=EXPORT),
-    Other("DELETE", ONE, delete_export, "Let go of an export", READ, gives=EXPORT),
-    Other(
-        "GET",
-        FILE,
-        download_export,
-        "The file of an export",
-        READ,
-        exports=True,
-        answers=PARQUET.decode(),
-    ),
+    list_exports,
+    begin_export,
+    get_export,
+    delete_export,
+    download_export,
 ]

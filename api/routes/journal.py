@@ -6,19 +6,19 @@ from typing import Any, Final
 from msgspec import Struct
 
 from api.context import Context
-from api.description.components import shape
+from api.description.components import NUMBER, TEXT, TIME, or_null, several, shape
 from api.description.examples import AS_OF, EFFECTIVE_AT
 from api.http.call import Call, Reply, at_position
-from api.http.csv_text import CSV_UTF8, attached, csv_text, rfc3339
+from api.http.csv_text import CSV_UTF8, attached, csv_text
 from api.pipeline.as_of import APPROXIMATE, HINT, RECORDED, UNRECORDED, moment_of
 from api.pipeline.filters import Asked, all_of, filters_of, read_query
 from api.pipeline.readmission import admit_again, streaming
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, List, One, Other
+from api.pipeline.routes import AnyRoute, List, One, operation
 from projections.journal import ACCOUNTS, JournalEntryRow
 from projections.tables.writer import encode
 from rim_ledger.engine.activity import Activity
-from rim_ledger.values import ZERO
+from rim_ledger.values import ZERO, rfc3339
 
 READ: Final = ("journal", "read")
 
@@ -56,6 +56,23 @@ UNSURE: Final = (
     "SELECT EXISTS (SELECT FROM read.journal_lines WHERE position <= %s AND approximate)"
 )
 HAPPENED: Final = "SELECT EXISTS (SELECT FROM read.journal_lines WHERE effective_at <= %s)"
+SUM: Final = {"type": "number"}
+ACCOUNT = {
+    "account": TEXT,
+    "name": TEXT,
+    "debit": SUM,
+    "credit": SUM,
+    "balance": SUM,
+}
+FILTERS = filters_of(JournalEntryRow)
+GIVES = {
+    "position": NUMBER,
+    "at": or_null(TIME),
+    "effectiveAt": or_null(TIME),
+    "accounts": several(shape("AccountBalance", ACCOUNT)),
+    "totalDebit": SUM,
+    "totalCredit": SUM,
+}
 
 
 class Balance(Struct, frozen=True):
@@ -69,6 +86,13 @@ class Balance(Struct, frozen=True):
     headers: list[tuple[bytes, bytes]]
 
 
+@operation(
+    "GET /v1/trial-balance",
+    "Trial balance",
+    READ,
+    gives=shape("TrialBalance", GIVES),
+    query={"asOf": AS_OF, "effectiveAt": EFFECTIVE_AT},
+)
 async def get_trial_balance(context: Context, call: Call, _: Rights) -> Reply:
     """The balance of every account as of a position or a time, of recording or of business; debits
     equal credits."""
@@ -89,6 +113,14 @@ async def get_trial_balance(context: Context, call: Call, _: Rights) -> Reply:
     return Reply(200, encode(body), found.headers)
 
 
+@operation(
+    "GET /v1/trial-balance.csv",
+    "Trial balance as CSV",
+    READ,
+    exports=True,
+    answers=CSV_UTF8.decode(),
+    query={"asOf": AS_OF, "effectiveAt": EFFECTIVE_AT},
+)
 async def export_trial_balance(context: Context, call: Call, _: Rights) -> Reply:
     """The trial balance as a table."""
     found = await _balance(context, call)
@@ -97,6 +129,14 @@ async def export_trial_balance(context: Context, call: Call, _: Rights) -> Reply
     return Reply(200, text, [*found.headers, attached("trial-balance")], CSV_UTF8)
 
 
+@operation(
+    "GET /v1/journal.csv",
+    "The journal as CSV",
+    READ,
+    exports=True,
+    answers=CSV_UTF8.decode(),
+    query=FILTERS,
+)
 async def export_journal(context: Context, call: Call, _: Rights) -> Reply | None:
     """Every line of the journal, with the filters of the list, in the order of the log."""
     asked = Activity(action="Export", resource="journal.csv")
@@ -140,54 +180,10 @@ def _name(account: str) -> str:
     return f"{ACCOUNTS[number]}, {part}" if part else ACCOUNTS[number]
 
 
-NUMBER = {"type": "number"}
-ACCOUNT = {
-    "account": {"type": "string"},
-    "name": {"type": "string"},
-    "debit": NUMBER,
-    "credit": NUMBER,
-    "balance": NUMBER,
-}
-FILTERS = filters_of(JournalEntryRow)
-GIVES = {
-    "position": {"type": "integer"},
-    "at": {"type": ["string", "null"], "format": "date-time"},
-    "effectiveAt": {"type": ["string", "null"], "format": "date-time"},
-    "accounts": {"type": "array", "items": shape("AccountBalance", ACCOUNT)},
-    "totalDebit": NUMBER,
-    "totalCredit": NUMBER,
-}
-
 ROUTES: list[AnyRoute] = [
     List("/v1/journal", JournalEntryRow, READ, "Entries of the journal"),
     One("/v1/journal/{id}", JournalEntryRow, READ, "One entry"),
-    Other(
-        "GET",
-        "/v1/journal.csv",
-        export_journal,
-        "The journal as CSV",
-        READ,
-        exports=True,
-        answers=CSV_UTF8.decode(),
-        query=FILTERS,
-    ),
-    Other(
-        "GET",
-        "/v1/trial-balance",
-        get_trial_balance,
-        "Trial balance",
-        READ,
-        gives=shape("TrialBalance", GIVES),
-        query={"asOf": AS_OF, "effectiveAt": EFFECTIVE_AT},
-    ),
-    Other(
-        "GET",
-        "/v1/trial-balance.csv",
-        export_trial_balance,
-        "Trial balance as CSV",
-        READ,
-        exports=True,
-        answers=CSV_UTF8.decode(),
-        query={"asOf": AS_OF, "effectiveAt": EFFECTIVE_AT},
-    ),
+    export_journal,
+    get_trial_balance,
+    export_trial_balance,
 ]

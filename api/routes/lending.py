@@ -1,57 +1,27 @@
-"""The routes of lending: users and loans."""
+"""The routes of lending: users, loan products and loans."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from api.pipeline.routes import AnyRoute, List, One, Route, resource
+from api.context import Context
+from api.pipeline.routes import AnyRoute, CommandRequest, List, One, Resource
 from projections.lending import LoanProductRow, LoanRow, UserRow
 from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.lending import loan_requests as requests
+from rim_ledger.lending import product_commands as products
+from rim_ledger.lending import user_commands as users
 from rim_ledger.lending.charges import ChargeFee, WaiveCharges
 from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.dispute import ResolveDispute
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.loan_requests import (
-    ApproveLoan,
-    RejectLoan,
-    RequestLoan,
-    RevokeApproval,
-    SetLoanMetadata,
-)
-from rim_ledger.lending.product import LoanProduct
-from rim_ledger.lending.product_commands import (
-    ArchiveLoanProduct,
-    CreateLoanProduct,
-    UpdateLoanProduct,
-)
 from rim_ledger.lending.reschedule import RescheduleLoan
 from rim_ledger.lending.user import User
-from rim_ledger.lending.user_commands import (
-    ActivateUser,
-    ChangeContact,
-    DeactivateUser,
-    DeleteUser,
-    DisableAutoLimit,
-    EnableAutoLimit,
-    EraseUser,
-    RegisterUser,
-    ReinstateUser,
-    SetCreditLimit,
-    SetCreditScore,
-    SuspendUser,
-    VerifyPhone,
-)
 from rim_ledger.lending.write_off import UndoWriteOff, WriteOffLoan
 
-if TYPE_CHECKING:
-    from api.context import Context
-    from api.pipeline.routes import CommandRequest
 
-
-async def send_airtime(context: "Context", _: "CommandRequest", receipt: Receipt) -> Receipt:
+async def send_airtime(context: Context, _: CommandRequest, receipt: Receipt) -> Receipt:
     """Send the airtime, now that the request for it is committed."""
     return receipt if receipt.replayed else await context.dispatch.disburse(receipt)
 
@@ -62,85 +32,65 @@ class SwitchAutoLimit(Command[User]):
     enabled: bool
 
     def decide(self, aggregate: User, uow: UnitOfWork) -> Iterable[Event]:
-        command = EnableAutoLimit() if self.enabled else DisableAutoLimit()
+        command = users.EnableAutoLimit() if self.enabled else users.DisableAutoLimit()
         return command.decide(aggregate, uow)
 
 
-USERS, ONE_USER = "/v1/users", "/v1/users/{id}"
-PRODUCTS, PRODUCT = "/v1/loan-products", "/v1/loan-products/{id}"
-WRITE_PRODUCTS, DELETE_PRODUCTS = ("loan_products", "write"), ("loan_products", "delete")
-LOANS, ONE_LOAN = "/v1/loans", "/v1/loans/{id}"
-READ_USERS, WRITE_USERS = ("users", "read"), ("users", "write")
-CREDIT = ("users.credit", "write")
-WRITE_LOANS, APPROVAL = ("loans", "write"), ("loans.approval", "write")
-DISBURSEMENT, DEFAULT = ("loans.disbursement", "write"), ("loans.default", "write")
-FEES, WAIVER = ("loans.fees", "write"), ("loans.waiver", "write")
-WRITE_OFF, RESCHEDULE = ("loans.writeoff", "write"), ("loans.reschedule", "write")
+of_users = Resource("/v1/users", UserRow, "users")
+of_products = Resource("/v1/loan-products", LoanProductRow, "loan_products", own=True)
+of_loans = Resource("/v1/loans", LoanRow, "loans", own=True)
 
 ROUTES: list[AnyRoute] = [
-    List(USERS, UserRow, READ_USERS, "List users"),
-    One(ONE_USER, UserRow, READ_USERS, "One of the users", own=True),
-    Route("POST", USERS, User, RegisterUser, WRITE_USERS, "Register a user"),
-    Route("PATCH", ONE_USER, User, ChangeContact, WRITE_USERS, "Change name, phone or e-mail"),
-    Route("POST", ONE_USER + "/suspend", User, SuspendUser, WRITE_USERS, "Suspend"),
-    Route("POST", ONE_USER + "/reinstate", User, ReinstateUser, WRITE_USERS, "Reinstate"),
-    Route("POST", ONE_USER + "/deactivate", User, DeactivateUser, WRITE_USERS, "Deactivate"),
-    Route("POST", ONE_USER + "/activate", User, ActivateUser, WRITE_USERS, "Activate"),
-    Route("POST", ONE_USER + "/credit-limit", User, SetCreditLimit, CREDIT, "Set the limit"),
-    Route("POST", ONE_USER + "/credit-score", User, SetCreditScore, CREDIT, "Set the score"),
-    Route("POST", ONE_USER + "/auto-limit", User, SwitchAutoLimit, CREDIT, "Switch the auto limit"),
-    Route("POST", ONE_USER + "/erase", User, EraseUser, ("erasure", "write"), "Erase for ever"),
-    Route("DELETE", ONE_USER, User, DeleteUser, ("users", "delete"), "Hide a user"),
-    Route("POST", ONE_USER + "/verify-phone", User, VerifyPhone, WRITE_USERS, "Verify the phone"),
-    List(
-        ONE_USER + "/loans",
-        LoanRow,
-        ("loans", "read"),
-        "A user's loans",
-        ("user_id", UserRow),
-        own=True,
-    ),
-    *resource(PRODUCTS, LoanProductRow, "loan_products", own=True),
-    Route("POST", PRODUCTS, LoanProduct, CreateLoanProduct, WRITE_PRODUCTS, "Create a product"),
-    Route("PATCH", PRODUCT, LoanProduct, UpdateLoanProduct, WRITE_PRODUCTS, "Change a product"),
-    Route("DELETE", PRODUCT, LoanProduct, ArchiveLoanProduct, DELETE_PRODUCTS, "Archive a product"),
-    *resource(LOANS, LoanRow, "loans", own=True),
-    Route("POST", LOANS, Loan, RequestLoan, WRITE_LOANS, "Request a loan", own=True),
-    Route("PATCH", ONE_LOAN, Loan, SetLoanMetadata, WRITE_LOANS, "Replace the free fields"),
-    Route("POST", ONE_LOAN + "/approve", Loan, ApproveLoan, APPROVAL, "Approve"),
-    Route("POST", ONE_LOAN + "/reject", Loan, RejectLoan, APPROVAL, "Reject"),
-    Route("POST", ONE_LOAN + "/revoke-approval", Loan, RevokeApproval, APPROVAL, "Revoke"),
-    Route(
-        "POST",
-        ONE_LOAN + "/disburse",
-        Loan,
+    List("/v1/users", UserRow, ("users", "read"), "List users"),
+    One("/v1/users/{id}", UserRow, ("users", "read"), "One of the users", own=True),
+    of_users("POST", users.RegisterUser, "Register a user"),
+    of_users("PATCH /{id}", users.ChangeContact, "Change name, phone or e-mail"),
+    of_users("POST /{id}/suspend", users.SuspendUser, "Suspend"),
+    of_users("POST /{id}/reinstate", users.ReinstateUser, "Reinstate"),
+    of_users("POST /{id}/deactivate", users.DeactivateUser, "Deactivate"),
+    of_users("POST /{id}/activate", users.ActivateUser, "Activate"),
+    of_users("POST /{id}/credit-limit", users.SetCreditLimit, "Set the limit", "users.credit"),
+    of_users("POST /{id}/credit-score", users.SetCreditScore, "Set the score", "users.credit"),
+    of_users("POST /{id}/auto-limit", SwitchAutoLimit, "Switch the auto limit", "users.credit"),
+    of_users("POST /{id}/erase", users.EraseUser, "Erase for ever", "erasure"),
+    of_users("DELETE /{id}", users.DeleteUser, "Hide a user"),
+    of_users("POST /{id}/verify-phone", users.VerifyPhone, "Verify the phone"),
+    of_users.lists("/loans", LoanRow, "A user's loans", "user_id", "loans", own=True),
+    *of_products.reads,
+    of_products("POST", products.CreateLoanProduct, "Create a product"),
+    of_products("PATCH /{id}", products.UpdateLoanProduct, "Change a product"),
+    of_products("DELETE /{id}", products.ArchiveLoanProduct, "Archive a product"),
+    *of_loans.reads,
+    of_loans("POST", requests.RequestLoan, "Request a loan", own=True),
+    of_loans("PATCH /{id}", requests.SetLoanMetadata, "Replace the free fields"),
+    of_loans("POST /{id}/approve", requests.ApproveLoan, "Approve", "loans.approval"),
+    of_loans("POST /{id}/reject", requests.RejectLoan, "Reject", "loans.approval"),
+    of_loans("POST /{id}/revoke-approval", requests.RevokeApproval, "Revoke", "loans.approval"),
+    of_loans(
+        "POST /{id}/disburse",
         DisburseLoan,
-        DISBURSEMENT,
         "Disburse",
+        "loans.disbursement",
         after=send_airtime,
         alone=True,
     ),
-    Route(
-        "POST",
-        ONE_LOAN + "/settle",
-        Loan,
+    of_loans(
+        "POST /{id}/settle",
         SettleDisbursement,
-        DISBURSEMENT,
         "Settle a disbursement of unknown outcome",
+        "loans.disbursement",
     ),
-    Route(
-        "POST",
-        ONE_LOAN + "/resolve-dispute",
-        Loan,
+    of_loans(
+        "POST /{id}/resolve-dispute",
         ResolveDispute,
-        DISBURSEMENT,
         "Say what became of airtime in dispute",
+        "loans.disbursement",
     ),
-    Route("POST", ONE_LOAN + "/charge-fee", Loan, ChargeFee, FEES, "Charge a fee"),
-    Route("POST", ONE_LOAN + "/waive-charges", Loan, WaiveCharges, WAIVER, "Waive charges"),
-    Route("POST", ONE_LOAN + "/write-off", Loan, WriteOffLoan, WRITE_OFF, "Write off"),
-    Route("POST", ONE_LOAN + "/undo-write-off", Loan, UndoWriteOff, WRITE_OFF, "Undo a write-off"),
-    Route("POST", ONE_LOAN + "/reschedule", Loan, RescheduleLoan, RESCHEDULE, "Reschedule"),
-    Route("POST", ONE_LOAN + "/default", Loan, MarkDefaulted, DEFAULT, "Give up"),
-    Route("POST", ONE_LOAN + "/reverse-default", Loan, ReverseDefault, DEFAULT, "Take back"),
+    of_loans("POST /{id}/charge-fee", ChargeFee, "Charge a fee", "loans.fees"),
+    of_loans("POST /{id}/waive-charges", WaiveCharges, "Waive charges", "loans.waiver"),
+    of_loans("POST /{id}/write-off", WriteOffLoan, "Write off", "loans.writeoff"),
+    of_loans("POST /{id}/undo-write-off", UndoWriteOff, "Undo a write-off", "loans.writeoff"),
+    of_loans("POST /{id}/reschedule", RescheduleLoan, "Reschedule", "loans.reschedule"),
+    of_loans("POST /{id}/default", MarkDefaulted, "Give up", "loans.default"),
+    of_loans("POST /{id}/reverse-default", ReverseDefault, "Take back", "loans.default"),
 ]

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from api.http.call import Call
 from api.http.stream import Stream
 from api.pipeline.as_of import NUMBER
-from api.routes.event_log import EventReader, Question, pages, shown
+from api.routes.event_log import EventReader, Question, pages
 from rim_ledger.engine.refusals import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 
 SSE: Final = b"text/event-stream"
@@ -50,9 +50,7 @@ class Live:
                 async for lines, after in pages(self._context, part):
                     if lines:
                         await self._look_again()
-                    seen = await self._reader.visible(lines)
-                    sees = (await self._reader.noted(seen)).sees_persons
-                    events = await shown(self._context, seen, sees=sees)
+                    seen, events = await self._reader.shown(lines)
                     for line, event in zip(seen, events, strict=True):
                         await self._send(b"id: %d\ndata: %b\n\n" % (line.position, event))
                     if len(seen) < len(lines):  # Where the reader goes on from, without an event.

@@ -1,64 +1,45 @@
 """The routes of payments: transactions."""
 
-from api.pipeline.routes import AnyRoute, List, Route, resource
-from api.routes.lending import DISBURSEMENT, ONE_LOAN, ONE_USER
-from projections.lending import UserRow
+from api.pipeline.routes import AnyRoute, Resource
+from api.routes.lending import of_loans, of_users
 from projections.payments import TransactionRow
-from rim_ledger.lending.loan import Loan
-from rim_ledger.lending.user import User
-from rim_ledger.payments.payment_commands import (
-    AddNote,
-    CompleteTransaction,
-    FailTransaction,
-    RecordTransaction,
-)
-from rim_ledger.payments.reversal import (
-    Reconcile,
-    RefundCredit,
-    RefundTransaction,
-    ReverseDisbursement,
-    ReverseTransaction,
-    UndoReconciliation,
-)
-from rim_ledger.payments.transaction import Transaction
+from rim_ledger.payments import payment_commands as payments
+from rim_ledger.payments import reversal
 
-TRANSACTIONS, ONE = "/v1/transactions", "/v1/transactions/{id}"
-READ, WRITE = ("transactions", "read"), ("transactions", "write")
-REFUND, REVERSAL = ("transactions.refund", "write"), ("transactions.reversal", "write")
-RECONCILIATION = ("transactions.reconciliation", "write")
+REFUND, RECONCILIATION = "transactions.refund", "transactions.reconciliation"
+
+of_transactions = Resource("/v1/transactions", TransactionRow, "transactions", own=True)
 
 ROUTES: list[AnyRoute] = [
-    *resource(TRANSACTIONS, TransactionRow, "transactions", own=True),
-    List(
-        ONE_USER + "/transactions",
+    *of_transactions.reads,
+    of_users.lists(
+        "/transactions",
         TransactionRow,
-        READ,
         "A user's transactions",
-        ("user_id", UserRow),
+        "user_id",
+        "transactions",
         own=True,
     ),
-    Route("POST", TRANSACTIONS, Transaction, RecordTransaction, WRITE, "Record a payment"),
-    Route("POST", ONE + "/complete", Transaction, CompleteTransaction, WRITE, "Complete"),
-    Route("POST", ONE + "/fail", Transaction, FailTransaction, WRITE, "Fail"),
-    Route("POST", ONE + "/notes", Transaction, AddNote, WRITE, "Add a note"),
-    Route("POST", ONE + "/refund", Transaction, RefundTransaction, REFUND, "Give back"),
-    Route("POST", ONE + "/reverse", Transaction, ReverseTransaction, REVERSAL, "Undo"),
-    Route("POST", ONE + "/reconcile", Transaction, Reconcile, RECONCILIATION, "Reconcile"),
-    Route(
-        "POST",
-        ONE + "/undo-reconciliation",
-        Transaction,
-        UndoReconciliation,
-        RECONCILIATION,
-        "Reconcile no more",
+    of_transactions("POST", payments.RecordTransaction, "Record a payment"),
+    of_transactions("POST /{id}/complete", payments.CompleteTransaction, "Complete"),
+    of_transactions("POST /{id}/fail", payments.FailTransaction, "Fail"),
+    of_transactions("POST /{id}/notes", payments.AddNote, "Add a note"),
+    of_transactions("POST /{id}/refund", reversal.RefundTransaction, "Give back", REFUND),
+    of_transactions(
+        "POST /{id}/reverse", reversal.ReverseTransaction, "Undo", "transactions.reversal"
     ),
-    Route("POST", ONE_USER + "/refund-credit", User, RefundCredit, REFUND, "Pay credit back"),
-    Route(
-        "POST",
-        ONE_LOAN + "/reverse-disbursement",
-        Loan,
-        ReverseDisbursement,
-        DISBURSEMENT,
+    of_transactions("POST /{id}/reconcile", reversal.Reconcile, "Reconcile", RECONCILIATION),
+    of_transactions(
+        "POST /{id}/undo-reconciliation",
+        reversal.UndoReconciliation,
+        "Reconcile no more",
+        RECONCILIATION,
+    ),
+    of_users("POST /{id}/refund-credit", reversal.RefundCredit, "Pay credit back", REFUND),
+    of_loans(
+        "POST /{id}/reverse-disbursement",
+        reversal.ReverseDisbursement,
         "Take a disbursement back",
+        "loans.disbursement",
     ),
 ]

@@ -9,15 +9,24 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 
 from api.context import Context
-from api.description.components import NULL, NUMBER, TEXT, TEXTS, TIME, either, several, shape
+from api.description.components import (
+    NULL,
+    NUMBER,
+    TEXT,
+    TEXTS,
+    TIME,
+    either,
+    or_null,
+    several,
+    shape,
+)
 from api.http.call import Call, Reply, at_position
-from api.http.problem import encoded
 from api.http.query import QueryParams, unfit
 from api.pipeline import position
 from api.pipeline.as_of import NUMBER as DIGITS
 from api.pipeline.disclosure import Look, show
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, Other, activity_of
+from api.pipeline.routes import AnyRoute, activity_of, operation
 from api.routes.event_log import EventReader
 from projections.cloud_events import persons_in
 from projections.follow import log
@@ -32,6 +41,30 @@ from rim_ledger.engine.refusals import NotFound, Refused, Unavailable
 READ: Final = ("events", "read")
 NOTE_ON: Final = "SELECT note FROM ledger.checkpoints WHERE size = %s ORDER BY number DESC LIMIT 1"
 PLAIN: Final = b"text/plain; charset=utf-8"
+NUMBER_OF: Final = NUMBER | {"minimum": 1}
+NOTE: Final = either(TEXT, NULL)
+PROOF: Final = {
+    "position": NUMBER_OF,
+    "leaf": TEXT,
+    "treeSize": NUMBER_OF,
+    "hashes": TEXTS,
+    "entry": or_null(TEXT),
+    "checkpoint": NOTE,
+}
+SIZES: Final = {"from": NUMBER_OF, "to": NUMBER_OF}
+NAMED: Final = shape("SignedSize", {"origin": TEXT, "size": NUMBER, "root": TEXT})
+ORIGIN: Final = shape(
+    "Origin",
+    {
+        "origin": TEXT,
+        "key": TEXT,
+        "openedAt": TIME,
+        "size": NUMBER,
+        "after": either(NAMED, NULL),
+        "lost": several(NAMED),
+        "note": TEXT,
+    },
+)
 
 
 async def _sealed(context: Context, call: Call) -> tuple[int, str | None]:
@@ -49,6 +82,7 @@ async def _sealed(context: Context, call: Call) -> tuple[int, str | None]:
         await asyncio.sleep(position.POLL_SECONDS)
 
 
+@operation("GET /v1/checkpoint", "The last signed checkpoint", READ, answers="text/plain")
 async def get_checkpoint(context: Context, call: Call, _: Rights) -> Reply:
     """The last checkpoint: a signed note on how many events there are, and their Merkle root."""
     size, note = await _sealed(context, call)
@@ -57,6 +91,9 @@ async def get_checkpoint(context: Context, call: Call, _: Rights) -> Reply:
     return Reply(200, note.encode(), [at_position(size)], PLAIN)
 
 
+@operation(
+    "GET /v1/checkpoint/key", "What checkpoints are verified with", READ, answers="text/plain"
+)
 async def get_checkpoint_key(context: Context, _: Call, __: Rights) -> Reply:
     """The public key of the checkpoints, as a verifier key of c2sp.org/signed-note."""
     async with context.pool.reader() as connection:
@@ -66,6 +103,12 @@ async def get_checkpoint_key(context: Context, _: Call, __: Rights) -> Reply:
     return Reply(200, f"{signer.key}\n".encode(), media_type=PLAIN)
 
 
+@operation(
+    "GET /v1/checkpoint/origins",
+    "Who signed the log, one after the other",
+    READ,
+    gives={"items": several(ORIGIN)},
+)
 async def list_origins(context: Context, call: Call, _: Rights) -> Reply:
     """The origins of the log, the first one first: each with the note that opened it.
 
@@ -87,7 +130,7 @@ async def list_origins(context: Context, call: Call, _: Rights) -> Reply:
         }
         for opening, at in ((OriginOpening.of(note), at) for note, at in found)
     ]
-    return Reply(200, encoded({"items": items}), [at_position(size)])
+    return Reply(200, {"items": items}, [at_position(size)])
 
 
 def _named(checkpoint: Checkpoint | None) -> dict[str, object] | None:
@@ -96,6 +139,13 @@ def _named(checkpoint: Checkpoint | None) -> dict[str, object] | None:
     return {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
 
 
+@operation(
+    "GET /v1/events/{position}/proof",
+    "Proof that an event is in the log",
+    READ,
+    gives=shape("EventProof", PROOF),
+    query={"treeSize": NUMBER_OF},
+)
 async def get_event_proof(context: Context, call: Call, rights: Rights) -> Reply:
     """That an event is in the log: the hashes that lead from its leaf to the root.
 
@@ -106,7 +156,7 @@ async def get_event_proof(context: Context, call: Call, rights: Rights) -> Reply
     """
     asked = activity_of("Read", call.path, call.path_params)
     body = await show(context, call, rights, asked, partial(_proof, context, call))
-    return Reply(200, encoded(body), [at_position(body["treeSize"])])
+    return Reply(200, body, [at_position(body["treeSize"])])
 
 
 async def _proof(context: Context, call: Call, look: Look) -> dict[str, Any]:
@@ -138,6 +188,13 @@ async def _proof(context: Context, call: Call, look: Look) -> dict[str, Any]:
     }
 
 
+@operation(
+    "GET /v1/consistency",
+    "Proof that nothing was changed",
+    READ,
+    gives=shape("ConsistencyProof", SIZES | {"hashes": TEXTS, "checkpoint": NOTE}),
+    query=SIZES,
+)
 async def get_consistency_proof(context: Context, call: Call, _: Rights) -> Reply:
     """That the log of `to` events begins with the log of `from` events; `checkpoint` is the note
     on the former, null if none was signed on just so many."""
@@ -150,7 +207,7 @@ async def get_consistency_proof(context: Context, call: Call, _: Rights) -> Repl
         hashes = await hashes_of(connection, EVENTS, consistency(old, size))
         note = await _note_on(connection, size)
     body = {"from": old, "to": size, "hashes": hashes, "checkpoint": note}
-    return Reply(200, encoded(body), [at_position(size)])
+    return Reply(200, body, [at_position(size)])
 
 
 async def hashes_of(
@@ -182,59 +239,10 @@ def _unsealed(size: int) -> Refused:
     return Refused("not-sealed", words)
 
 
-NUMBER_OF: Final = NUMBER | {"minimum": 1}
-NOTE: Final = either(TEXT, NULL)
-PROOF: Final = {
-    "position": NUMBER_OF,
-    "leaf": TEXT,
-    "treeSize": NUMBER_OF,
-    "hashes": TEXTS,
-    "entry": {"type": ["string", "null"]},
-    "checkpoint": NOTE,
-}
-SIZES: Final = {"from": NUMBER_OF, "to": NUMBER_OF}
-NAMED: Final = shape("SignedSize", {"origin": TEXT, "size": NUMBER, "root": TEXT})
-ORIGIN: Final = shape(
-    "Origin",
-    {
-        "origin": TEXT,
-        "key": TEXT,
-        "openedAt": TIME,
-        "size": NUMBER,
-        "after": either(NAMED, NULL),
-        "lost": several(NAMED),
-        "note": TEXT,
-    },
-)
-Note = partial(Other, needs=READ, answers="text/plain")
-
 ROUTES: list[AnyRoute] = [
-    Note("GET", "/v1/checkpoint", get_checkpoint, "The last signed checkpoint"),
-    Note("GET", "/v1/checkpoint/key", get_checkpoint_key, "What checkpoints are verified with"),
-    Other(
-        "GET",
-        "/v1/checkpoint/origins",
-        list_origins,
-        "Who signed the log, one after the other",
-        READ,
-        gives={"items": several(ORIGIN)},
-    ),
-    Other(
-        "GET",
-        "/v1/events/{position}/proof",
-        get_event_proof,
-        "Proof that an event is in the log",
-        READ,
-        gives=shape("EventProof", PROOF),
-        query={"treeSize": NUMBER_OF},
-    ),
-    Other(
-        "GET",
-        "/v1/consistency",
-        get_consistency_proof,
-        "Proof that nothing was changed",
-        READ,
-        gives=shape("ConsistencyProof", SIZES | {"hashes": TEXTS, "checkpoint": NOTE}),
-        query=SIZES,
-    ),
+    get_checkpoint,
+    get_checkpoint_key,
+    list_origins,
+    get_event_proof,
+    get_consistency_proof,
 ]

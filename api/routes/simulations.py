@@ -15,6 +15,7 @@ from api.description.components import (
     TIME,
     either,
     enumeration,
+    or_null,
     several,
     shape,
 )
@@ -26,7 +27,7 @@ from api.pipeline.background import problem_line
 from api.pipeline.commands import read_form
 from api.pipeline.readmission import admit_again, streaming
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, Other
+from api.pipeline.routes import AnyRoute, operation
 from projections.analysis.backtest import Backtest, Change
 from projections.analysis.consequences import Outcome
 from projections.tables.writer import encode
@@ -37,8 +38,56 @@ NEEDS: Final = ("simulations", "write")
 TRIED: Final = Activity(action="Export", resource="simulations")
 SHOWN_MAX: Final = 1_000
 """Changes that an answer in one piece lists; as lines, they all come."""
+_NAIRA: Final = {"type": "number"}
+_OUTCOME: Final = enumeration(Outcome)
+_TOTALS: Final = shape(
+    "OutcomeTotals",
+    dict.fromkeys(("requests", "lent", "late", "defaults"), COUNT)
+    | dict.fromkeys(("principal", "fees", "owed"), _NAIRA),
+)
+_MONTH: Final = shape("SimulatedMonth", {"month": TEXT, "principal": _NAIRA, "stricter": _NAIRA})
+_MOVED: Final = shape(
+    "SimulatedOutcomes", {"before": _OUTCOME, "after": _OUTCOME, "figures": _TOTALS}
+)
+_CHANGE: Final = shape(
+    "SimulatedChange",
+    {
+        "loan": either(shape("SimulatedLoan", {"id": ID, "loanId": TEXT}), NULL),
+        "refusedRequest": or_null(ID),
+        "user": shape("SimulatedUser", {"id": ID, "userId": TEXT}),
+        "position": COUNT,
+        "requestedAt": TIME,
+        "amount": _NAIRA,
+        "score": NUMBER,
+        "before": _OUTCOME,
+        "after": _OUTCOME,
+        "reasons": TEXTS,
+        "status": TEXT,
+        "fee": _NAIRA,
+        "late": FLAG,
+        "defaulted": FLAG,
+    },
+)
+GIVES: Final = shape(
+    "SimulationReport",
+    dict.fromkeys(("position", "requests", "users", "changedRequests", "changedUsers"), COUNT)
+    | {"exposure": shape("Exposure", {"before": _NAIRA, "after": _NAIRA})}
+    | {"defaultsAvoided": COUNT, "lossAvoided": _NAIRA, "incomeLost": _NAIRA}
+    | dict.fromkeys(("all", "stricter", "looser"), _TOTALS)
+    | {"outcomes": several(_MOVED), "months": several(_MONTH)}
+    | {"changes": several(_CHANGE), "changesLeftOut": COUNT},
+)
 
 
+@operation(
+    "POST /v1/simulations",
+    "Try a credit policy on the past",
+    NEEDS,
+    exports=True,
+    form=Simulation,
+    gives=GIVES,
+    offers=(JSON, NDJSON),
+)
 async def simulate(context: Context, call: Call, _: Rights) -> Reply | None:
     """Decides every loan request of the past again, by the policy that the body proposes.
 
@@ -91,56 +140,6 @@ async def _say(stream: Stream, *lines: dict[str, Any]) -> None:
     await stream.send(b"".join(encode(line) + b"\n" for line in lines))
 
 
-_NAIRA: Final = {"type": "number"}
-_OUTCOME: Final = enumeration(Outcome)
-_TOTALS: Final = shape(
-    "OutcomeTotals",
-    dict.fromkeys(("requests", "lent", "late", "defaults"), COUNT)
-    | dict.fromkeys(("principal", "fees", "owed"), _NAIRA),
-)
-_MONTH: Final = shape("SimulatedMonth", {"month": TEXT, "principal": _NAIRA, "stricter": _NAIRA})
-_MOVED: Final = shape(
-    "SimulatedOutcomes", {"before": _OUTCOME, "after": _OUTCOME, "figures": _TOTALS}
-)
-_CHANGE: Final = shape(
-    "SimulatedChange",
-    {
-        "loan": either(shape("SimulatedLoan", {"id": ID, "loanId": TEXT}), NULL),
-        "refusedRequest": {"type": ["string", "null"], "format": "uuid"},
-        "user": shape("SimulatedUser", {"id": ID, "userId": TEXT}),
-        "position": COUNT,
-        "requestedAt": TIME,
-        "amount": _NAIRA,
-        "score": NUMBER,
-        "before": _OUTCOME,
-        "after": _OUTCOME,
-        "reasons": TEXTS,
-        "status": TEXT,
-        "fee": _NAIRA,
-        "late": FLAG,
-        "defaulted": FLAG,
-    },
-)
-GIVES: Final = shape(
-    "SimulationReport",
-    dict.fromkeys(("position", "requests", "users", "changedRequests", "changedUsers"), COUNT)
-    | {"exposure": shape("Exposure", {"before": _NAIRA, "after": _NAIRA})}
-    | {"defaultsAvoided": COUNT, "lossAvoided": _NAIRA, "incomeLost": _NAIRA}
-    | dict.fromkeys(("all", "stricter", "looser"), _TOTALS)
-    | {"outcomes": several(_MOVED), "months": several(_MONTH)}
-    | {"changes": several(_CHANGE), "changesLeftOut": COUNT},
-)
-
 ROUTES: list[AnyRoute] = [
-    Other(
-        "POST",
-        "/v1/simulations",
-        simulate,
-        "Try a credit policy on the past",
-        NEEDS,
-        exports=True,
-        form=Simulation,
-        gives=GIVES,
-        offers=(JSON, NDJSON),
-    ),
+    simulate,
 ]

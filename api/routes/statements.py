@@ -16,8 +16,7 @@ from api.http.text import TextFile
 from api.pipeline.background import problem_line
 from api.pipeline.pipeline import request_of
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, List, Other
-from api.routes.payments import RECONCILIATION
+from api.pipeline.routes import AnyRoute, List, operation
 from projections.payments import StatementLineRow, StatementRow
 from rim_ledger.engine.activity import Activity, note_made
 from rim_ledger.engine.idempotency import Receipt
@@ -27,6 +26,7 @@ from rim_ledger.payments.statement_matching import begin, finish, settle
 
 STATEMENTS: Final = "/v1/statements"
 READ, WRITE = ("statements", "read"), ("statements", "write")
+RECONCILIATION: Final = ("transactions.reconciliation", "write")
 ASKED: Final = Activity(action="ImportStatement", resource="statements")
 LINES_AT_ONCE: Final = 200
 """Lines that are settled in one decision."""
@@ -81,6 +81,17 @@ class Import:
         return receipt
 
 
+@operation(
+    f"POST {STATEMENTS}",
+    "Settle a statement",
+    WRITE,
+    RECONCILIATION,
+    action=ASKED.action,
+    status=201,
+    gives={"id": ID} | dict.fromkeys(("lines", *(each.counted for each in LineOutcome)), COUNT),
+    media_type=CSV.decode(),
+    offers=(JSON, NDJSON),
+)
 async def upload_statement(context: Context, call: Call, _: Rights) -> Reply | None:
     """Settles a provider's statement: `date,reference,amount,provider,narration`, header first.
 
@@ -112,7 +123,7 @@ async def _settled(context: Context, call: Call, upload: Upload) -> Reply | None
         async for _ in task.settle():
             pass
     headers.append(at_position(task.position))
-    return Reply(status, problem.encoded(task.statement.summary), headers)
+    return Reply(status, task.statement.summary, headers)
 
 
 async def _stream(
@@ -145,17 +156,5 @@ ROUTES: list[AnyRoute] = [
         with_owner=True,
         order="line",
     ),
-    Other(
-        "POST",
-        STATEMENTS,
-        upload_statement,
-        "Settle a statement",
-        WRITE,
-        RECONCILIATION,
-        action=ASKED.action,
-        status=201,
-        gives={"id": ID} | dict.fromkeys(("lines", *(each.counted for each in LineOutcome)), COUNT),
-        media_type=CSV.decode(),
-        offers=(JSON, NDJSON),
-    ),
+    upload_statement,
 ]

@@ -6,27 +6,18 @@ from api.context import Context
 from api.description.components import COUNT, DRY_RUN, either, ref, shape
 from api.http.call import Call, Reply
 from api.http.ids import missing
-from api.http.problem import encoded
 from api.http.query import flag
 from api.pipeline.commands import read_form
 from api.pipeline.dry_run import Tried, answer_tried
 from api.pipeline.pipeline import request_of
 from api.pipeline.receipts import receipt_headers
 from api.pipeline.rights import Rights
-from api.pipeline.routes import (
-    AnyRoute,
-    List,
-    Other,
-    Parameters,
-    activity_of,
-    commands,
-    resource,
-)
-from api.routes.lending import ONE_USER
+from api.pipeline.routes import AnyRoute, Parameters, Resource, activity_of, operation
+from api.routes.lending import of_users
 from projections.audit import TimelineRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
 from projections.follow.preview import Preview
-from projections.lending import LoanRow, UserRow
+from projections.lending import LoanRow
 from projections.payments import TransactionRow
 from projections.support import DepartmentRow, SupportAgentRow, TicketRow
 from rim_ledger.engine.unit_of_work import UnitOfWork
@@ -35,17 +26,22 @@ from rim_ledger.support import ticket_intake as intake
 from rim_ledger.support import ticket_workflow as workflow
 from rim_ledger.support.assignment import AutoAssign
 from rim_ledger.support.conversation import MarkMessagesRead, PostMessage
-from rim_ledger.support.department import Department
 from rim_ledger.support.support_agent import SupportAgent, agent_stream
-from rim_ledger.support.ticket import Ticket
 from rim_ledger.values import UUID_TEXT
 
-TICKETS, ONE = "/v1/tickets", "/v1/tickets/{id}"
+ONE = "/v1/tickets/{id}"
 AUTO_ASSIGN = "/v1/tickets/auto-assign"
-AGENTS, DEPARTMENTS = "/v1/support-agents", "/v1/departments"
 READ, WRITE = ("tickets", "read"), ("tickets", "write")
 
 
+@operation(
+    f"POST {AUTO_ASSIGN}",
+    "Give waiting tickets to available agents",
+    WRITE,
+    form=AutoAssign,
+    gives=either(shape("Assigned", {"assigned": COUNT, "position": COUNT}), ref("DryRun")),
+    query=DRY_RUN,
+)
 async def auto_assign_tickets(context: Context, call: Call, _: Rights) -> Reply:
     """Give waiting tickets away; `assigned` says how many."""
     call.dry_run = flag(call.query_params, "dryRun")
@@ -67,7 +63,7 @@ async def auto_assign_tickets(context: Context, call: Call, _: Rights) -> Reply:
     receipt, given = await context.ledger.decide(work, *request.terms, keeps_value=True)
     # Earlier versions did not keep the number with the answer.
     counted = {} if given is None else {"assigned": given}
-    return Reply(200, encoded(counted | {"position": receipt.position}), receipt_headers(receipt))
+    return Reply(200, counted | {"position": receipt.position}, receipt_headers(receipt))
 
 
 def _agent(parameters: Parameters) -> UUID:
@@ -76,26 +72,18 @@ def _agent(parameters: Parameters) -> UUID:
     return agent_stream(UUID(parameters["id"]))
 
 
-of_tickets = commands(TICKETS, Ticket, WRITE)
-of_agents = commands(AGENTS, SupportAgent, ("agents", "write"))
-of_departments = commands(DEPARTMENTS, Department, ("departments", "write"))
+of_tickets = Resource("/v1/tickets", TicketRow, "tickets", own=True)
+of_agents = Resource("/v1/support-agents", SupportAgentRow, "agents")
+of_departments = Resource("/v1/departments", DepartmentRow, "departments")
 
 ROUTES: list[AnyRoute] = [
-    *resource(TICKETS, TicketRow, "tickets", own=True),
-    List(
-        ONE_USER + "/tickets",
-        TicketRow,
-        READ,
-        "A user's tickets",
-        ("customer_id", UserRow),
-        own=True,
-    ),
-    List(
-        ONE_USER + "/timeline",
+    *of_tickets.reads,
+    of_users.lists("/tickets", TicketRow, "A user's tickets", "customer_id", "tickets", own=True),
+    of_users.lists(
+        "/timeline",
         TimelineRow,
-        ("users", "read"),
         "What happened to a user's loans, payments and tickets, in order",
-        ("entity_id", UserRow),
+        "entity_id",
         order="position",
         through=(
             (LoanRow, "user_id", ("loans", "read")),
@@ -104,15 +92,8 @@ ROUTES: list[AnyRoute] = [
         ),
         own=True,
     ),
-    List(
-        ONE + "/messages",
-        ChatMessageRow,
-        READ,
-        "What was said",
-        ("ticket_id", TicketRow),
-        own=True,
-    ),
-    List(ONE + "/history", TicketHistoryRow, READ, "What was done", ("ticket_id", TicketRow)),
+    of_tickets.lists("/messages", ChatMessageRow, "What was said", "ticket_id", own=True),
+    of_tickets.lists("/history", TicketHistoryRow, "What was done", "ticket_id"),
     of_tickets("POST", intake.OpenTicket, "Open a ticket", own=True),
     of_tickets("POST /{id}/assign", workflow.AssignTicket, "Assign"),
     of_tickets("POST /{id}/unassign", workflow.UnassignTicket, "Put back"),
@@ -129,36 +110,20 @@ ROUTES: list[AnyRoute] = [
     of_tickets("POST /{id}/untag", intake.UntagTicket, "Untag"),
     of_tickets("POST /{id}/messages", PostMessage, "Say something", own=True),
     of_tickets("POST /{id}/messages/read", MarkMessagesRead, "Mark as read", own=True),
-    Other(
-        "POST",
-        AUTO_ASSIGN,
-        auto_assign_tickets,
-        "Give waiting tickets to available agents",
-        WRITE,
-        form=AutoAssign,
-        gives=either(shape("Assigned", {"assigned": COUNT, "position": COUNT}), ref("DryRun")),
-        query=DRY_RUN,
-    ),
-    *resource(AGENTS, SupportAgentRow, "agents"),
+    auto_assign_tickets,
+    *of_agents.reads,
     of_agents("POST", staff.CreateAgent, "Have an admin at the support desk"),
     of_agents("PATCH /{id}", staff.UpdateAgent, "Move an agent", stream=_agent),
-    of_agents(
-        "DELETE /{id}", staff.RetireAgent, "Retire", needs=("agents", "delete"), stream=_agent
-    ),
+    of_agents("DELETE /{id}", staff.RetireAgent, "Retire", stream=_agent),
     of_agents(
         "POST /{id}/availability",
         staff.SetAvailability,
         "Take tickets, or not",
-        needs=("agents", "read"),
+        action="read",
         stream=_agent,
     ),
-    *resource(DEPARTMENTS, DepartmentRow, "departments"),
+    *of_departments.reads,
     of_departments("POST", staff.CreateDepartment, "Open a department"),
     of_departments("PATCH /{id}", staff.UpdateDepartment, "Change a department"),
-    of_departments(
-        "DELETE /{id}",
-        staff.ArchiveDepartment,
-        "Archive a department",
-        needs=("departments", "delete"),
-    ),
+    of_departments("DELETE /{id}", staff.ArchiveDepartment, "Archive a department"),
 ]

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from api.context import Context
 from api.pipeline.pipeline import look, target
-from api.pipeline.routes import AnyRoute, CommandRequest, List, One, Parameters, commands, resource
+from api.pipeline.routes import AnyRoute, CommandRequest, List, One, Parameters, Resource
 from projections.system import ApiIntegrationRow, SystemConfigRow
 from rim_ledger.delivery.egress import Blocked
 from rim_ledger.delivery.endpoint import Endpoint, endpoint_of
@@ -12,11 +12,10 @@ from rim_ledger.delivery.kill_switch import require_open
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.system import integration_commands as integrations
-from rim_ledger.system.config import ResetConfig, SetConfig, SystemConfig, config_id
+from rim_ledger.system.config import ResetConfig, SetConfig, config_id
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
 
 CONFIG, SETTING = "/v1/system-config", "/v1/system-config/{category}/{key}"
-INTEGRATIONS = "/v1/api-integrations"
 READ = ("config", "read")
 
 
@@ -24,11 +23,11 @@ def _stream(parameters: Parameters) -> UUID:
     return config_id(parameters["category"], parameters["key"])
 
 
-async def call_provider(context: Context, request: CommandRequest) -> Form:
+async def call_provider(
+    context: Context, request: CommandRequest, form: integrations.TestIntegration
+) -> Form:
     """Call the provider that is to be tested, apart from any decision. A dry run calls nobody, and
     takes it for a success."""
-    command = request.command
-    assert isinstance(command, integrations.TestIntegration)
 
     def see(uow: UnitOfWork) -> Endpoint:
         integration = target(uow, request)
@@ -38,23 +37,23 @@ async def call_provider(context: Context, request: CommandRequest) -> Form:
     endpoint = await look(context, request, see)
     found: IntegrationTested | Blocked
     if request.dry_run:
-        return command.after(endpoint, IntegrationTested(result=TestResult.SUCCESS))
+        return form.after(endpoint, IntegrationTested(result=TestResult.SUCCESS))
     try:
         found = await context.dispatch.providers.test(endpoint)
     except Blocked as blocked:
         found = blocked
-    return command.after(endpoint, found)
+    return form.after(endpoint, found)
 
 
-of_settings = commands(SETTING, SystemConfig, ("config", "write"), stream=_stream)
-of_integrations = commands(INTEGRATIONS, ApiIntegration, ("integrations", "write"))
+of_settings = Resource(SETTING, SystemConfigRow, "config", always={"stream": _stream})
+of_integrations = Resource("/v1/api-integrations", ApiIntegrationRow, "integrations")
 
 ROUTES: list[AnyRoute] = [
     List(CONFIG, SystemConfigRow, READ, "List settings"),
     One(SETTING, SystemConfigRow, READ, "One setting"),
     of_settings("PUT", SetConfig, "Set a setting"),
-    of_settings("DELETE", ResetConfig, "Back to the default"),
-    *resource(INTEGRATIONS, ApiIntegrationRow, "integrations"),
+    of_settings("DELETE", ResetConfig, "Back to the default", action="write"),
+    *of_integrations.reads,
     of_integrations("POST", integrations.CreateIntegration, "Add a provider"),
     of_integrations("PATCH /{id}", integrations.UpdateIntegration, "Change"),
     of_integrations("POST /{id}/credentials", integrations.RotateCredentials, "New secrets"),
@@ -67,10 +66,5 @@ ROUTES: list[AnyRoute] = [
     ),
     of_integrations("POST /{id}/activate", integrations.ActivateIntegration, "Activate"),
     of_integrations("POST /{id}/deactivate", integrations.DeactivateIntegration, "Stop"),
-    of_integrations(
-        "DELETE /{id}",
-        integrations.ArchiveIntegration,
-        "Archive",
-        needs=("integrations", "delete"),
-    ),
+    of_integrations("DELETE /{id}", integrations.ArchiveIntegration, "Archive"),
 ]

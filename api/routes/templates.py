@@ -18,7 +18,7 @@ from api.pipeline.commands import read_form
 from api.pipeline.pipeline import request_of
 from api.pipeline.receipts import receipt_headers, receipt_json
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, Other, activity_of, commands, resource
+from api.pipeline.routes import AnyRoute, Other, Resource, activity_of
 from projections.notifications import EmailTemplateRow, SmsTemplateRow
 from projections.tables.table import Row
 from rim_ledger.delivery.port import Channel, Message
@@ -43,12 +43,19 @@ ARCHIVED: Final = "The template was put away: nothing is sent from it."
 class Kind(Struct, frozen=True):
     """What differs between templates of e-mails and of SMS."""
 
+    row: type[Row]
     template: type[EmailTemplate] | type[SmsTemplate]
     channel: Channel
+    commands: tuple[type[Form], ...]
+    """To create, change, archive, enable and disable one."""
     preview: type[FillIn]
     try_: type[templates.TryEmail] | type[templates.TrySms]
     shown: Callable[[Any, Values], tuple[dict[str, Any], list[str]]]
     """What a preview shows, and what to mind."""
+    summaries: tuple[str, str]
+    """Of the preview, and of the test."""
+    gives: dict[str, Any]
+    """JSON Schema of what a preview shows."""
 
 
 def _shown_email(template: EmailTemplate, values: Values) -> tuple[dict[str, Any], list[str]]:
@@ -69,9 +76,39 @@ def _shown_sms(template: SmsTemplate, values: Values) -> tuple[dict[str, Any], l
 
 
 EMAIL: Final = Kind(
-    EmailTemplate, Channel.EMAIL, templates.PreviewEmail, templates.TryEmail, _shown_email
+    row=EmailTemplateRow,
+    template=EmailTemplate,
+    channel=Channel.EMAIL,
+    commands=(
+        templates.CreateEmailTemplate,
+        templates.UpdateEmailTemplate,
+        templates.ArchiveEmailTemplate,
+        templates.EnableEmailTemplate,
+        templates.DisableEmailTemplate,
+    ),
+    preview=templates.PreviewEmail,
+    try_=templates.TryEmail,
+    shown=_shown_email,
+    summaries=("See an e-mail", "Send a test e-mail"),
+    gives={"subject": TEXT, "body": TEXT},
 )
-SMS: Final = Kind(SmsTemplate, Channel.SMS, templates.PreviewSms, templates.TrySms, _shown_sms)
+SMS: Final = Kind(
+    row=SmsTemplateRow,
+    template=SmsTemplate,
+    channel=Channel.SMS,
+    commands=(
+        templates.CreateSmsTemplate,
+        templates.UpdateSmsTemplate,
+        templates.ArchiveSmsTemplate,
+        templates.EnableSmsTemplate,
+        templates.DisableSmsTemplate,
+    ),
+    preview=templates.PreviewSms,
+    try_=templates.TrySms,
+    shown=_shown_sms,
+    summaries=("See an SMS, and what it costs", "Send a test SMS"),
+    gives={"body": TEXT, "encoding": TEXT, "units": NUMBER, "segments": NUMBER},
+)
 
 
 async def _preview(context: Context, call: Call, _: Rights, *, kind: Kind) -> Reply:
@@ -149,40 +186,31 @@ async def _alone(context: Context, idempotency: Idempotency | None) -> AsyncIter
         raise unavailable(error) from None
 
 
-def _routes(
-    kind: Kind,
-    row: type[Row],
-    own: tuple[type[Form], ...],
-    summaries: tuple[str, str],
-    gives: dict[str, Any],
-) -> list[AnyRoute]:
-    """The routes of one kind: `own` are its commands to create, change, archive, enable, disable;
-    the summaries are of preview and test."""
-    name = kind.channel.value
-    path, (create, update, archive, enable, disable) = f"/v1/{name}-templates", own
-    of = commands(path, kind.template, WRITE)
+def _routes(kind: Kind) -> list[AnyRoute]:
+    name, (create, update, archive, enable, disable) = kind.channel.value, kind.commands
+    of = Resource(f"/v1/{name}-templates", kind.row, "templates")
     return [
-        *resource(path, row, "templates"),
+        *of.reads,
         of("POST", create, "Keep a template"),
         of("PATCH /{id}", update, "Change a template"),
-        of("DELETE /{id}", archive, "Put away", needs=("templates", "delete")),
+        of("DELETE /{id}", archive, "Put away"),
         of("POST /{id}/enable", enable, "Enable"),
         of("POST /{id}/disable", disable, "Disable"),
         Other(
             "POST",
-            path + "/{id}/preview",
+            of.path + "/{id}/preview",
             partial(_preview, kind=kind),
-            summaries[0],
+            kind.summaries[0],
             ("templates", "read"),
             name=f"preview_{name}_template",
             form=kind.preview,
-            gives=gives | {"warnings": TEXTS},
+            gives=kind.gives | {"warnings": TEXTS},
         ),
         Other(
             "POST",
-            path + "/{id}/test-send",
+            of.path + "/{id}/test-send",
             partial(_try, kind=kind),
-            summaries[1],
+            kind.summaries[1],
             WRITE,
             name=f"send_test_{name}",
             form=kind.try_,
@@ -191,31 +219,4 @@ def _routes(
     ]
 
 
-ROUTES: list[AnyRoute] = [
-    *_routes(
-        EMAIL,
-        EmailTemplateRow,
-        (
-            templates.CreateEmailTemplate,
-            templates.UpdateEmailTemplate,
-            templates.ArchiveEmailTemplate,
-            templates.EnableEmailTemplate,
-            templates.DisableEmailTemplate,
-        ),
-        ("See an e-mail", "Send a test e-mail"),
-        {"subject": TEXT, "body": TEXT},
-    ),
-    *_routes(
-        SMS,
-        SmsTemplateRow,
-        (
-            templates.CreateSmsTemplate,
-            templates.UpdateSmsTemplate,
-            templates.ArchiveSmsTemplate,
-            templates.EnableSmsTemplate,
-            templates.DisableSmsTemplate,
-        ),
-        ("See an SMS, and what it costs", "Send a test SMS"),
-        {"body": TEXT, "encoding": TEXT, "units": NUMBER, "segments": NUMBER},
-    ),
-]
+ROUTES: list[AnyRoute] = [*_routes(EMAIL), *_routes(SMS)]

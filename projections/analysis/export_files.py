@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from projections.proofs.omitted_events import Proof
+from rim_ledger.operator_error import OperatorError
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 2
@@ -73,7 +74,7 @@ class Manifest(Struct, frozen=True, rename="camel", kw_only=True):
         return self.segments[-1].last if self.segments else self.first - 1
 
 
-class BadExport(Exception):
+class BadExport(OperatorError):
     """The directory holds another or a modified export; the message says which."""
 
 

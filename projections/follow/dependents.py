@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 
 from projections.catalogue import VIEWS
 from projections.tables import schema
+from rim_ledger.operator_error import OperatorError
 
 OURS: Final = """
 SELECT t.oid FROM pg_class t
@@ -119,7 +120,7 @@ SELECT d.objoid, format('COMMENT ON %%s IS %%L', CASE WHEN a.attnum IS NULL
  WHERE d.classoid = 'pg_class'::regclass AND c.oid = ANY (%(views)s::oid[])"""
 
 
-class Irreplaceable(Exception):
+class Irreplaceable(OperatorError):
     """An object on the read tables cannot be recreated; the message names it."""
 
     def __init__(self, names: Sequence[str]) -> None:

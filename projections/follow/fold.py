@@ -24,6 +24,7 @@ from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.codec import Codec, Recorded
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.payments.statement import StatementLinesSettled
 from rim_ledger.payments.transaction import Transaction
 from rim_ledger.support.ticket import Ticket
@@ -34,7 +35,7 @@ OF_USERS: Final = (User, Loan, Transaction)
 _codec: Final = Codec(EVENTS)
 
 
-class PoisonEvent(Exception):
+class PoisonEvent(OperatorError):
     """An event that cannot be read, folded or shown. It is never skipped."""
 
     def __init__(self, line: Line, cause: str) -> None:

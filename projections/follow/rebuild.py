@@ -23,6 +23,7 @@ from projections.tables import schema
 from projections.tables.compare import Difference, differences
 from projections.tables.upsert_sql import fill_copies
 from projections.tables.writer import copy, hiding_values, rows_of
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.progress import Progress, unreported
 from rim_ledger.vault.personal_keys import Vault
 
@@ -44,7 +45,7 @@ class Rebuilt(Struct, frozen=True):
     swapped: bool
 
 
-class Busy(Exception):
+class Busy(OperatorError):
     """Another rebuild is running."""
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from hmac import compare_digest
 from typing import Any, Final
 from uuid import UUID
@@ -20,6 +20,7 @@ from projections.proofs.read_tables import ReadTables
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.adopted_secrets import NamesAdopted
 from rim_ledger.engine.entry import Entry
+from rim_ledger.engine.idempotency import KEPT
 from rim_ledger.engine.rows import ADOPTED, DONE, is_held, key_fits, key_print, secret_fits
 from rim_ledger.engine.store import TELLING, TELLS, Store
 from rim_ledger.engine.view import Claim
@@ -28,6 +29,7 @@ from rim_ledger.reminders import Due, expected
 from rim_ledger.vault.personal_keys import Vault, personal_fields
 
 PAGE: Final = 500
+DAY: Final = timedelta(days=1)
 CLAIMS: Final = """
 SELECT kind, name, stream_id FROM ledger.claims
  WHERE (kind, name) > (%s, %s) ORDER BY kind, name LIMIT %s"""
@@ -37,8 +39,8 @@ SELECT caller, key, request_hash, outcome, mac FROM ledger.outcomes
 CARRIED_OUT: Final = f"""
 SELECT count(*) FROM unnest(%s::text[]) AS wanted (print)
  WHERE EXISTS (SELECT FROM ledger.events{TELLING} && ARRAY['=' || print]
-                  AND name <> 'NamesAdopted' AND position <= %s)"""
-"""How many idempotency keys events of commands name, up to a position."""
+                  AND name <> 'NamesAdopted' AND position <= %s AND recorded_at >= %s)"""
+"""How many idempotency keys events of commands name, up to a position and from a time on."""
 NUMBERS: Final = "SELECT prefix, year, last FROM ledger.numbers"
 SECRETS: Final = "SELECT owner, purpose, secret FROM ledger.secrets ORDER BY owner, purpose"
 REMINDERS: Final = """
@@ -88,14 +90,20 @@ class RowsProgress(Struct):
     """The position of the read tables at the start."""
     head: int = 0
     """The position of the log at the start."""
-    keys: int = 0
-    """Idempotency keys named by events up to there."""
+    keys: dict[date, int] = {}
+    """Idempotency keys named by events up to there, by the day (UTC) of their recording."""
     shown: dict[str, int] = {}
     """Rows of each read table begun up to there that were found."""
     owners: set[UUID] = set()
     """Streams that have secrets."""
     numbers: dict[str, int] = {}
     """The highest business number by prefix and year, as in LOAN-2026."""
+
+    def count_keys(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            if line.position <= self.head and (named := _keys(line)):
+                day = line.recorded_at.astimezone(UTC).date()
+                self.keys[day] = self.keys.get(day, 0) + named
 
 
 class DerivedRows:
@@ -127,7 +135,7 @@ class DerivedRows:
             for line in lines:
                 folded[line.stream] = _after(folded.get(line.stream), line)
             streams = list(folded.values())
-            place.keys += sum(_keys(each) for each in lines if each.position <= place.head)
+            place.count_keys(lines)
             place.owners |= {each.id for each in streams if each.has_secrets}
             for name, number in filter(None, (each.number for each in streams)):
                 place.numbers[name] = max(number, place.numbers.get(name, 0))
@@ -218,13 +226,17 @@ class DerivedRows:
         await self._next_moment()
 
     async def _outcomes(self) -> AsyncIterator[str]:
-        last, mac, missing = ("", ""), self._vault.event_mac, self._place.keys
+        """Yield outcomes that were not stored so, and how many are missing that were stored since
+        the first whole day of their retention."""
+        last, mac = ("", ""), self._vault.event_mac
+        first = datetime.combine(self._now - KEPT + DAY, time.min, UTC)
+        missing = sum(keys for day, keys in self._place.keys.items() if day >= first.date())
         while mac and (page := await self._rows(OUTCOMES, *last, PAGE)):
             for *columns, code in page:
                 if not compare_digest(code or b"", mac.row_code("outcomes", *columns)):
                     yield f"ledger.outcomes: that of the key {columns[1]} was not stored so"
             prints = [key_print(self._vault, caller, key) for caller, key, *_ in page]
-            missing -= (await self._rows(CARRIED_OUT, prints, self._place.head))[0][0]
+            missing -= (await self._rows(CARRIED_OUT, prints, self._place.head, first))[0][0]
             last = page[-1][0], page[-1][1]
             await self._next_moment()
         if missing:

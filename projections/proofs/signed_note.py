@@ -10,12 +10,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from msgspec import Struct
 
+from rim_ledger.operator_error import OperatorError
+
 ED25519: Final = b"\x01"
 MARK: Final = "\N{EM DASH} "
 NONE: Final = "this is no checkpoint"
 
 
-class VerificationError(Exception):
+class VerificationError(OperatorError):
     """The note is no valid checkpoint of this log."""
 
 

@@ -7,6 +7,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 from projections.proofs.merkle import HEIGHT, SIZE, WIDTH, Edge, Tile
+from rim_ledger.operator_error import OperatorError
 
 Connection = AsyncConnection[Any]
 
@@ -18,7 +19,7 @@ INSERT INTO ledger.{table} SELECT * FROM unnest(%b::int[], %b::bigint[], %b::byt
 ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes"""
 
 
-class Contradiction(Exception):
+class Contradiction(OperatorError):
     """The store contradicts what was signed; the message says where."""
 
 

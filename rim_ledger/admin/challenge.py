@@ -17,7 +17,6 @@ TABLE: Final = "challenges"
 log = logging.getLogger("rim_ledger")
 
 PUT: Final = """
-WITH over AS (DELETE FROM ledger.challenges WHERE expires_at <= %s AND id <> %s)
 INSERT INTO ledger.challenges (id, holder, epoch, code, expires_at, mac)
 VALUES (%s, %s, %s, %s, %s, %s)
 ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, epoch = excluded.epoch,
@@ -53,10 +52,10 @@ class Challenges:
         """`event_mac` signs and checks each row, since no event can confirm it."""
         self._pool, self._event_mac = pool, event_mac
 
-    async def put(self, each: Challenge, now: datetime) -> None:
-        """Store a challenge; replaces one under the same id, and deletes expired ones."""
+    async def put(self, each: Challenge) -> None:
+        """Store a challenge; replaces one under the same id."""
         row = [each.id, each.holder, each.epoch, each.code, each.expires_at, self._mac(each)]
-        await self._pool.rows(PUT, [now, each.id, *row])
+        await self._pool.rows(PUT, row)
 
     async def try_at(self, id: str, now: datetime, most: int = TRIES) -> Challenge | None:
         """Count a try and return the challenge; None after `most` tries, or if there is none. The

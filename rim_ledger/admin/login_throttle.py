@@ -38,17 +38,13 @@ SELECT count(*), max(at), min(at) FROM (
 OF_ACCOUNT: Final = NEWEST.format("account")
 OF_IP: Final = NEWEST.format("ip")
 
-FAILED: Final = """
-WITH old AS (DELETE FROM ledger.attempts WHERE at <= %s)
-INSERT INTO ledger.attempts (at, account, ip) VALUES (%s, %s, %s)"""
-
+FAILED: Final = "INSERT INTO ledger.attempts (at, account, ip) VALUES (%s, %s, %s)"
 
 COUNTED: Final = timedelta(days=30)
 """Retention of the counts of refused entries."""
 
 REFUSED: Final = """
-WITH old AS (DELETE FROM ledger.refused_entries WHERE hour <= %(old)s),
-     earlier AS (SELECT FROM ledger.refused_entries
+WITH earlier AS (SELECT FROM ledger.refused_entries
                   WHERE hour = %(hour)s AND action = %(action)s AND outcome = %(outcome)s LIMIT 1)
 INSERT INTO ledger.refused_entries AS e (hour, action, outcome, ip)
 VALUES (%(hour)s, %(action)s, %(outcome)s, %(ip)s)
@@ -159,11 +155,10 @@ class LoginThrottle:
     async def count_refused(self, action: str, outcome: str, ip: str | None) -> bool:
         """Count an entry that was refused with a code; return whether it is the first of its kind
         in this hour. False as well if the database cannot be reached."""
-        now = self._environment.now()
-        hour = now.replace(minute=0, second=0, microsecond=0)
+        hour = self._environment.now().replace(minute=0, second=0, microsecond=0)
         values = {"action": action, "outcome": outcome, "ip": address_block(ip), "hour": hour}
         try:
-            return await self._pool.rows(REFUSED, values | {"old": now - COUNTED}) == [(True,)]
+            return await self._pool.rows(REFUSED, values) == [(True,)]
         except Unavailable:
             return False
 
@@ -189,7 +184,7 @@ class LoginThrottle:
 
     async def _count(self, attempt: Attempt) -> None:
         now = self._environment.now()
-        await attempt.connection.execute(FAILED, [now - KEPT, now, attempt.account, attempt.ip])
+        await attempt.connection.execute(FAILED, [now, attempt.account, attempt.ip])
         await attempt.connection.commit()
 
     async def _require_free(

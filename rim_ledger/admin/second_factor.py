@@ -240,7 +240,7 @@ class SecondFactor(SentCodes):
         challenge, method, to = await self._ledger.read(look, stamp)
         if channel := two_factor.CHANNELS.get(method):
             await self._attempts.note("code", str(id), SENT_MOST, SENT_WITHIN)
-        await self._challenges.put(challenge, now)
+        await self._challenges.put(challenge)
         if channel:
             await self.send_code(channel, to, code, str(self._environment.new_id()))
         return method, challenge.expires_at

@@ -100,7 +100,7 @@ class PhoneCodes(SentCodes):
         except TooManyAttempts:
             if ends := await self._challenges.waits_until(waiting.id, now):
                 return ends  # The code that was sent last is still valid.
-        await self._challenges.put(waiting, now)
+        await self._challenges.put(waiting)
         if known:
             # Not awaited: the time it takes would reveal that the phone is known.
             task = asyncio.create_task(self._send(form.phone, code))

@@ -20,9 +20,9 @@ FAILURES_MAX: Final = 5
 WITHIN: Final = timedelta(minutes=5)
 """… within this time open the breaker."""
 KEPT: Final = timedelta(days=1)
+"""Retention of calls; the alerts read some minutes of them too."""
 
 NOTE: Final = """
-WITH old AS (DELETE FROM ledger.calls WHERE at <= %(forgotten)s)
 INSERT INTO ledger.calls (integration_id, at, failed)
 SELECT * FROM unnest(%(ids)s::uuid[], %(times)s::timestamptz[], %(failed)s::boolean[])"""
 
@@ -58,7 +58,7 @@ class Breaker:
         if not calls:
             return []  # Recorded by another call's statement.
         now, (ids, times, failed) = self._environment.now(), map(list, zip(*calls, strict=True))
-        noted = {"ids": ids, "times": times, "failed": failed, "forgotten": now - KEPT}
+        noted = {"ids": ids, "times": times, "failed": failed}
         counted = []
         async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
             await connection.execute(NOTE, noted)

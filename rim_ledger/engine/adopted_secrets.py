@@ -23,9 +23,10 @@ SELECT owner, purpose, secret FROM ledger.secrets
 OUTCOMES: Final = """
 SELECT caller, key, request_hash, outcome FROM ledger.outcomes WHERE mac IS NULL LIMIT %s"""
 CODES: Final = """
-UPDATE ledger.outcomes o SET mac = n.mac
+UPDATE ledger.outcomes o SET mac = n.mac, recorded_at = clock_timestamp()
   FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS n (caller, key, mac)
  WHERE o.caller = n.caller AND o.key = n.key"""
+"""Their retention begins now, as events mention them from now on."""
 CLAIMED: Final = """
 SELECT kind, name FROM ledger.claims WHERE (kind, name) > (%s, %s) ORDER BY kind, name LIMIT %s"""
 CARRIED_OUT: Final = """

@@ -1,16 +1,18 @@
 """The view of a batch of commands that is being decided."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from rim_ledger.engine.cache import Cache
+from rim_ledger.engine.cache import EPOCH, Cache
 from rim_ledger.engine.draft import Draft, Outcome
 from rim_ledger.engine.entry import Entry
+from rim_ledger.engine.idempotency import Expired
 from rim_ledger.engine.recent import Recent
-from rim_ledger.engine.rows import mark
+from rim_ledger.engine.rows import key_print, mark
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.engine.view import Claim, Count, Missing, Secret, amended
@@ -23,8 +25,9 @@ _NONE: Final = object()
 class Batch:
     """The view of a batch: the cache, overlaid with the batch's own writes."""
 
-    def __init__(self, cache: Cache) -> None:
-        self._cache = cache
+    def __init__(self, cache: Cache, at: datetime = EPOCH) -> None:
+        """`at` (UTC) is when it is recorded, if it is decided now."""
+        self._cache, self._at = cache, at
         self.streams: dict[UUID, Entry] = {}
         self.claims: dict[Claim, UUID | None] = {}
         self.places: dict[Claim, UUID | None] = {}
@@ -33,13 +36,15 @@ class Batch:
         self.secrets: dict[Secret, str | None] = {}
         self.lists: dict[str, tuple[int, dict[str, UUID]]] = {}
         """For each list that was read: the limit, and the entries."""
-        self.outcomes: dict[tuple[str, str], Outcome | None] = {}
+        self.outcomes: dict[tuple[str, str], Outcome | Expired | None] = {}
         """By caller and idempotency key."""
+        self.key_prints: dict[tuple[str, str], str] = {}
+        """The fingerprints of these keys."""
         self.counts: dict[Count, int] = {}
 
     def copy(self) -> "Batch":
         """Return a copy, for trials whose writes do not count."""
-        other = Batch(self._cache)
+        other = Batch(self._cache, self._at)
         for name, rows in vars(self).items():
             if isinstance(rows, dict):
                 setattr(other, name, dict(rows))
@@ -60,7 +65,7 @@ class Batch:
     def secret(self, secret: Secret) -> str | None:
         return _found("secret", secret, self.secrets)
 
-    def outcome(self, scope: tuple[str, str]) -> Outcome | None:
+    def outcome(self, scope: tuple[str, str]) -> Outcome | Expired | None:
         return _found("outcome", scope, self.outcomes)
 
     def counted(self, count: Count) -> int:
@@ -117,7 +122,10 @@ class Batch:
 
     async def load_outcomes(self, scopes: Sequence[tuple[str, str]], store: Store) -> None:
         """Load the outcomes of these keys."""
-        self.outcomes |= dict.fromkeys(scopes) | await self._cache.load_outcomes(store, scopes)
+        prints = {each: key_print(self._cache.vault, *each) for each in scopes}
+        found = await self._cache.load_outcomes(store, prints, self._at)
+        self.key_prints |= prints
+        self.outcomes |= dict.fromkeys(scopes) | found
 
     def accept(self, draft: Draft) -> None:
         """Apply a committed draft to the cache."""

@@ -1,7 +1,7 @@
 """The process's cache of the log: streams, claims, keys and numbers, as committed."""
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from hmac import compare_digest
 from typing import Final, NoReturn
@@ -14,13 +14,13 @@ from rim_ledger.engine.codec import Codec, Recorded
 from rim_ledger.engine.draft import Outcome
 from rim_ledger.engine.entry import Entry, weight
 from rim_ledger.engine.event_mac import Forged, RowForged, leaf
+from rim_ledger.engine.idempotency import KEPT, Expired
 from rim_ledger.engine.recent import Recent
 from rim_ledger.engine.rows import (
     ADOPTED,
     TAKEN,
     is_held,
     key_fits,
-    key_print,
     name_print,
     secret_fits,
 )
@@ -166,20 +166,24 @@ class Cache:
         return Outcome(caller, key, request_hash, text, mac)
 
     async def load_outcomes(
-        self, store: Store, wanted: Sequence[tuple[str, str]]
-    ) -> dict[tuple[str, str], Outcome]:
-        """Return stored outcomes. Raises RowForged for one that this ledger did not store, or that
-        is missing although the command was committed."""
-        prints = {each: key_print(self.vault, *each) for each in wanted}
-        outcomes, mentioned = await store.outcomes(prints)
-        for (_, key), line in mentioned.items():
+        self, store: Store, wanted: Mapping[tuple[str, str], str], now: datetime
+    ) -> dict[tuple[str, str], Outcome | Expired]:
+        """Return the outcomes stored under these keys (each with its fingerprint), and those that
+        are stored no more although the command was committed. Raises RowForged for one that this
+        ledger did not store, or that is missing before its retention ends."""
+        found = dict[tuple[str, str], Outcome | Expired]()
+        outcomes, mentioned = await store.outcomes(wanted)
+        for scope, line in mentioned.items():
             self.read(line)
-            await self._refuse(store, "outcomes", f"the key {key}")
+            if line.recorded_at > now - KEPT:
+                await self._refuse(store, "outcomes", f"the key {scope[1]}")
+            found[scope] = Expired(line.recorded_at)
         for stored in outcomes:
             own = self.outcome(stored.caller, stored.key, stored.request_hash, stored.outcome)
             if not compare_digest(stored.mac or b"", own.mac or b""):
                 await self._refuse(store, "outcomes", f"the key {stored.key}")
-        return {(each.caller, each.key): each for each in outcomes}
+            found[stored.caller, stored.key] = stored
+        return found
 
     async def load_numbers(self, store: Store, wanted: Collection[tuple[str, int]]) -> None:
         """Load numbers. Raises RowForged if the next number is in use already."""

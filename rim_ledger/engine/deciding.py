@@ -19,7 +19,7 @@ from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.event_mac import leaf
 from rim_ledger.engine.idempotency import Idempotency, Receipt, kept, replayed
 from rim_ledger.engine.refusals import Unavailable
-from rim_ledger.engine.rows import DONE, key_print
+from rim_ledger.engine.rows import DONE
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.engine.view import Missing
@@ -71,7 +71,8 @@ class Deciding:
         in order to find what else is missing; then all that is loaded, and deciding resumes. Items
         beyond the time limit, except the first, are removed from the batch, unless there is an
         outage."""
-        draft, whole = self._empty_draft(), Batch(self._cache)
+        draft = self._empty_draft()
+        whole = Batch(self._cache, draft.at)
         keys = (item.idempotency for item in items if item.idempotency)
         if scopes := [(key.caller, key.key) for key in keys if key.caller]:
             await whole.load_outcomes(scopes, store)
@@ -118,7 +119,7 @@ class Deciding:
             failure = error
         activities = [with_uuids(each, uow.holder) for each in uow.activities]
         if failure is None and item.writes and not outage:
-            uow.mentioned += [DONE + key_print(self._vault, key.caller, key.key)] if key else []
+            uow.mentioned += [DONE + view.key_prints[scope]] if scope else []
             self._take(uow, view, draft)
         item.answer = failure or (_receipt(stream, uow, view, draft) if stream else None)
         if outage:

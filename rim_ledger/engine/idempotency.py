@@ -1,6 +1,7 @@
 """Outcomes of commands, stored under idempotency keys and replayed."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -24,6 +25,9 @@ from rim_ledger.engine.refusals import (
 REFUSALS: Final = {
     kind.__name__: kind for kind in (Refused, NotFound, Invalid, Stale, NeedsApproval)
 }
+
+KEPT: Final = timedelta(days=30)
+"""How long an answer is stored, at least."""
 
 NOT_KEPT: Final = (Unauthenticated, Forbidden, QuotaExceeded)
 """Refusals that are not stored, because nothing was decided."""
@@ -75,6 +79,12 @@ class Idempotency(Struct, frozen=True):
     """Returns the hash of its spelling, under which outcomes were stored before."""
 
 
+class Expired(Struct, frozen=True):
+    """A key whose command was carried out, at a time (UTC), and whose answer is stored no more."""
+
+    recorded_at: datetime
+
+
 class _Kept(Struct, omit_defaults=True):
     """An answer as it is stored under an idempotency key."""
 
@@ -95,9 +105,15 @@ def kept(answer: Receipt | Exception | None, value: Any) -> str | None:
     return msgspec.json.encode(_Kept(refused=refused)).decode()
 
 
-def replayed(before: Outcome, key: Idempotency) -> tuple[Receipt | Refused, Any]:
+def replayed(before: Outcome | Expired, key: Idempotency) -> tuple[Receipt | Refused, Any]:
     """Return the first answer, and the value stored with it or None; for another request under the
-    same key, a refusal."""
+    same key, or a first answer that is stored no more, a refusal."""
+    if isinstance(before, Expired):
+        expired = (
+            f"The key {key.key} was used on {before.recorded_at:%Y-%m-%d}, and its answer was kept "
+            f"for {KEPT.days} days; look at what it did before you take a new key."
+        )
+        return Refused("idempotency-key-expired", expired), None
     stored = before.request_hash
     if stored != key.request_hash and stored != key.former_hash():
         reused = f"The key {key.key} was used for another request; take a new key."

@@ -37,14 +37,12 @@ async def beat(url: str, name: str) -> NoReturn:
 
 
 KEPT: Final = timedelta(days=1)
-NOTE: Final = """
-WITH old AS (DELETE FROM ledger.faults WHERE at <= %s)
-INSERT INTO ledger.faults (at, place) VALUES (%s, %s)"""
+"""Retention of errors; the alerts read the last minutes of them."""
+NOTE: Final = "INSERT INTO ledger.faults (at, place) VALUES (%s, %s)"
 
 
 async def note_fault(url: str, environment: Environment, place: str) -> None:
     """Count one, unless the database itself is unavailable."""
-    now = environment.now()
     with suppress(*OUTAGE):
         async with await AsyncConnection.connect(url, autocommit=True) as connection:
-            await connection.execute(NOTE, [now - KEPT, now, place])
+            await connection.execute(NOTE, [environment.now(), place])

@@ -32,8 +32,7 @@ BEGIN
             EXECUTE format('GRANT UPDATE ON %s TO rim_service', one.name);
         END IF;
         IF NOT one.kept AND one.relname NOT IN
-           ('activity_tiles', 'key_ring', 'numbers', 'outcomes', 'personal_keys', 'secrets',
-            'tiles') THEN
+           ('activity_tiles', 'key_ring', 'numbers', 'personal_keys', 'secrets', 'tiles') THEN
             EXECUTE format('GRANT DELETE ON %s TO rim_service', one.name);
         END IF;
     END LOOP;

@@ -13,12 +13,13 @@ import tempfile
 from functools import cached_property
 from pathlib import Path
 
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.signals import uninterrupted
 
 CACHE = Path("/var/cache/rim-ledger")  # For binaries, which are copied again if they vanish.
 
 
-class PostgresUnavailable(Exception):
+class PostgresUnavailable(OperatorError):
     """The embedded PostgreSQL cannot be used; the message says why."""
 
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 
 from rim_ledger.engine.environment import Environment
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.storage import Storage
 from rim_ledger.system.backup_rows import Layout
 
@@ -91,7 +92,7 @@ SEALED_MAX: Final = 256 * 1024 * 1024
 LEVEL: Final = 3
 
 
-class BackupError(Exception):
+class BackupError(OperatorError):
     """A backup cannot be used; the message says which, where and why."""
 
 

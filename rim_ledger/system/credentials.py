@@ -13,6 +13,7 @@ from rim_ledger.engine.aggregate import FrozenMeta
 from rim_ledger.engine.command import Ruled
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.text import fits
+from rim_ledger.values import rfc3339
 
 API_KEY: Final = "apiKey"
 API_SECRET: Final = "apiSecret"  # noqa: S105 - what it is for, not what it is
@@ -48,11 +49,6 @@ def shown(credential: Credential | None) -> dict[str, Any]:
         "fingerprint": credential.imprint.fingerprint,
         "setAt": rfc3339(credential.set_at),
     }
-
-
-def rfc3339(moment: datetime) -> str:
-    """Return a UTC time in the format of rows."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 PRINTABLE: Final = fits(

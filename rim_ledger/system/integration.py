@@ -9,8 +9,8 @@ from uuid import UUID
 from rim_ledger.delivery.port import Channel
 from rim_ledger.engine.aggregate import NOWHERE, Aggregate, Event, Stamp
 from rim_ledger.engine.refusals import require
-from rim_ledger.system.credentials import Credential, Imprint, rfc3339, shown
-from rim_ledger.values import Network
+from rim_ledger.system.credentials import Credential, Imprint, shown
+from rim_ledger.values import Network, rfc3339
 
 SERVES: Final = "served-by"
 """The kind of claim that reserves a network or channel for one integration."""

@@ -10,6 +10,7 @@ from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.engine.codec import Codec, Recorded
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.event_mac import EventMac, leaf
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.migrations import LOCK, RECORD, scripts
 from rim_ledger.progress import Progress
 from rim_ledger.storage import Storage
@@ -38,7 +39,7 @@ FinalStep = Callable[[AsyncConnection[Any]], Awaitable[tuple[str, EventMac | Non
 for the events of the restored ledger."""
 
 
-class NotEmpty(Exception):
+class NotEmpty(OperatorError):
     """The database has a ledger already: a restore never changes one."""
 
     def __init__(self) -> None:

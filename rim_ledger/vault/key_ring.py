@@ -15,6 +15,7 @@ from psycopg import Connection
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.event_mac import EventMac
 from rim_ledger.engine.refusals import Unavailable
+from rim_ledger.operator_error import OperatorError
 
 LOCK: Final = 7_264_006
 CONNECT_TIMEOUT_SECONDS: Final = 5
@@ -52,7 +53,7 @@ EVENT_KEY: Final = (Purpose.EVENT, FIRST)
 Keys = Mapping[tuple[Purpose, int], bytes]
 
 
-class WrongSecret(Exception):
+class WrongSecret(OperatorError):
     """The master secret does not open this ledger."""
 
     def __init__(self) -> None:

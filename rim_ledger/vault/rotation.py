@@ -10,6 +10,7 @@ from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 
 from rim_ledger.engine.environment import Environment
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.progress import Progress
 from rim_ledger.vault.key_ring import KEY, KEY_ID, Purpose, Ring, store, stored
 from rim_ledger.vault.personal_keys import WRAPPED, Vault
@@ -46,7 +47,7 @@ UPDATE ledger.secrets s SET secret = n.anew
  WHERE s.owner = n.owner AND s.purpose = n.purpose AND s.secret = n.before"""
 
 
-class RotationInProgress(Exception):
+class RotationInProgress(OperatorError):
     """Another rotation of the same ledger is running."""
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -12,6 +12,7 @@ from rim_ledger.admin.admin_role import SUPERADMIN, AdminRole, CreateRole
 from rim_ledger.admin.admin_user import AdminUser
 from rim_ledger.admin.api_key import ApiKey
 from rim_ledger.admin.bootstrap import BUILT_IN
+from rim_ledger.admin.passwords import WithPassword
 from rim_ledger.admin.permissions import permissions
 from rim_ledger.delivery.port import Channel, Message
 from rim_ledger.engine.aggregate import Actor, Event
@@ -26,6 +27,7 @@ from rim_ledger.notifications.notification import (
 )
 from tests.spec import Memory
 
+F = TypeVar("F", bound=WithPassword)
 PASSWORD = SecretStr("a horse that reads slowly")
 
 
@@ -46,10 +48,15 @@ def creation(username: str, role: UUID, **more: Any) -> CreateAdmin:
     return CreateAdmin(username=username, role_id=role, **(fields | more))
 
 
+def ready(form: F) -> F:
+    """The form with its password hashed, as the ledger gets it."""
+    return asyncio.run(form.hashed())
+
+
 @cache
 def hashed(username: str, role: UUID = SUPERADMIN, **more: Any) -> CreateAdmin:
     """The same form, ready for the ledger. Hashing is slow, so the same form is hashed once."""
-    return asyncio.run(creation(username, role, **more).hashed())
+    return ready(creation(username, role, **more))
 
 
 class Staff(Memory):

@@ -1,6 +1,5 @@
 """Admins: unique names, standing, roles within one's own rights, a last super-admin."""
 
-import asyncio
 from uuid import UUID
 
 import pytest
@@ -32,7 +31,7 @@ from rim_ledger.admin.permissions import ALL
 from rim_ledger.admin.session import SESSIONS_MAX
 from rim_ledger.engine.command import Command, perform
 from rim_ledger.engine.refusals import Forbidden, Refused
-from tests.admin.staff import PASSWORD, Staff, creation
+from tests.admin.staff import PASSWORD, Staff, hashed, ready
 from tests.spec import names
 
 SUSPEND = SuspendAdmin(reason="lost a laptop")
@@ -60,7 +59,7 @@ def refused(code: str, staff: Staff, by: UUID, id: UUID, command: Command[AdminU
 
 
 def reset(password: str) -> ResetPassword:
-    return asyncio.run(ResetPassword(password=SecretStr(password)).hashed())
+    return ready(ResetPassword(password=SecretStr(password)))
 
 
 def sessions_of(staff: Staff, admin: UUID, *tokens: str) -> None:
@@ -80,14 +79,14 @@ def test_a_new_admin_is_active_and_belongs_to_the_role() -> None:
     assert (known.username, known.status, known.sessions) == ("ada.obi", AdminStatus.ACTIVE, {})
     assert staff.uow().reveal(ada, known.phone) == "+2348031234567"
     assert staff.uow().read(AdminRole, SUPERADMIN).members == {staff.root, ada}
-    for hashed in (staff.kept_secrets[ada, "password"], DUMMY_HASH):
-        assert hashed.startswith("$argon2id$v=19$m=19456,t=2,p=1$"), "both take the same time"
+    for hash_ in (staff.kept_secrets[ada, "password"], DUMMY_HASH):
+        assert hash_.startswith("$argon2id$v=19$m=19456,t=2,p=1$"), "both take the same time"
 
 
 def test_personal_words_are_sealed_and_the_password_is_in_no_event() -> None:
     staff = Staff()
     uow = staff.uow()
-    form = asyncio.run(creation("ada", SUPERADMIN, name="Ada Obi", phone="08031234567").hashed())
+    form = hashed("ada", SUPERADMIN, name="Ada Obi", phone="08031234567")
     perform(uow, AdminUser, None, form)
     words = repr(uow.events)
     for word in ("Ada Obi", "8031234567", "ada@rim", PASSWORD.get_secret_value(), "argon2"):
@@ -158,7 +157,7 @@ def test_nobody_assigns_or_creates_with_a_role_above_their_own() -> None:
     assert refusal.more == {"lacking": ["transactions:write"]}
     refused("privilege-escalation", staff, chief, chief, AssignRole(role_id=SUPERADMIN))
     refused("privilege-escalation", staff, chief, staff.root, reset("another slow horse"))
-    form = asyncio.run(creation("bola", teller).hashed())
+    form = hashed("bola", teller)
     with pytest.raises(Forbidden):
         staff.ask(chief, AdminUser, staff.environment.new_id(), form)
     assert names(staff.ask(chief, AdminUser, ada, reset("another slow horse"))) == [

@@ -1,6 +1,5 @@
 """API keys: never more than their owner may do, within their time, ended with their owner."""
 
-import asyncio
 import contextlib
 from datetime import timedelta
 from uuid import UUID
@@ -38,7 +37,7 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, Invalid, Refused, Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from tests.admin.staff import Post, Staff
+from tests.admin.staff import Post, Staff, ready
 from tests.spec import names
 
 READ, WRITE = ("loans", "read"), ("loans", "write")
@@ -244,7 +243,7 @@ def test_nobody_ends_a_key_that_may_do_more_than_they_may() -> None:
     assert staff.ask(ada, ApiKey, own, RevokeApiKey())
 
 
-RESET = asyncio.run(ResetPassword(password=SecretStr("another slow horse")).hashed())
+RESET = ready(ResetPassword(password=SecretStr("another slow horse")))
 
 
 @pytest.mark.parametrize(
@@ -291,7 +290,7 @@ def test_a_new_password_of_ones_own_ends_ones_keys_unless_they_are_kept(kept: bo
     one = made(staff, staff.root)
     words = {"currentPassword": "an old horse", "newPassword": "another slow horse"}
     form = ChangePassword.model_validate(words | ({"endApiKeys": False} if kept else {}))
-    staff.ask(staff.root, AdminUser, staff.root, asyncio.run(form.hashed()))
+    staff.ask(staff.root, AdminUser, staff.root, ready(form))
     assert (staff.uow().read(ApiKey, one).revoked_at is None) == kept
     assert staff.known(staff.root).api_keys == ({one} if kept else set())
 

@@ -1,7 +1,7 @@
 """Failed attempts on a real database: who is locked, until when, and what is forgiven."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import psycopg
@@ -19,6 +19,7 @@ from rim_ledger.admin.login_throttle import (
 )
 from rim_ledger.admin.security_settings import DEFAULTS
 from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.retention import drop_expired
 from rim_ledger.vault.key_ring import derived
 from rim_ledger.vault.personal_keys import Vault
 from tests.spec import START, TestWorld
@@ -61,20 +62,12 @@ class Gate:
         return wait
 
 
-Tell = Callable[[Callable[[Gate], Awaitable[None]]], None]
-
-
 @pytest.fixture
-def tell(database: str) -> Tell:
-    def run(story: Callable[[Gate], Awaitable[None]]) -> None:
-        async def whole() -> None:
-            gate = Gate(database)
-            async with gate.one, gate.two:
-                await story(gate)
-
-        asyncio.run(whole())
-
-    return run
+async def gate(database: str) -> AsyncIterator[Gate]:
+    """The gate of two processes on one ledger."""
+    opened = Gate(database)
+    async with opened.one, opened.two:
+        yield opened
 
 
 def after(minutes: float) -> datetime:
@@ -97,141 +90,114 @@ def test_a_lockout_begins_with_the_last_of_too_many_failures(
     assert newest.locked_until(3, 15 * MINUTE) == until
 
 
-def test_an_account_is_locked_everywhere_and_from_everywhere(tell: Tell) -> None:
-    async def story(gate: Gate) -> None:
-        await gate.fail(times=2)
-        assert not await gate.locked()
+async def test_an_account_is_locked_everywhere_and_from_everywhere(gate: Gate) -> None:
+    await gate.fail(times=2)
+    assert not await gate.locked()
+    await gate.fail()
+    assert await gate.locked() == 900
+    assert await gate.locked(ip=THERE) == await gate.locked("ADA", ip=None) == 900
+    assert not await gate.locked("bola")
+    gate.environment.time += 899 * timedelta(seconds=1)
+    assert await gate.locked() == 1
+    gate.environment.time += timedelta(seconds=1)
+    assert not await gate.locked()
+    await gate.fail(times=2)
+    assert not await gate.locked()
+
+
+async def test_failures_that_lie_far_apart_lock_nobody(gate: Gate) -> None:
+    for _ in range(6):
         await gate.fail()
-        assert await gate.locked() == 900
-        assert await gate.locked(ip=THERE) == await gate.locked("ADA", ip=None) == 900
+        gate.environment.time += 8 * MINUTE
+    assert not await gate.locked()
+
+
+async def test_an_address_may_fail_ten_times_as_often_whoever_it_tries(gate: Gate) -> None:
+    for nth in range(3 * IP_SHARE):
         assert not await gate.locked("bola")
-        gate.environment.time += 899 * timedelta(seconds=1)
-        assert await gate.locked() == 1
-        gate.environment.time += timedelta(seconds=1)
-        assert not await gate.locked()
-        await gate.fail(times=2)
-        assert not await gate.locked()
-
-    tell(story)
+        await gate.fail(f"guess {nth}")
+    assert await gate.locked("bola") == 900
+    assert not await gate.locked("bola", THERE)
 
 
-def test_failures_that_lie_far_apart_lock_nobody(tell: Tell) -> None:
-    async def story(gate: Gate) -> None:
-        for _ in range(6):
-            await gate.fail()
-            gate.environment.time += 8 * MINUTE
-        assert not await gate.locked()
-
-    tell(story)
+async def test_an_ipv6_address_counts_with_its_network_of_64_bits(gate: Gate) -> None:
+    for nth in range(3 * IP_SHARE):
+        await gate.fail(f"guess {nth}", f"2001:db8::{nth:x}")
+    assert await gate.locked("bola", "2001:db8::ffff") == 900
+    assert not await gate.locked("bola", "2001:db8:0:1::1")
 
 
-def test_an_address_may_fail_ten_times_as_often_whoever_it_tries(tell: Tell) -> None:
-    async def story(gate: Gate) -> None:
-        for nth in range(3 * IP_SHARE):
-            assert not await gate.locked("bola")
-            await gate.fail(f"guess {nth}")
-        assert await gate.locked("bola") == 900
-        assert not await gate.locked("bola", THERE)
-
-    tell(story)
-
-
-def test_an_ipv6_address_counts_with_its_network_of_64_bits(tell: Tell) -> None:
-    async def story(gate: Gate) -> None:
-        for nth in range(3 * IP_SHARE):
-            await gate.fail(f"guess {nth}", f"2001:db8::{nth:x}")
-        assert await gate.locked("bola", "2001:db8::ffff") == 900
-        assert not await gate.locked("bola", "2001:db8:0:1::1")
-
-    tell(story)
-
-
-def test_who_succeeds_is_forgiven_what_failed_at_that_account_from_there_only(tell: Tell) -> None:
-    async def story(gate: Gate) -> None:
-        for _ in range(5):
-            await gate.fail(times=2)
-            await gate.succeed()
-        await gate.fail(ip=THERE, times=2)
-        await gate.succeed()
-        await gate.fail()
-        assert await gate.locked()
-        await gate.fail("bola", times=2)
-        await gate.succeed("eve")
-        await gate.fail("bola")
-        assert await gate.locked("bola")
-
-    tell(story)
-
-
-def test_unlocking_forgets_the_failures_of_one_account(tell: Tell) -> None:
-    async def story(gate: Gate) -> None:
-        await gate.fail(times=3)
-        await gate.fail("bola", times=3)
-        assert await gate.one.forget("Ada") == 3
-        assert await gate.one.forget("ada") == 0
-        assert not await gate.locked()
-        assert await gate.locked("bola")
-
-    tell(story)
-
-
-def test_an_attempt_that_was_given_up_is_not_counted(tell: Tell) -> None:
-    async def story(gate: Gate) -> None:
-        for _ in range(5):
-            with pytest.raises(asyncio.CancelledError):
-                async with gate.one.attempt("ada", HERE, SETTINGS):
-                    raise asyncio.CancelledError
-        assert not await gate.locked()
-
-    tell(story)
-
-
-def test_attempts_at_one_account_wait_for_each_other_in_all_processes(tell: Tell) -> None:
-    async def story(gate: Gate) -> None:
-        inside, most = 0, 0
-
-        async def guess(nth: int) -> None:
-            nonlocal inside, most
-            async with (gate.one, gate.two)[nth % 2].attempt("ada", f"192.0.2.{nth}", SETTINGS):
-                inside += 1
-                most = max(most, inside)
-                await asyncio.sleep(0.01)
-                inside -= 1
-                raise Refused("wrong", "wrong")
-
-        answers = await asyncio.gather(*map(guess, range(20)), return_exceptions=True)
-        assert most == 1
-        assert sum(isinstance(each, TooManyAttempts) for each in answers) == 17
-
-    tell(story)
-
-
-def test_names_are_kept_as_hashes_and_failures_for_as_long_as_they_count(
-    tell: Tell, database: str
+async def test_who_succeeds_is_forgiven_what_failed_at_that_account_from_there_only(
+    gate: Gate,
 ) -> None:
-    async def story(gate: Gate) -> None:
-        await gate.fail("a password in the wrong field")
-        gate.environment.time += KEPT
-        await gate.fail("ada")
+    for _ in range(5):
+        await gate.fail(times=2)
+        await gate.succeed()
+    await gate.fail(ip=THERE, times=2)
+    await gate.succeed()
+    await gate.fail()
+    assert await gate.locked()
+    await gate.fail("bola", times=2)
+    await gate.succeed("eve")
+    await gate.fail("bola")
+    assert await gate.locked("bola")
 
-    tell(story)
+
+async def test_unlocking_forgets_the_failures_of_one_account(gate: Gate) -> None:
+    await gate.fail(times=3)
+    await gate.fail("bola", times=3)
+    assert await gate.one.forget("Ada") == 3
+    assert await gate.one.forget("ada") == 0
+    assert not await gate.locked()
+    assert await gate.locked("bola")
+
+
+async def test_an_attempt_that_was_given_up_is_not_counted(gate: Gate) -> None:
+    for _ in range(5):
+        with pytest.raises(asyncio.CancelledError):
+            async with gate.one.attempt("ada", HERE, SETTINGS):
+                raise asyncio.CancelledError
+    assert not await gate.locked()
+
+
+async def test_attempts_at_one_account_wait_for_each_other_in_all_processes(gate: Gate) -> None:
+    inside, most = 0, 0
+
+    async def guess(nth: int) -> None:
+        nonlocal inside, most
+        async with (gate.one, gate.two)[nth % 2].attempt("ada", f"192.0.2.{nth}", SETTINGS):
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.01)
+            inside -= 1
+            raise Refused("wrong", "wrong")
+
+    answers = await asyncio.gather(*map(guess, range(20)), return_exceptions=True)
+    assert most == 1
+    assert sum(isinstance(each, TooManyAttempts) for each in answers) == 17
+
+
+async def test_names_are_kept_as_hashes_and_failures_for_as_long_as_they_count(
+    gate: Gate, database: str
+) -> None:
+    await gate.fail("a password in the wrong field")
+    gate.environment.time += KEPT
+    await gate.fail("ada")
+    assert await drop_expired(database, gate.environment.now()) == 1
     with psycopg.connect(database) as connection:
         ((account, ip),) = connection.execute("SELECT account, ip FROM ledger.attempts")
     assert (len(account), ip) == (64, HERE)
 
 
-def test_without_a_database_nobody_is_let_try(database: str) -> None:
-    async def story() -> None:
-        environment = TestWorld()
-        nowhere = database.replace("dbname=", "dbname=no_").replace("/test_", "/no_")
-        async with LoginThrottle(
-            nowhere, Vault(derived(b"a secret"), environment), environment, timeout_seconds=0.2
-        ) as attempts:
-            with pytest.raises(Unavailable):
-                async with attempts.attempt("ada", HERE, SETTINGS):
-                    raise AssertionError("the gate is closed")
-
-    asyncio.run(story())
+async def test_without_a_database_nobody_is_let_try(database: str) -> None:
+    environment = TestWorld()
+    nowhere = database.replace("dbname=", "dbname=no_").replace("/test_", "/no_")
+    async with LoginThrottle(
+        nowhere, Vault(derived(b"a secret"), environment), environment, timeout_seconds=0.2
+    ) as attempts:
+        with pytest.raises(Unavailable):
+            async with attempts.attempt("ada", HERE, SETTINGS):
+                raise AssertionError("the gate is closed")
 
 
 class Lockout(RuleBasedStateMachine):
@@ -315,55 +281,49 @@ def test_any_story_of_failures_locks_whom_and_as_long_as_it_should(database: str
     run_state_machine_as_test(machine, settings=few)
 
 
-def test_what_may_be_done_so_often_only_is_counted_apart_from_failures(tell: Tell) -> None:
-    async def story(gate: Gate) -> None:
-        async def note(name: str = "ada") -> None:
-            await gate.one.note("code", name, 2, 15 * MINUTE)
+async def test_what_may_be_done_so_often_only_is_counted_apart_from_failures(gate: Gate) -> None:
+    async def note(name: str = "ada") -> None:
+        await gate.one.note("code", name, 2, 15 * MINUTE)
 
+    await note()
+    await note()
+    with pytest.raises(TooManyAttempts) as refusal:
         await note()
-        await note()
-        with pytest.raises(TooManyAttempts) as refusal:
-            await note()
-        assert refusal.value.retry_after == 900
-        assert not await gate.locked()
-        await note("bola")
-        gate.environment.time += 15 * MINUTE
-        await note()
-
-    tell(story)
+    assert refusal.value.retry_after == 900
+    assert not await gate.locked()
+    await note("bola")
+    gate.environment.time += 15 * MINUTE
+    await note()
 
 
-def test_refused_entries_are_counted_by_the_hour_for_thirty_days(tell: Tell, database: str) -> None:
-    async def story(gate: Gate) -> None:
-        async def first(outcome: str = "wrong", ip: str | None = HERE) -> bool:
-            return await gate.one.count_refused("LogIn", outcome, ip)
+async def test_refused_entries_are_counted_by_the_hour_for_thirty_days(
+    gate: Gate, database: str
+) -> None:
+    async def first(outcome: str = "wrong", ip: str | None = HERE) -> bool:
+        return await gate.one.count_refused("LogIn", outcome, ip)
 
-        assert [await first() for _ in range(3)] == [True, False, False]
-        assert not await first(ip=THERE), "once of each kind, from wherever"
-        assert not await first(ip=None)
-        assert await first("too-many-attempts")
-        gate.environment.time += 60 * MINUTE
-        assert await gate.two.count_refused("LogIn", "wrong", HERE)
-        gate.environment.time += timedelta(days=30)
-        assert await first()
-
-    tell(story)
+    assert [await first() for _ in range(3)] == [True, False, False]
+    assert not await first(ip=THERE), "once of each kind, from wherever"
+    assert not await first(ip=None)
+    assert await first("too-many-attempts")
+    gate.environment.time += 60 * MINUTE
+    assert await gate.two.count_refused("LogIn", "wrong", HERE)
+    gate.environment.time += timedelta(days=30)
+    assert await first()
+    assert await drop_expired(database, gate.environment.now()) == 5
     with psycopg.connect(database) as connection:
         query = "SELECT outcome, ip, count FROM ledger.refused_entries ORDER BY hour, outcome, ip"
         assert connection.execute(query).fetchall() == [("wrong", HERE, 1)]
 
 
-def test_each_gate_counts_by_itself(tell: Tell, database: str) -> None:
-    async def story(gate: Gate) -> None:
-        vault = Vault(derived(b"a secret of the tests"), gate.environment)
-        await gate.fail(times=3)
-        async with LoginThrottle(database, vault, gate.environment, scope="other") as other:
-            async with other.attempt("ada", HERE, gate.settings):
-                pass
-            with pytest.raises(Refused, match="wrong"):
-                async with other.attempt("bola", HERE, gate.settings):
-                    raise Refused("wrong", "wrong")
-            assert await other.forget("bola") == 1
-        assert await gate.locked() == 900
-
-    tell(story)
+async def test_each_gate_counts_by_itself(gate: Gate, database: str) -> None:
+    vault = Vault(derived(b"a secret of the tests"), gate.environment)
+    await gate.fail(times=3)
+    async with LoginThrottle(database, vault, gate.environment, scope="other") as other:
+        async with other.attempt("ada", HERE, gate.settings):
+            pass
+        with pytest.raises(Refused, match="wrong"):
+            async with other.attempt("bola", HERE, gate.settings):
+                raise Refused("wrong", "wrong")
+        assert await other.forget("bola") == 1
+    assert await gate.locked() == 900

@@ -1,7 +1,5 @@
 """Break-glass: what a super-admin gets back on the machine, what ends, and who is alerted."""
 
-import asyncio
-
 import pytest
 
 from rim_ledger.admin.admin_commands import ResetAccess
@@ -14,13 +12,13 @@ from rim_ledger.admin.admin_user import (
 )
 from rim_ledger.admin.security_settings import TwoFactorMethod
 from rim_ledger.engine.refusals import NotFound, Refused
-from tests.admin.staff import PASSWORD, Staff
+from tests.admin.staff import PASSWORD, Staff, ready
 
 OPERATOR = "root@ledger-1"
 
 
 def wish() -> ResetAccess:
-    return asyncio.run(ResetAccess(password=PASSWORD, operator=OPERATOR).hashed())
+    return ready(ResetAccess(password=PASSWORD, operator=OPERATOR))
 
 
 def test_a_super_admin_is_let_in_again_and_the_others_are_alerted() -> None:

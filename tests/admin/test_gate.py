@@ -1,7 +1,8 @@
 """The gate on the real ledger: logging in, limits, sessions that end at once, races."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Self, TypeVar
 from uuid import UUID
@@ -70,13 +71,12 @@ class Process(Ledger):
         await self.attempts.__aexit__(*error)
 
 
-def on_ledger(url: str, story: Callable[[Process, Clock], Awaitable[T]]) -> T:
-    async def told() -> T:
-        environment = Clock()
-        async with Process(url, environment) as opened:
-            return await story(opened, environment)
-
-    return asyncio.run(told())
+@asynccontextmanager
+async def a_process(url: str) -> AsyncIterator[tuple[Process, Clock]]:
+    """A ledger with a gate before it, and its clock."""
+    environment = Clock()
+    async with Process(url, environment) as opened:
+        yield opened, environment
 
 
 async def log_in(process: Process, username: str, password: SecretStr = PASSWORD) -> LoggedIn:
@@ -100,8 +100,8 @@ async def asks(ledger: Process, session: LoggedIn) -> Receipt:
     return await ledger.submit(work, ledger.stamp(), admit=by(session))
 
 
-def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) -> None:
-    async def story(ledger: Process, environment: Clock) -> None:
+async def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) -> None:
+    async with a_process(database) as (ledger, environment):
         password = await bootstrap(ledger, None, environment)
         assert password is not None
         assert len(password) == 24
@@ -110,8 +110,6 @@ def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) ->
         session = await log_in(ledger, "admin", SecretStr(password))
         assert (session.admin_id, session.role) == (FIRST_ADMIN, "superadmin")
         assert session.expires_at - environment.now() == timedelta(hours=12)
-
-    on_ledger(database, story)
     with psycopg.connect(database) as connection:
         rows = connection.execute("SELECT name, count(*) FROM ledger.events GROUP BY name")
         assert dict(rows.fetchall()) == {
@@ -126,8 +124,8 @@ def test_the_beginning_makes_the_roles_and_one_superadmin_once(database: str) ->
         }
 
 
-def test_a_loan_officer_is_made_beside_the_first_admin_and_never_later(database: str) -> None:
-    async def story(ledger: Process, environment: Clock) -> None:
+async def test_a_loan_officer_is_made_beside_the_first_admin_and_never_later(database: str) -> None:
+    async with a_process(database) as (ledger, environment):
         password = await create_officer(ledger, None, environment)
         assert password is not None
         assert await create_officer(ledger, None, environment) is None
@@ -136,23 +134,19 @@ def test_a_loan_officer_is_made_beside_the_first_admin_and_never_later(database:
         assert await bootstrap(ledger, None, environment) is not None
         assert await create_officer(ledger, None, environment) is None
 
-    on_ledger(database, story)
 
-
-def test_a_ledger_that_has_its_admin_is_given_no_officer(database: str) -> None:
-    async def story(ledger: Process, environment: Clock) -> None:
+async def test_a_ledger_that_has_its_admin_is_given_no_officer(database: str) -> None:
+    async with a_process(database) as (ledger, environment):
         await bootstrap(ledger, None, environment)
         assert await create_officer(ledger, None, environment) is None
         with pytest.raises(Unauthenticated):
             await log_in(ledger, "officer")
 
-    on_ledger(database, story)
 
-
-def test_builtin_roles_of_before_are_given_rights_and_bounds_unless_an_admin_edited_them(
+async def test_builtin_roles_of_before_are_given_rights_and_bounds_unless_an_admin_edited_them(
     database: str,
 ) -> None:
-    async def story(ledger: Process, environment: Clock) -> None:
+    async with a_process(database) as (ledger, environment):
         for name in ("loan_officer", "finance", "auditor"):
             before = BUILT_IN[name][1] - {("loans.fees", "write"), ("loans.fees", "read")}
             made = CreateRole(name=name, permissions=permissions(before))
@@ -162,8 +156,6 @@ def test_builtin_roles_of_before_are_given_rights_and_bounds_unless_an_admin_edi
         await ledger.execute(AdminRole, builtin_id("auditor"), edited, STAMP)
         for _ in range(2):
             await bootstrap(ledger, None, environment)
-
-    on_ledger(database, story)
     with psycopg.connect(database) as connection:
         given = connection.execute(
             "SELECT stream_id, data ->> 'maxAmount', data ->> 'maxLimit' FROM ledger.event_log"
@@ -180,7 +172,7 @@ def test_builtin_roles_of_before_are_given_rights_and_bounds_unless_an_admin_edi
         assert set(fees) == {(builtin_id("loan_officer"),), (builtin_id("auditor"),)}
 
 
-def test_two_processes_that_begin_at_once_tell_one_password(database: str) -> None:
+async def test_two_processes_that_begin_at_once_tell_one_password(database: str) -> None:
     async def story() -> list[str | None]:
         environment = Clock()
         async with Process(database, environment) as one, Process(database, environment) as two:
@@ -191,19 +183,17 @@ def test_two_processes_that_begin_at_once_tell_one_password(database: str) -> No
             assert await log_in(two, "admin", SecretStr(password))
             return told
 
-    assert asyncio.run(story()).count(None) == 1
+    assert (await story()).count(None) == 1
 
 
-def test_a_weak_given_password_stops_the_beginning(database: str) -> None:
-    async def story(ledger: Process, environment: Clock) -> None:
+async def test_a_weak_given_password_stops_the_beginning(database: str) -> None:
+    async with a_process(database) as (ledger, environment):
         with pytest.raises(Invalid, match="12 to 128 characters"):
             await bootstrap(ledger, "too short", environment)
 
-    on_ledger(database, story)
 
-
-def test_a_session_admits_until_it_is_ended(database: str) -> None:
-    async def story(ledger: Process, environment: Clock) -> None:
+async def test_a_session_admits_until_it_is_ended(database: str) -> None:
+    async with a_process(database) as (ledger, environment):
         await bootstrap(ledger, PASSWORD.get_secret_value(), environment)
         one, two = [await log_in(ledger, "ADMIN") for _ in range(2)]
         assert one.token != two.token
@@ -216,17 +206,14 @@ def test_a_session_admits_until_it_is_ended(database: str) -> None:
         environment.ahead = timedelta(hours=12)
         with pytest.raises(Unauthenticated):
             await asks(ledger, two)
-
-    on_ledger(database, story)
     with psycopg.connect(database) as connection:
         ((bodies,),) = connection.execute("SELECT string_agg(body, ' ') FROM ledger.events")
     assert not any(word in bodies for word in (PASSWORD.get_secret_value(), "argon2", "@rim"))
 
 
-def test_rights_and_name_come_from_the_role_as_it_is_now(database: str) -> None:
+async def test_rights_and_name_come_from_the_role_as_it_is_now(database: str) -> None:
     seen: list[tuple[Actor, bool, bool]] = []
-
-    async def story(ledger: Process, environment: Clock) -> None:
+    async with a_process(database) as (ledger, environment):
         await bootstrap(ledger, PASSWORD.get_secret_value(), environment)
         auditor = await creation("eve", builtin_id("auditor")).hashed()
         eve = (await ledger.execute(AdminUser, None, auditor, ledger.stamp())).id
@@ -241,34 +228,28 @@ def test_rights_and_name_come_from_the_role_as_it_is_now(database: str) -> None:
         actor = Actor(type="admin", id=eve, name="eve", role="auditor")
         assert seen[-1] == (actor, True, False)
 
-    on_ledger(database, story)
+
+async def test_a_suspended_admin_is_out_at_once_and_in_another_process_too(database: str) -> None:
+    environment = Clock()
+    async with Process(database, environment) as one, Process(database, environment) as two:
+        await bootstrap(one, PASSWORD.get_secret_value(), environment)
+        form = await creation("ada", SUPERADMIN).hashed()
+        ada = (await one.execute(AdminUser, None, form, one.stamp())).id
+        session = await log_in(two, "ada")
+        assert await asks(one, session)
+        assert await asks(two, session)
+        await one.execute(AdminUser, ada, SuspendAdmin(reason="lost a laptop"), one.stamp())
+        for each in (one, two):
+            with pytest.raises(Unauthenticated):
+                await asks(each, session)
+            with pytest.raises(Unauthenticated) as refusal:
+                await log_in(each, "ada")
+            assert refusal.value.code == "invalid-credentials"
 
 
-def test_a_suspended_admin_is_out_at_once_and_in_another_process_too(database: str) -> None:
-    async def story() -> None:
-        environment = Clock()
-        async with Process(database, environment) as one, Process(database, environment) as two:
-            await bootstrap(one, PASSWORD.get_secret_value(), environment)
-            form = await creation("ada", SUPERADMIN).hashed()
-            ada = (await one.execute(AdminUser, None, form, one.stamp())).id
-            session = await log_in(two, "ada")
-            assert await asks(one, session)
-            assert await asks(two, session)
-            await one.execute(AdminUser, ada, SuspendAdmin(reason="lost a laptop"), one.stamp())
-            for each in (one, two):
-                with pytest.raises(Unauthenticated):
-                    await asks(each, session)
-                with pytest.raises(Unauthenticated) as refusal:
-                    await log_in(each, "ada")
-                assert refusal.value.code == "invalid-credentials"
-
-    asyncio.run(story())
-
-
-def test_unknown_names_and_wrong_passwords_look_alike_and_are_limited(database: str) -> None:
+async def test_unknown_names_and_wrong_passwords_look_alike_and_are_limited(database: str) -> None:
     wrong = SecretStr("a guess")
-
-    async def story(ledger: Process, environment: Clock) -> None:
+    async with a_process(database) as (ledger, environment):
         await bootstrap(ledger, PASSWORD.get_secret_value(), environment)
         for name in ("admin", "nobody"):
             details = set()
@@ -283,24 +264,22 @@ def test_unknown_names_and_wrong_passwords_look_alike_and_are_limited(database: 
         environment.ahead = timedelta(minutes=15)
         assert await log_in(ledger, "admin")
 
-    on_ledger(database, story)
 
-
-def test_guesses_made_all_at_once_are_limited_too(database: str) -> None:
-    async def story(ledger: Process, environment: Clock) -> list[LoggedIn | BaseException]:
+async def test_guesses_made_all_at_once_are_limited_too(database: str) -> None:
+    async with a_process(database) as (ledger, environment):
         await bootstrap(ledger, PASSWORD.get_secret_value(), environment)
         guesses = [SecretStr(f"guess {n}") for n in range(8)] + [PASSWORD]
         tries = (log_in(ledger, "admin", each) for each in guesses)
-        return await asyncio.gather(*tries, return_exceptions=True)
-
-    kinds = [type(each) for each in on_ledger(database, story)]
+        answer = await asyncio.gather(*tries, return_exceptions=True)
+    kinds = [type(each) for each in answer]
     assert kinds == [Unauthenticated] * DEFAULTS.max_login_attempts + [TooManyAttempts] * 4
 
 
-def test_changing_the_password_needs_the_present_one_and_ends_all_sessions(database: str) -> None:
+async def test_changing_the_password_needs_the_present_one_and_ends_all_sessions(
+    database: str,
+) -> None:
     new = SecretStr("a horse that writes")
-
-    async def story(ledger: Process, environment: Clock) -> None:
+    async with a_process(database) as (ledger, environment):
         await bootstrap(ledger, PASSWORD.get_secret_value(), environment)
         session = await log_in(ledger, "admin")
 
@@ -320,11 +299,11 @@ def test_changing_the_password_needs_the_present_one_and_ends_all_sessions(datab
             await log_in(ledger, "admin")
         assert await log_in(ledger, "admin", new)
 
-    on_ledger(database, story)
-
 
 @pytest.mark.parametrize("how", ["suspend", "demote"])
-def test_two_superadmins_who_demote_each_other_at_once_leave_one(database: str, how: str) -> None:
+async def test_two_superadmins_who_demote_each_other_at_once_leave_one(
+    database: str, how: str
+) -> None:
     async def story() -> list[Receipt | BaseException]:
         environment = Clock()
         async with Process(database, environment) as one, Process(database, environment) as two:
@@ -339,6 +318,6 @@ def test_two_superadmins_who_demote_each_other_at_once_leave_one(database: str, 
                 return_exceptions=True,
             )
 
-    answers = asyncio.run(story())
+    answers = await story()
     assert sum(isinstance(each, Receipt) for each in answers) == 1
     assert [each.code for each in answers if isinstance(each, Refused)] == ["last-superadmin"]

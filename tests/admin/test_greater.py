@@ -1,6 +1,5 @@
 """Nobody acts upon somebody with rights that they lack, nor touches such a role; accounts alert."""
 
-import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +22,7 @@ from rim_ledger.admin.same_person import is_caller
 from rim_ledger.admin.two_factor import ResetTwoFactor
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, Refused
-from tests.admin.staff import Post, Staff, creation
+from tests.admin.staff import Post, Staff, hashed
 from tests.spec import names
 
 ADMINS, ROLES = ("admins", "write"), ("roles", "write")
@@ -170,7 +169,7 @@ def test_every_new_account_and_role_alerts_every_superadmin_once() -> None:
     chief = staff.hire("chief", staff.role("all", *ALL))
     role, ada = staff.environment.new_id(), staff.environment.new_id()
     staff.ask(chief, AdminRole, role, CreateRole(name="made", permissions=[]))
-    staff.ask(chief, AdminUser, ada, asyncio.run(creation("ada", role).hashed()))
+    staff.ask(chief, AdminUser, ada, hashed("ada", role))
     staff.ask(chief, AdminUser, ada, AssignRole(role_id=SUPERADMIN))
     staff.ask(chief, AdminRole, role, EditRole(permissions=permissions([ROLES])))
     assert staff.alerts(staff.root) == [
@@ -180,7 +179,7 @@ def test_every_new_account_and_role_alerts_every_superadmin_once() -> None:
         "chief changed the role made.",
     ]
     boss = staff.environment.new_id()
-    staff.ask(staff.root, AdminUser, boss, asyncio.run(creation("boss", SUPERADMIN).hashed()))
+    staff.ask(staff.root, AdminUser, boss, hashed("boss", SUPERADMIN))
     assert staff.alerts(boss) == []
     assert staff.alerts(staff.root)[4:] == ["root made the account boss, with the role superadmin."]
     assert staff.alerts(ada)[:2] == [

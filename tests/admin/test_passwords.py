@@ -1,6 +1,5 @@
 """Passwords: as the settings ask, not among the first to be tried, hashed and never shown."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -25,7 +24,7 @@ from rim_ledger.admin.security_settings import (
     SecuritySettingsChanged,
 )
 from rim_ledger.engine.refusals import Invalid
-from tests.admin.staff import Staff
+from tests.admin.staff import Staff, ready
 
 password: TypeAdapter[SecretStr] = TypeAdapter(Password)
 first: TypeAdapter[SecretStr] = TypeAdapter(FirstPassword)
@@ -65,17 +64,17 @@ def test_any_characters_make_a_password(good: str) -> None:
         "rimledger2026",
     ],
 )
-def test_a_password_that_is_soon_guessed_is_refused(weak: str) -> None:
+async def test_a_password_that_is_soon_guessed_is_refused(weak: str) -> None:
     form = ResetPassword(password=SecretStr(weak))
     with pytest.raises(Invalid) as refusal:
-        asyncio.run(form.hashed())
+        await form.hashed()
     assert (refusal.value.code, refusal.value.more["pointer"]) == ("weak-password", "/password")
     assert weak not in str(refusal.value)
 
 
 @pytest.mark.parametrize("good", ["Ox-reads", "short-enough", "lagos2026lagos", "a1B!" + "x" * 9])
-def test_a_password_that_takes_a_million_guesses_is_taken(good: str) -> None:
-    assert asyncio.run(ResetPassword(password=SecretStr(good)).hashed())
+async def test_a_password_that_takes_a_million_guesses_is_taken(good: str) -> None:
+    assert await ResetPassword(password=SecretStr(good)).hashed()
 
 
 def test_the_first_admin_begins_with_what_the_settings_begin_with() -> None:
@@ -118,7 +117,7 @@ def test_a_password_that_the_settings_do_not_allow_is_refused_with_all_that_it_l
     staff.keep(uow)
 
     def reset(text: str) -> ResetPassword:
-        return asyncio.run(ResetPassword(password=SecretStr(text)).hashed())
+        return ready(ResetPassword(password=SecretStr(text)))
 
     with pytest.raises(Invalid) as refusal:
         staff.ask(staff.root, AdminUser, ada, reset("a short one"))
@@ -127,18 +126,15 @@ def test_a_password_that_the_settings_do_not_allow_is_refused_with_all_that_it_l
     assert staff.ask(staff.root, AdminUser, ada, reset("a long one with the digit 1"))
 
 
-def test_a_hash_is_salted_and_knows_its_password_however_it_was_composed() -> None:
-    async def story() -> None:
-        one, two = [await hash_password(SecretStr("café au lait")) for _ in range(2)]
-        assert one != two
-        assert await verify(one, SecretStr("cafe\u0301 au lait"))
-        assert not await verify(one, SecretStr("cafe au lait"))
-
-    asyncio.run(story())
+async def test_a_hash_is_salted_and_knows_its_password_however_it_was_composed() -> None:
+    one, two = [await hash_password(SecretStr("café au lait")) for _ in range(2)]
+    assert one != two
+    assert await verify(one, SecretStr("cafe\u0301 au lait"))
+    assert not await verify(one, SecretStr("cafe au lait"))
 
 
-def test_nobody_has_the_hash_that_stands_for_an_unknown_name() -> None:
-    assert not asyncio.run(verify(None, SecretStr("")))
+async def test_nobody_has_the_hash_that_stands_for_an_unknown_name() -> None:
+    assert not await verify(None, SecretStr(""))
 
 
 def test_the_form_of_a_change_shows_neither_password() -> None:

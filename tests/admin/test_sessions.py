@@ -1,6 +1,5 @@
 """Sessions: how long each admits, and any story of them against what it should come to."""
 
-import asyncio
 from datetime import datetime, timedelta
 
 import pytest
@@ -34,7 +33,7 @@ from rim_ledger.admin.session import SESSIONS_MAX, Session, closed, opened, seen
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Forbidden, Unauthenticated
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from tests.admin.staff import Staff
+from tests.admin.staff import Staff, ready
 from tests.spec import START, examples, names
 
 OFFICE, CAFE = "203.0.113.7", "198.51.100.20"
@@ -48,7 +47,7 @@ STANDING: dict[str, tuple[str, Command[AdminUser], str]] = {
 
 ACTS = (*STANDING, "role", "password", "revoke", *["nothing"] * 7)
 """Mostly nothing: sessions must live for a while, to tell a story."""
-RESET = asyncio.run(ResetPassword(password=SecretStr("another slow horse")).hashed())
+RESET = ready(ResetPassword(password=SecretStr("another slow horse")))
 
 
 MINUTE = timedelta(minutes=1)

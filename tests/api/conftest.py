@@ -3,12 +3,12 @@
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 import httpx
 import psycopg
@@ -201,15 +201,6 @@ async def running(database: str, *, following: bool = True) -> AsyncIterator[Cli
             await follower
 
 
-Story = Callable[[Client], Awaitable[None]]
-
-
-class Tell(Protocol):
-    """Runs a story with the service and its super-admin."""
-
-    def __call__(self, story: Story, *, following: bool = True) -> None: ...
-
-
 BEGUN: Final = "template_begun"
 
 
@@ -237,14 +228,9 @@ def database(server: str, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def tell(database: str) -> Tell:
-    """Run a story with the service and its super-admin."""
-
-    def run(story: Story, *, following: bool = True) -> None:
-        async def whole() -> None:
-            async with running(database, following=following) as client:
-                await story(client)
-
-        asyncio.run(whole())
-
-    return run
+async def admin(database: str, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
+    """The super-admin of the whole service. Tests marked `unfollowed` have no follower beside it:
+    what they write is shown to no list."""
+    following = request.node.get_closest_marker("unfollowed") is None
+    async with running(database, following=following) as client:
+        yield client

@@ -15,14 +15,14 @@ from rim_ledger.lending.dispatch import Dispatch
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import ApproveLoan, RevokeApproval
 from rim_ledger.system.config import SetConfig
-from tests.lending.test_dispatch import NOON, lend, loan_in, stamp, tick
+from tests.lending.test_dispatch import NOON, lending, loan_in, sent, stamp, tick
 
 
-@pytest.mark.parametrize(("threshold", "sent"), [(99, 0), (100, 1)])
-def test_the_clock_disburses_nothing_that_takes_two_people(
-    database: str, threshold: int, sent: int
+@pytest.mark.parametrize(("threshold", "count"), [(99, 0), (100, 1)])
+async def test_the_clock_disburses_nothing_that_takes_two_people(
+    database: str, threshold: int, count: int
 ) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
         ledger = dispatch.ledger
         automatic = SetConfig(category="lending", key="autoDisburse", value=True)
         await ledger.submit(automatic.work, stamp())
@@ -32,13 +32,12 @@ def test_the_clock_disburses_nothing_that_takes_two_people(
         await ledger.execute(Loan, loan.id, ApproveLoan(), stamp())
         for _ in range(2):
             await tick(dispatch, seconds=1)
-        assert loan_in(dispatch, loan).status == ("disbursed" if sent else "approved")
+        assert loan_in(dispatch, loan).status == ("disbursed" if count else "approved")
+    assert len(sent(database)) == count
 
-    assert len(lend(database, "08031234567", story)) == sent
 
-
-def test_the_clock_has_a_proposal_expire(database: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_the_clock_has_a_proposal_expire(database: str) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
         ledger = dispatch.ledger
         maker = Stamp(at=NOON, actor=Actor(type="admin", id=UUID(int=1), name="bisi"))
 
@@ -62,8 +61,7 @@ def test_the_clock_has_a_proposal_expire(database: str) -> None:
         await tick(dispatch, hours=72)
         assert await status(dispatch, receipt) is ProposalStatus.EXPIRED
         assert await tick(dispatch, hours=73) == 0
-
-    assert lend(database, "08031234567", story) == []
+    assert sent(database) == []
 
 
 async def status(dispatch: Dispatch, proposal: Receipt) -> ProposalStatus:

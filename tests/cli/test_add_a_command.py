@@ -54,8 +54,7 @@ def follow(tree: Path) -> set[Path]:
     (of_rules,), (of_routes,) = rules, routes
     imports = f"from {name} import UserTagged\nfrom rim_ledger.values import Word\n"
     of_rules.write_text(f"{of_rules.read_text()}\n\n{imports}\n\n{command}")
-    insert(of_routes, f"from {_module(tree, of_rules)} import (\n", "    TagUser,\n", after=True)
-    insert(of_routes, '    Route("POST", USERS,', f"    *{route.strip()},\n")
+    insert(of_routes, '    of_users("POST",', f"    *{route.strip()},\n")
     return {of_events, of_fold, of_rules, of_routes}
 
 

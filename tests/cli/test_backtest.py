@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from api.cli.backtest import new_file
-from api.config.database import OperatorError
+from rim_ledger.operator_error import OperatorError
 from tests.cli.service import Service
 from tests.demo import Size, fill
 

@@ -1,14 +1,13 @@
 """Backups are found under whatever name people give them."""
 
-import asyncio
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from api.config.backup_files import archive, shown
-from api.config.database import OperatorError
 from api.config.settings import Settings
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.system.backup import Backup
 from rim_ledger.system.backup_settings import BackupType, StorageLocation
 from rim_ledger.values import derived_id
@@ -34,20 +33,20 @@ NAMES = [
 
 @pytest.mark.parametrize("place", ["plain", "d e", "ü%20(x)#1?"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_backup_is_found_under_its_name(
+async def test_a_backup_is_found_under_its_name(
     name: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / place / name
     file.parent.mkdir()
-    written, manifest = write(tmp_path, b"1\n")
+    written, manifest = await write(tmp_path, b"1\n")
     written.rename(file)
     settings = Settings(secret_key=SECRET, home=tmp_path / "home")
     monkeypatch.chdir(tmp_path)
     for given in (str(file), f"{place}/{name}", f"{place}/../{place}/{name}", file.as_uri()):
         found = archive(settings, given)
-        assert asyncio.run(found.size()) == file.stat().st_size, given
-        assert asyncio.run(found.manifest()) == manifest
-    assert asyncio.run(archive(settings, f"{file}.gone").size()) is None
+        assert await found.size() == file.stat().st_size, given
+        assert await found.manifest() == manifest
+    assert await archive(settings, f"{file}.gone").size() is None
 
 
 @pytest.mark.parametrize("name", ["a\nb.rim", "a\udcff.rim", "\x7f/a.rim"])
@@ -56,9 +55,9 @@ def test_a_path_that_no_store_can_name_is_refused(name: str, tmp_path: Path) -> 
         archive(Settings(secret_key=SECRET, home=tmp_path), name)
 
 
-def test_looking_for_a_backup_makes_no_directory(tmp_path: Path) -> None:
+async def test_looking_for_a_backup_makes_no_directory(tmp_path: Path) -> None:
     missing = archive(Settings(secret_key=SECRET, home=tmp_path), str(tmp_path / "a" / "b.rim"))
-    assert asyncio.run(missing.size()) is None
+    assert await missing.size() is None
     assert not list(tmp_path.iterdir())
 
 

@@ -11,11 +11,12 @@ from psycopg import AsyncConnection
 from api.cli import main, sealing
 from api.cli.backup_commands import restore
 from api.config.backup_files import backup_worker
-from api.config.database import OperatorError, open_ledger, open_vault
+from api.config.database import open_ledger, open_vault
 from api.config.settings import Settings
 from projections.proofs import checkpoints
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.event_mac import Forged
+from rim_ledger.operator_error import OperatorError
 from tests.cli.lost import Ledger
 
 PATIENCE = 60.0

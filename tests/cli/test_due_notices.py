@@ -166,7 +166,7 @@ def noticed(url: str) -> Counter[tuple[str, int]]:
         return Counter(rows.fetchall())
 
 
-def test_each_loan_has_one_notice_a_day_whoever_is_killed(service: Service) -> None:
+async def test_each_loan_has_one_notice_a_day_whoever_is_killed(service: Service) -> None:
     trial, gateway = Trial(service, workers=1), Gateway()
 
     def story(url: str) -> None:
@@ -187,15 +187,12 @@ def test_each_loan_has_one_notice_a_day_whoever_is_killed(service: Service) -> N
         assert notices(trial.database) == known | dict.fromkeys(silent, ("pending", "unknown"))
         assert silent >= {*gateway.unanswered[::3]}
 
-    async def beside_the_gateway() -> None:
-        async with a_provider(gateway.answer) as url:
-            await asyncio.to_thread(story, url)
-
-    asyncio.run(beside_the_gateway())
+    async with a_provider(gateway.answer) as url:
+        await asyncio.to_thread(story, url)
     trial.stop()
 
 
-def test_a_restored_ledger_sends_no_notice_until_a_person_says_so(
+async def test_a_restored_ledger_sends_no_notice_until_a_person_says_so(
     service: Service, other: Service
 ) -> None:
     def sent() -> Counter[tuple[str, str]]:
@@ -213,7 +210,7 @@ def test_a_restored_ledger_sends_no_notice_until_a_person_says_so(
         numbers = lend(lender, 3)
         database = EmbeddedPostgres.running(service.home / "postgres")
         assert database
-        asyncio.run(queue(database))
+        await queue(database)
         full = made(run(service, "backup"))
     assert "nothing leaves the house until" in run(other, "restore", full)
     process, url, _ = other.up(RIM_SECRET_KEY=SECRET)

@@ -22,7 +22,9 @@ STORED: Final = "SELECT name, body FROM ledger.events ORDER BY position LIMIT %s
 def unpack(service: Service) -> None:
     """Put the earlier home in the place of the service's, for the account of its PostgreSQL."""
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(service.home.parent, filter="tar")
+        # Python before 3.11.4 has no filters, and takes none as an argument.
+        archive.extraction_filter = getattr(tarfile, "tar_filter", None)
+        archive.extractall(service.home.parent)
     programs = PostgresPrograms(service.home)
     for path in (service.home / "postgres", *(service.home / "postgres").rglob("*")):
         programs.hand_over(path)

@@ -10,9 +10,9 @@ from api.cli import main
 from api.cli.backup_commands import restore
 from api.cli.export import export
 from api.config.checkpoint_files import CheckpointFiles
-from api.config.database import OperatorError
 from projections.proofs.origins import Origins, open_first
 from projections.proofs.signed_note import Signer, Verifier
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.system.backup_settings import BackupType
 from tests.cli.lost import Ledger
 

@@ -9,9 +9,9 @@ import pytest
 
 from api.cli import main
 from api.config.checkpoint_files import CheckpointFiles
-from api.config.database import OperatorError
 from projections.proofs.origins import Origins, open_first
 from projections.proofs.signed_note import Signer
+from rim_ledger.operator_error import OperatorError
 from tests.cli.lost import Ledger
 
 SIGNER = Signer(b"k" * 32)

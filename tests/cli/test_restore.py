@@ -201,7 +201,7 @@ def test_a_wiped_ledger_comes_back_from_a_full_backup_and_five_that_go_on_from_i
     assert (again.returncode, "this database holds a ledger" in again.stderr) == (1, True)
 
 
-def test_a_backup_waits_for_whoever_works_on_backups(service: Service) -> None:
+async def test_a_backup_waits_for_whoever_works_on_backups(service: Service) -> None:
     run(service, "init", RIM_ADMIN_PASSWORD=PASSWORD)
     with EmbeddedPostgres(service.home / "postgres") as url:
 
@@ -215,7 +215,7 @@ def test_a_backup_waits_for_whoever_works_on_backups(service: Service) -> None:
             said, _ = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
             return said, process.returncode
 
-        said, code = asyncio.run(story())
+        said, code = await story()
     assert code == 0, said
     assert Path(made(said)).exists()
 

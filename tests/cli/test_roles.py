@@ -50,9 +50,10 @@ def test_every_session_of_the_service_is_of_the_role_that_may_only_add(
         assert made.status_code == 201, made.text
         seen = token | {"Ledger-Position": made.headers["Ledger-Position"]}
         assert http.get("/v1/users", headers=seen).json()["items"]
+    # A connection that is just being made has no role yet.
     query = (
         "SELECT DISTINCT usename FROM pg_stat_activity WHERE backend_type = 'client backend'"
-        " AND pid <> pg_backend_pid()"
+        " AND pid <> pg_backend_pid() AND usename IS NOT NULL"
     )
     with psycopg.connect(database(service, OWNER)) as connection:
         assert connection.execute(query).fetchall() == [(SERVICE,)]

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from api.cli.supervisor import inherited
 from api.config.secret_file import kept_secret
-from api.config.settings import Settings, variable
+from api.config.settings import Settings, description, variable
 
 LONG = "s" * 32
 
@@ -127,9 +128,8 @@ def test_settings_are_frozen_show_no_secret_and_each_says_what_is_right(
     assert not any(word in repr(settings) for word in (LONG, "horse", "hush"))
     with pytest.raises(ValidationError):
         settings.port = 1
-    for name, field in Settings.model_fields.items():
-        assert field.description, name
-        assert "default: " in field.description, name
+    for name in Settings.model_fields:
+        assert "default: " in description(name), name
     assert variable("database_url") == "DATABASE_URL"
 
 
@@ -170,3 +170,101 @@ def test_a_secret_that_is_no_good_is_refused_in_one_line(
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert said.startswith("rim-ledger: RIM_HOME is not usable: ")
+
+
+SECRETS = {
+    "RIM_SECRET_KEY": LONG,
+    "RIM_SECRET_KEY_PREVIOUS": LONG,
+    "RIM_ADMIN_PASSWORD": "correct horse battery",
+    "DATABASE_URL": "postgresql://a:hush@db/x",
+    "RIM_DATABASE_OWNER_URL": "postgresql://owner:hush@db/x",
+}
+
+
+def test_a_file_may_hold_each_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        file = tmp_path / name
+        file.write_text(f"{value}\n")
+        monkeypatch.setenv(f"{name}_FILE", str(file))
+    in_files = Settings.load()
+    for name, value in SECRETS.items():
+        monkeypatch.delenv(f"{name}_FILE")
+        monkeypatch.setenv(name, value)
+    assert in_files == Settings.load()
+    assert in_files.secrets == [LONG.encode()] * 2
+
+
+@pytest.mark.parametrize(
+    ("held", "hint"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"", "is empty"),
+        (b"\r\n", "is empty"),
+        (b"hush\xff" + LONG.encode(), "is not UTF-8 text"),
+        (b"hush\0" + LONG.encode(), "is not UTF-8 text"),
+        (b"hush" * 20_000, "has more than 65536 bytes"),
+        (b"hush", "at least 32 characters"),
+    ],
+)
+def test_a_file_that_holds_no_secret_is_named_and_its_content_is_not(
+    held: bytes | None,
+    hint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "key"
+    if held is not None:
+        file.write_bytes(held)
+    said = _refused(file, monkeypatch, capsys)
+    assert said.startswith("rim-ledger: RIM_SECRET_KEY")
+    assert str(file) in said
+    assert hint in said
+    assert "hush" not in said
+
+
+def test_what_is_no_regular_file_holds_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert f"{pipe} is not a regular file" in _refused(pipe, monkeypatch, capsys)
+    assert f"{tmp_path} cannot be read: Is a directory" in _refused(tmp_path, monkeypatch, capsys)
+
+
+def test_a_secret_and_a_file_of_it_are_not_both_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "key"
+    file.write_text(LONG)
+    monkeypatch.setenv("RIM_SECRET_KEY", "t" * 32)
+    said = _refused(file, monkeypatch, capsys)
+    both = "RIM_SECRET_KEY and RIM_SECRET_KEY_FILE are both set: unset one of them"
+    assert said == f"rim-ledger: {both}\n"
+
+
+def test_what_is_no_secret_has_no_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RIM_PORT_FILE", "/etc/port")
+    with pytest.raises(SystemExit):
+        Settings.load()
+    assert "RIM_PORT_FILE is not a setting" in capsys.readouterr().err
+
+
+def test_the_processes_of_up_get_no_secret_that_only_a_start_needs() -> None:
+    names = ("RIM_ADMIN_PASSWORD", "rim_officer_password_file", "RIM_DATABASE_OWNER_URL_FILE")
+    kept = {"DATABASE_URL_FILE": "/run/secrets/url", "RIM_SECRET_KEY_FILE": "/run/secrets/key"}
+    assert inherited(dict.fromkeys(names, "x") | kept) == kept
+
+
+def _refused(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """What is said when a file is named that gives no secret key."""
+    monkeypatch.setenv("RIM_SECRET_KEY_FILE", str(file))
+    with pytest.raises(SystemExit) as stop:
+        Settings.load()
+    said = capsys.readouterr()
+    assert (stop.value.code, said.out, said.err.count("\n")) == (2, "", 1)
+    return said.err

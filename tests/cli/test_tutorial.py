@@ -3,7 +3,7 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import httpx
@@ -56,11 +56,16 @@ def test_the_commands_run_and_answer_what_the_page_says(
     page: str, service: tuple[Service, str]
 ) -> None:
     home, url = service
+    walk(page, home.environment(RIM=url, PAGER="cat", TZ="UTC"))  # As the ledger numbers things.
+
+
+def walk(page: str, environment: Mapping[str, str]) -> None:
+    """Run the commands of a page, and compare what they print with what the page shows."""
     told = [each for each in blocks(page) if each[0] == "bash" or shutil.which("psql")]
     parts = [f"{commands}\necho; echo '--- {n}'" for n, (_, commands, _) in enumerate(told)]
     outcome = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "exec 2>&1\n" + "\n".join(parts)],
-        env=home.environment(RIM=url, PAGER="cat", TZ="UTC"),  # As the ledger numbers things.
+        env=environment,
         capture_output=True,
         text=True,
         timeout=PATIENCE,

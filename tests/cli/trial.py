@@ -107,7 +107,7 @@ async def kill_under_load(trial: Trial, rounds: int, seed: int) -> Crowd:
     return crowd
 
 
-def check(trial: Trial, crowd: Crowd) -> None:
+async def check(trial: Trial, crowd: Crowd) -> None:
     """Everything that was acknowledged is there once, and nothing else is."""
     assert not crowd.broken, "\n".join(crowd.broken + trial.said)
     with psycopg.connect(trial.database) as connection:
@@ -115,7 +115,7 @@ def check(trial: Trial, crowd: Crowd) -> None:
         _check_commands(connection, crowd.acknowledged)
         _check_that_nothing_was_made_up(connection, crowd.acknowledged)
         _check_top_ups(connection)
-    asyncio.run(_check_exposure(trial.database))
+    await _check_exposure(trial.database)
     assert "; 0 rows differed" in trial.run("rebuild", "--check")
 
 

@@ -1,8 +1,8 @@
 """Airtime over real HTTP: whatever the telco does, never two deliveries for one reference."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
@@ -27,7 +27,6 @@ from tests.delivery.telco import (
 )
 
 LATER = (Mood.LATE, Mood.AFTERWARDS)
-Story = Callable[[Lender, MoodyTelco], Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)
@@ -42,16 +41,12 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(egress, "CALL_TIMEOUT_SECONDS", 0.3)
 
 
-def tell(database: str, mood: Mood, story: Story) -> MoodyTelco:
-    """Tell a story of a telco in one mood."""
-
-    async def whole() -> MoodyTelco:
-        telco = MoodyTelco(lambda _: mood)
-        async with lending(database, telco) as lender:
-            await story(lender, telco)
-        return telco
-
-    return asyncio.run(whole())
+@asynccontextmanager
+async def lent_through(database: str, mood: Mood) -> AsyncIterator[tuple[Lender, MoodyTelco]]:
+    """A lender, and their telco in one mood."""
+    telco = MoodyTelco(lambda _: mood)
+    async with lending(database, telco) as lender:
+        yield lender, telco
 
 
 def simulated_top_ups(database: str) -> int:
@@ -60,8 +55,8 @@ def simulated_top_ups(database: str) -> int:
         return int(count)
 
 
-def test_airtime_goes_through_the_integration_of_its_network(database: str) -> None:
-    async def story(lender: Lender, telco: MoodyTelco) -> None:
+async def test_airtime_goes_through_the_integration_of_its_network(database: str) -> None:
+    async with lent_through(database, Mood.DELIVERS) as (lender, telco):
         lent = await lender.disburse(await lender.approved(1))
         assert (lent.disbursement, lent.telco_reference) == (
             "delivered",
@@ -81,14 +76,12 @@ def test_airtime_goes_through_the_integration_of_its_network(database: str) -> N
         names = ("webhook-id", "webhook-timestamp", "webhook-signature")
         message = SignedMessage(*(request.headers[name] for name in names), request.body)
         assert message.is_signed(SECRET, lender.environment.now())
-
-    telco = tell(database, Mood.DELIVERS, story)
     assert telco.delivered.total() == 1
     assert simulated_top_ups(database) == 1
 
 
-def test_a_definite_failure_may_be_tried_again_under_a_new_reference(database: str) -> None:
-    async def story(lender: Lender, telco: MoodyTelco) -> None:
+async def test_a_definite_failure_may_be_tried_again_under_a_new_reference(database: str) -> None:
+    async with lent_through(database, Mood.DECLINES) as (lender, telco):
         loan = await lender.approved(1)
         first = await lender.disburse(loan)
         assert first.disbursement == "failed"
@@ -96,13 +89,14 @@ def test_a_definite_failure_may_be_tried_again_under_a_new_reference(database: s
         again = await lender.disburse(loan)
         assert again.disbursement == "delivered"
         assert again.reference != first.reference
-
-    assert tell(database, Mood.DECLINES, story).delivered.total() == 1
+    assert telco.delivered.total() == 1
 
 
 @pytest.mark.parametrize("mood", [each for each in UNKNOWN if each not in LATER])
-def test_what_is_not_known_is_asked_about_and_never_sent_again(database: str, mood: Mood) -> None:
-    async def story(lender: Lender, telco: MoodyTelco) -> None:
+async def test_what_is_not_known_is_asked_about_and_never_sent_again(
+    database: str, mood: Mood
+) -> None:
+    async with lent_through(database, mood) as (lender, telco):
         loan = await lender.approved(1)
         lent = await lender.disburse(loan)
         assert lent.disbursement == "unknown"
@@ -114,15 +108,13 @@ def test_what_is_not_known_is_asked_about_and_never_sent_again(database: str, mo
         await lender.later(minutes=3)
         assert (await lender.loan(loan)).disbursement == ("failed" if lost else "delivered")
         assert telco.heard == {lent.reference: 1}
-
-    telco = tell(database, mood, story)
     assert telco.delivered.total() == (0 if mood in LOST else 1)
 
 
-def test_a_top_up_that_is_still_on_its_way_has_not_failed(database: str) -> None:
+async def test_a_top_up_that_is_still_on_its_way_has_not_failed(database: str) -> None:
     """The telco has not heard of it when it is asked, and delivers it after that."""
 
-    async def story(lender: Lender, telco: MoodyTelco) -> None:
+    async with lent_through(database, Mood.AFTERWARDS) as (lender, telco):
         loan = await lender.approved(1)
         assert (await lender.disburse(loan)).disbursement == "unknown"
         await lender.later(seconds=6)
@@ -130,14 +122,13 @@ def test_a_top_up_that_is_still_on_its_way_has_not_failed(database: str) -> None
         await telco.all_arrive()
         await lender.later(minutes=3)
         assert (await lender.loan(loan)).disbursement == "delivered"
+    assert telco.delivered.total() == 1
 
-    assert tell(database, Mood.AFTERWARDS, story).delivered.total() == 1
 
-
-def test_where_nobody_listens_nothing_was_sent_and_the_loan_may_be_tried_again(
+async def test_where_nobody_listens_nothing_was_sent_and_the_loan_may_be_tried_again(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def story(lender: Lender, telco: MoodyTelco) -> None:
+    async with lent_through(database, Mood.DELIVERS) as (lender, telco):
         tries = []
 
         async def unreachable(*call: object) -> None:
@@ -150,12 +141,11 @@ def test_where_nobody_listens_nothing_was_sent_and_the_loan_may_be_tried_again(
         assert len(tries) == 3
         monkeypatch.undo()
         assert (await lender.disburse(loan)).disbursement == "delivered"
+    assert telco.delivered.total() == 1
 
-    assert tell(database, Mood.DELIVERS, story).delivered.total() == 1
 
-
-def test_who_keeps_failing_gets_no_more_until_the_clock_finds_it_well(database: str) -> None:
-    async def story(lender: Lender, telco: MoodyTelco) -> None:
+async def test_who_keeps_failing_gets_no_more_until_the_clock_finds_it_well(database: str) -> None:
+    async with lent_through(database, Mood.DELIVERS) as (lender, telco):
         loans = [await lender.approved(n) for n in range(6)]
         telco.away = True
         for loan in loans[:5]:
@@ -171,12 +161,11 @@ def test_who_keeps_failing_gets_no_more_until_the_clock_finds_it_well(database: 
         assert (await lender.provider()).status == "active"
         assert {(await lender.loan(loan)).disbursement for loan in loans} == {"failed"}
         assert (await lender.disburse(loans[5])).disbursement == "delivered"
+    assert telco.delivered.total() == 1
 
-    assert tell(database, Mood.DELIVERS, story).delivered.total() == 1
 
-
-def test_while_nothing_may_leave_nobody_is_tested_and_later_they_are(database: str) -> None:
-    async def story(lender: Lender, telco: MoodyTelco) -> None:
+async def test_while_nothing_may_leave_nobody_is_tested_and_later_they_are(database: str) -> None:
+    async with lent_through(database, Mood.DELIVERS) as (lender, telco):
         telco.away = True
         for number in range(5):
             await lender.disburse(await lender.approved(number))
@@ -193,34 +182,29 @@ def test_while_nothing_may_leave_nobody_is_tested_and_later_they_are(database: s
         await lender.later(minutes=20)
         assert (await lender.provider()).status == "active"
 
-    tell(database, Mood.DELIVERS, story)
 
-
-def test_a_success_between_them_forgives_failures(database: str) -> None:
-    async def story(lender: Lender, telco: MoodyTelco) -> None:
+async def test_a_success_between_them_forgives_failures(database: str) -> None:
+    async with lent_through(database, Mood.DELIVERS) as (lender, telco):
         loans = [await lender.approved(n) for n in range(9)]
         for nth, loan in enumerate(loans):
             telco.away = nth != 4
             await lender.disburse(loan)
         assert (await lender.provider()).status == "active"
 
-    tell(database, Mood.DELIVERS, story)
 
-
-def test_an_integration_that_was_stopped_is_still_asked_about_what_it_was_sent(
+async def test_an_integration_that_was_stopped_is_still_asked_about_what_it_was_sent(
     database: str,
 ) -> None:
-    async def story(lender: Lender, telco: MoodyTelco) -> None:
+    async with lent_through(database, Mood.HANGS_UP) as (lender, telco):
         loan = await lender.approved(1)
         assert (await lender.disburse(loan)).disbursement == "unknown"
         await lender.wish(DeactivateIntegration())
         await lender.later(seconds=6)
         assert (await lender.loan(loan)).disbursement == "delivered"
-
-    assert tell(database, Mood.HANGS_UP, story).delivered.total() == 1
+    assert telco.delivered.total() == 1
     assert simulated_top_ups(database) == 0
 
 
 @pytest.mark.usefixtures("hurry")
-def test_many_top_ups_at_once_in_every_mood_are_delivered_once(database: str) -> None:
-    assert asyncio.run(flood(database, 80, unknown=0.4, seed=7)) > 0, "some were unknown at first"
+async def test_many_top_ups_at_once_in_every_mood_are_delivered_once(database: str) -> None:
+    assert await flood(database, 80, unknown=0.4, seed=7) > 0, "some were unknown at first"

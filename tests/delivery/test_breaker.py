@@ -1,7 +1,7 @@
 """The circuit breaker on the real ledger: many calls at once, few statements, and five in a row."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -78,20 +78,18 @@ class Switchboard:
         return (await self.look())[1]
 
 
-def tell(database: str, story: Callable[[Switchboard], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        environment = LaterWorld()
-        vault = Vault(derived(b"a secret of the tests"), environment)
-        async with Ledger(database, ENTITY_OF, vault, environment) as ledger:
-            board = Switchboard(database, ledger, environment)
-            await board.connect()
-            await story(board)
-
-    asyncio.run(whole())
+@pytest.fixture
+async def board(database: str) -> AsyncIterator[Switchboard]:
+    environment = LaterWorld()
+    vault = Vault(derived(b"a secret of the tests"), environment)
+    async with Ledger(database, ENTITY_OF, vault, environment) as ledger:
+        connected = Switchboard(database, ledger, environment)
+        await connected.connect()
+        yield connected
 
 
-def test_calls_that_end_together_are_noted_together(
-    database: str, monkeypatch: pytest.MonkeyPatch
+async def test_calls_that_end_together_are_noted_together(
+    board: Switchboard, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connections, connect = 0, psycopg.AsyncConnection.connect
 
@@ -100,24 +98,18 @@ def test_calls_that_end_together_are_noted_together(
         connections += 1
         return await connect(*values, **more)
 
-    async def story(board: Switchboard) -> None:
-        monkeypatch.setattr(module.AsyncConnection, "connect", counting)
-        await board.at_once("." * 300)
-        assert connections == 2, "the first goes alone, and all others gather meanwhile"
-
-    tell(database, story)
+    monkeypatch.setattr(module.AsyncConnection, "connect", counting)
+    await board.at_once("." * 300)
+    assert connections == 2, "the first goes alone, and all others gather meanwhile"
     with psycopg.connect(database) as connection:
         ((count,),) = connection.execute("SELECT count(*) FROM ledger.calls").fetchall()
     assert count == 300
 
 
-def test_five_failures_in_a_row_open_it_however_they_come(database: str) -> None:
-    async def story(board: Switchboard) -> None:
-        assert await board.one_by_one("xxxx.") == "active"
-        assert await board.at_once("xxxx") == "active"
-        assert await board.one_by_one("x") == "error"
-
-    tell(database, story)
+async def test_five_failures_in_a_row_open_it_however_they_come(board: Switchboard) -> None:
+    assert await board.one_by_one("xxxx.") == "active"
+    assert await board.at_once("xxxx") == "active"
+    assert await board.one_by_one("x") == "error"
 
 
 @pytest.mark.parametrize(
@@ -130,68 +122,54 @@ def test_five_failures_in_a_row_open_it_however_they_come(database: str) -> None
         ("xx." + "x" * 200, "error"),
     ],
 )
-def test_calls_at_once_count_in_the_order_in_which_they_ended(
-    database: str, calls: str, status: str
+async def test_calls_at_once_count_in_the_order_in_which_they_ended(
+    board: Switchboard, calls: str, status: str
 ) -> None:
-    async def story(board: Switchboard) -> None:
-        assert await board.at_once(calls) == status
-
-    tell(database, story)
+    assert await board.at_once(calls) == status
 
 
-def test_failures_that_lie_far_apart_or_before_the_last_success_are_forgiven(
-    database: str,
+async def test_failures_that_lie_far_apart_or_before_the_last_success_are_forgiven(
+    board: Switchboard,
 ) -> None:
-    async def story(board: Switchboard) -> None:
-        assert await board.at_once("xxxx") == "active"
-        board.environment.ahead += module.WITHIN
-        assert await board.at_once("xxxx") == "active"
-        assert await board.one_by_one("x") == "error"
-
-    tell(database, story)
+    assert await board.at_once("xxxx") == "active"
+    board.environment.ahead += module.WITHIN
+    assert await board.at_once("xxxx") == "active"
+    assert await board.one_by_one("x") == "error"
 
 
-def test_several_processes_count_together(database: str) -> None:
-    async def story(board: Switchboard) -> None:
-        other = Breaker(board.database, board.ledger, board.environment)
-        assert await board.one_by_one("xxx") == "active"
-        assert await board.one_by_one("xx", at=other) == "error"
-
-    tell(database, story)
+async def test_several_processes_count_together(board: Switchboard) -> None:
+    other = Breaker(board.database, board.ledger, board.environment)
+    assert await board.one_by_one("xxx") == "active"
+    assert await board.one_by_one("xx", at=other) == "error"
 
 
-def test_the_clock_knocks_at_a_mail_server_in_error_until_it_opens(database: str) -> None:
+async def test_the_clock_knocks_at_a_mail_server_in_error_until_it_opens(
+    board: Switchboard, database: str
+) -> None:
     box = Mailbox()
-
-    async def story(board: Switchboard) -> None:
-        async with a_mail_server(box) as url:
-            sender = {"from": "ledger@rim.example"}
-            await board.connect(type=IntegrationType.EMAIL, base_url=url, config=sender)
-            assert await board.at_once("xxxxx") == "error"
-            through = simulated(database, board.ledger, board.environment)
-            dispatch = Dispatch(database, board.ledger, through, board.environment)
-            assert await schedule.tick(dispatch) == 0
-            board.environment.ahead += FIRST_PROBE
-            assert await schedule.tick(dispatch) == 1
-            assert await board.one_by_one("xxxx") == "active", "it is five in a row again"
-            assert await board.one_by_one("x") == "error"
-
-    tell(database, story)
+    async with a_mail_server(box) as url:
+        sender = {"from": "ledger@rim.example"}
+        await board.connect(type=IntegrationType.EMAIL, base_url=url, config=sender)
+        assert await board.at_once("xxxxx") == "error"
+        through = simulated(database, board.ledger, board.environment)
+        dispatch = Dispatch(database, board.ledger, through, board.environment)
+        assert await schedule.tick(dispatch) == 0
+        board.environment.ahead += FIRST_PROBE
+        assert await schedule.tick(dispatch) == 1
+        assert await board.one_by_one("xxxx") == "active", "it is five in a row again"
+        assert await board.one_by_one("x") == "error"
     assert (box.left, box.got) == (1, [])
 
 
-def test_trouble_of_our_own_does_not_change_what_became_of_a_call(
-    database: str, monkeypatch: pytest.MonkeyPatch
+async def test_trouble_of_our_own_does_not_change_what_became_of_a_call(
+    board: Switchboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def busy(*_: Any) -> None:
         raise Unavailable("busy", "The ledger could not commit in time.")
 
-    async def story(board: Switchboard) -> None:
-        with monkeypatch.context() as away:
-            away.setattr(board.ledger, "run", busy)
-            for _ in range(5):
-                await board.breaker.note(board.id, failed=True)
-        assert (await board.look())[1] == "active"
-        assert await board.one_by_one("x") == "error", "they were counted all the same"
-
-    tell(database, story)
+    with monkeypatch.context() as away:
+        away.setattr(board.ledger, "run", busy)
+        for _ in range(5):
+            await board.breaker.note(board.id, failed=True)
+    assert (await board.look())[1] == "active"
+    assert await board.one_by_one("x") == "error", "they were counted all the same"

@@ -62,16 +62,18 @@ def naming(*answers: Sequence[str]) -> Callable[[str, int], Awaitable[Sequence[s
     return resolve
 
 
-def called(url: str, outside_: Egress) -> egress.Answer:
-    return asyncio.run(outside_.call("GET", url, {}))
+async def called(url: str, outside_: Egress) -> egress.Answer:
+    return await outside_.call("GET", url, {})
 
 
 @pytest.mark.parametrize("address", NOWHERE_PUBLIC)
 @pytest.mark.parametrize("development", [True, False])
-def test_a_name_that_leads_to_no_public_address_is_blocked(address: str, development: bool) -> None:
+async def test_a_name_that_leads_to_no_public_address_is_blocked(
+    address: str, development: bool
+) -> None:
     way = Egress(development=development, resolve=naming([address]))
     with pytest.raises(Blocked):
-        called("https://provider.example", way)
+        await called("https://provider.example", way)
 
 
 class Missed:
@@ -84,95 +86,87 @@ class Missed:
         self.names.append(name)
 
 
-def test_a_call_looks_for_no_module_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_looks_for_no_module_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     missed = Missed()
-
-    async def story() -> None:
-        async with a_provider(always(answer(202))) as url:
-            await Egress(development=True).call("GET", url, {})
-            monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, missed])
-            await Egress(development=True).call("GET", url, {})
-
-    asyncio.run(story())
+    async with a_provider(always(answer(202))) as url:
+        await Egress(development=True).call("GET", url, {})
+        monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, missed])
+        await Egress(development=True).call("GET", url, {})
     assert missed.names == [], "what was not found is looked for anew with every call"
 
 
-def test_one_address_that_is_not_public_blocks_the_name() -> None:
+async def test_one_address_that_is_not_public_blocks_the_name() -> None:
     way = Egress(development=False, resolve=naming(["93.184.215.14", "10.0.0.1"]))
     with pytest.raises(Blocked):
-        called("https://provider.example", way)
+        await called("https://provider.example", way)
 
 
 @pytest.mark.parametrize(
     "url", ["https://2852039166", "https://0xa9fea9fe", "https://[::ffff:a9fe:a9fe]:8443"]
 )
-def test_another_spelling_of_an_address_is_the_same_address(url: str) -> None:
+async def test_another_spelling_of_an_address_is_the_same_address(url: str) -> None:
     with pytest.raises(Blocked):
-        called(url, Egress(development=True))
+        await called(url, Egress(development=True))
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
-def test_this_machine_is_blocked_in_production_whatever_the_scheme(host: str) -> None:
+async def test_this_machine_is_blocked_in_production_whatever_the_scheme(host: str) -> None:
     for scheme in ("http", "https"):
         with pytest.raises(Blocked):
-            called(f"{scheme}://{host}:9", Egress(development=False))
+            await called(f"{scheme}://{host}:9", Egress(development=False))
 
 
-def test_a_name_that_is_rebound_after_the_look_is_not_looked_up_again() -> None:
+async def test_a_name_that_is_rebound_after_the_look_is_not_looked_up_again() -> None:
     """The first answer is judged and called; what a second look would find is never asked."""
 
-    async def story() -> None:
-        async with a_provider(always(answer(200, b"the first"))) as url:
-            port = url.rpartition(":")[2]
-            way = Egress(development=True, resolve=naming(["127.0.0.1"], ["169.254.169.254"]))
-            found = await way.call("GET", f"http://localhost:{port}", {})
-            assert found.body == b"the first"
-            with pytest.raises(Blocked):  # The next call looks once more, and sees.
-                await way.call("GET", f"http://localhost:{port}", {})
-
-    asyncio.run(story())
+    async with a_provider(always(answer(200, b"the first"))) as url:
+        port = url.rpartition(":")[2]
+        way = Egress(development=True, resolve=naming(["127.0.0.1"], ["169.254.169.254"]))
+        found = await way.call("GET", f"http://localhost:{port}", {})
+        assert found.body == b"the first"
+        with pytest.raises(Blocked):  # The next call looks once more, and sees.
+            await way.call("GET", f"http://localhost:{port}", {})
 
 
-def test_the_provider_hears_its_name_and_not_the_address_that_is_called() -> None:
+async def test_the_provider_hears_its_name_and_not_the_address_that_is_called() -> None:
     heard: list[Request] = []
 
     async def answering(request: Request) -> bytes:
         heard.append(request)
         return answer(200)
 
-    async def story() -> None:
-        async with a_provider(answering) as url:
-            port = url.rpartition(":")[2]
-            way = Egress(development=True, resolve=naming(["127.0.0.1"]))
-            await way.call("POST", f"http://localhost:{port}/a/b", {"x": "y"}, b"body")
-            assert heard[0].headers["host"] == f"localhost:{port}"
-
-    asyncio.run(story())
+    async with a_provider(answering) as url:
+        port = url.rpartition(":")[2]
+        way = Egress(development=True, resolve=naming(["127.0.0.1"]))
+        await way.call("POST", f"http://localhost:{port}/a/b", {"x": "y"}, b"body")
+        assert heard[0].headers["host"] == f"localhost:{port}"
     assert (heard[0].method, heard[0].path, heard[0].body) == ("POST", "/a/b", b"body")
     assert heard[0].headers["x"] == "y"
 
 
-def test_a_redirect_is_told_and_not_followed() -> None:
+async def test_a_redirect_is_told_and_not_followed() -> None:
     async def story() -> egress.Answer:
         async with a_provider(always(answer(302, location="/elsewhere"))) as url:
             found = await Egress(development=True).call("GET", url + "/here", {})
             assert found.location == "/elsewhere"
             return found
 
-    assert asyncio.run(story()).status == 302
+    assert (await story()).status == 302
 
 
-def test_an_answer_has_an_end() -> None:
+async def test_an_answer_has_an_end() -> None:
     async def story(size: int) -> int:
         async with a_provider(always(answer(200, b"x" * size))) as url:
             return len((await Egress(development=True).call("GET", url, {})).body)
 
-    assert asyncio.run(story(64 * 1024)) == 64 * 1024
+    assert await story(64 * 1024) == 64 * 1024
     with pytest.raises(NoAnswer, match="too-long"):
-        asyncio.run(story(64 * 1024 + 1))
+        await story(64 * 1024 + 1)
 
 
-def test_a_call_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(egress, "CALL_TIMEOUT_SECONDS", 0.2)
 
     async def silent(_: Request) -> None:
@@ -184,30 +178,30 @@ def test_a_call_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> 
             await way.call("GET", url, {})
 
     with pytest.raises(NoAnswer, match="timeout"):
-        asyncio.run(story())
+        await story()
 
 
-def test_who_hangs_up_or_babbles_has_not_answered() -> None:
+async def test_who_hangs_up_or_babbles_has_not_answered() -> None:
     async def story(text: bytes | None) -> None:
         async with a_provider(always(text)) as url:
             await Egress(development=True).call("GET", url, {})
 
     for text in (None, b"what?\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"):
         with pytest.raises(NoAnswer, match="broken"):
-            asyncio.run(story(text))
+            await story(text)
 
 
-def test_where_nobody_listens_nothing_is_sent() -> None:
+async def test_where_nobody_listens_nothing_is_sent() -> None:
     async def free() -> str:
         async with a_provider(always(None)) as url:
             return url
 
-    url = asyncio.run(free())
+    url = await free()
     with pytest.raises(Unreachable):
-        called(url, Egress(development=True))
+        await called(url, Egress(development=True))
     way = Egress(development=False, resolve=naming([]))
     with pytest.raises(Unreachable):
-        called("https://provider.example", way)
+        await called("https://provider.example", way)
 
 
 def certified(name: str, place: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
@@ -235,7 +229,7 @@ def certified(name: str, place: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 
 @pytest.mark.parametrize("name", ["localhost", "somebody.example"])
-def test_the_certificate_is_that_of_the_name_though_the_address_is_called(
+async def test_the_certificate_is_that_of_the_name_though_the_address_is_called(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, client = certified(name, tmp_path)
@@ -247,7 +241,7 @@ def test_the_certificate_is_that_of_the_name_though_the_address_is_called(
             return (await Egress(development=True).call("GET", own, {})).status
 
     if name == "localhost":
-        assert asyncio.run(story()) == 200
+        assert await story() == 200
     else:
         with pytest.raises(Unreachable):
-            asyncio.run(story())
+            await story()

@@ -1,6 +1,5 @@
 """What a telco's answers mean, and what is never sent twice, without a network."""
 
-import asyncio
 import json
 from collections.abc import Mapping
 from datetime import timedelta
@@ -79,13 +78,13 @@ def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         (Blocked(), Verdict.FAILED, None, [True]),
     ],
 )
-def test_only_what_certainly_carried_nothing_is_tried_again(
+async def test_only_what_certainly_carried_nothing_is_tried_again(
     said: Answer | Exception, sent: Verdict, asked: Verdict | None, failed: list[bool]
 ) -> None:
     wire = Wire(said)
-    assert asyncio.run(wire.telco.send(ORDER)).verdict is sent
+    assert (await wire.telco.send(ORDER)).verdict is sent
     assert wire.calls == ["POST https://vtu.example/top-ups"] * len(failed)
-    answer = asyncio.run(wire.telco.query(REFERENCE))
+    answer = await wire.telco.query(REFERENCE)
     assert (answer.verdict if answer else None) is asked
     assert wire.calls[-1] == f"GET https://vtu.example/top-ups/{REFERENCE}"
     assert wire.failed == failed * 2
@@ -114,30 +113,30 @@ def lane(said: Outcome | Exception | None, **more: Any) -> Lane:
     return Lane(name="a", provider=cast("Provider", Provided(said)), **more)
 
 
-def outcome_of(lane: Lane, *, minutes: float = 0, **more: Any) -> Outcome | None:
+async def outcome_of(lane: Lane, *, minutes: float = 0, **more: Any) -> Outcome | None:
     item = Delivery(id=UUID(int=1), reference=REFERENCE, lane=lane, taken_at=START, **more)
-    return asyncio.run(item.outcome(START + timedelta(minutes=minutes)))
+    return await item.outcome(START + timedelta(minutes=minutes))
 
 
-def test_what_is_withheld_or_whose_lane_is_closed_reaches_no_provider() -> None:
+async def test_what_is_withheld_or_whose_lane_is_closed_reaches_no_provider() -> None:
     withheld = Outcome(Verdict.ABSENT, "It is over.")
     open_, closed = lane(UNKNOWN), lane(UNKNOWN, closed=Refused("no-sender", "Out of use."))
-    assert outcome_of(open_, order=ORDER, withheld=withheld) == withheld
-    assert outcome_of(closed, order=ORDER) == Outcome(Verdict.FAILED, "Out of use.")
+    assert await outcome_of(open_, order=ORDER, withheld=withheld) == withheld
+    assert await outcome_of(closed, order=ORDER) == Outcome(Verdict.FAILED, "Out of use.")
     for each in (open_, closed):
         assert cast("Provided", each.provider).sent == 0
 
 
-def test_what_breaks_down_while_it_is_handed_over_may_have_gone() -> None:
-    assert outcome_of(lane(ZeroDivisionError()), order=ORDER) == UNKNOWN
+async def test_what_breaks_down_while_it_is_handed_over_may_have_gone() -> None:
+    assert await outcome_of(lane(ZeroDivisionError()), order=ORDER) == UNKNOWN
 
 
-def test_what_somebody_had_in_hand_is_asked_about_until_an_answer_can_come_no_more() -> None:
+async def test_what_somebody_had_in_hand_is_asked_about_until_an_answer_can_come_no_more() -> None:
     absent = Outcome(Verdict.ABSENT)
     slow = lane(absent, on_the_way=timedelta(minutes=2))
-    assert outcome_of(slow, minutes=1.9) is None, "it may still be on its way"
-    assert outcome_of(slow, minutes=2) == absent
-    assert outcome_of(lane(None)) is None
-    assert outcome_of(lane(None, given_up=True)) == UNKNOWN, "nobody will ask again"
-    assert outcome_of(Lane(name="none", provider=None)) == UNKNOWN
+    assert await outcome_of(slow, minutes=1.9) is None, "it may still be on its way"
+    assert await outcome_of(slow, minutes=2) == absent
+    assert await outcome_of(lane(None)) is None
+    assert await outcome_of(lane(None, given_up=True)) == UNKNOWN, "nobody will ask again"
+    assert await outcome_of(Lane(name="none", provider=None)) == UNKNOWN
     assert cast("Provided", slow.provider).sent == 0

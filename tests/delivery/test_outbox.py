@@ -37,37 +37,31 @@ def test_each_message_is_a_line_of_a_file_that_only_its_owner_reads(tmp_path: Pa
     assert (home / "outbox.ndjson").stat().st_mode & 0o777 == 0o600
 
 
-def test_messages_sent_at_once_never_mix_their_lines(tmp_path: Path) -> None:
-    async def story() -> None:
-        outboxes = [Outbox(tmp_path / OUTBOX, TestWorld()) for _ in range(2)]
-        sends = (
-            each.send(Message(Channel.SMS, str(n), None, "x" * 5000, "M"))
-            for n in range(50)
-            for each in outboxes
-        )
-        await asyncio.gather(*sends)
-
-    asyncio.run(story())
+async def test_messages_sent_at_once_never_mix_their_lines(tmp_path: Path) -> None:
+    outboxes = [Outbox(tmp_path / OUTBOX, TestWorld()) for _ in range(2)]
+    sends = (
+        each.send(Message(Channel.SMS, str(n), None, "x" * 5000, "M"))
+        for n in range(50)
+        for each in outboxes
+    )
+    await asyncio.gather(*sends)
     lines = (tmp_path / "outbox.ndjson").read_text().splitlines()
     told = sorted(int(json.loads(line)["to"]) for line in lines)
     assert told == sorted([*range(50), *range(50)])
 
 
-def test_a_message_that_cannot_be_written_is_not_taken_for_sent(tmp_path: Path) -> None:
+async def test_a_message_that_cannot_be_written_is_not_taken_for_sent(tmp_path: Path) -> None:
     (tmp_path / "outbox.ndjson").mkdir()
     outbox = Outbox(tmp_path / OUTBOX, TestWorld())
-    outcome = asyncio.run(outbox.send(Message(Channel.SMS, "1", None, "x", "M")))
+    outcome = await outbox.send(Message(Channel.SMS, "1", None, "x", "M"))
     assert outcome.verdict is Verdict.FAILED
 
 
-def test_it_is_asked_what_it_has(tmp_path: Path) -> None:
-    async def story() -> None:
-        outbox = Outbox(tmp_path / OUTBOX, TestWorld())
-        assert await outbox.query("M-1") == Outcome(Verdict.ABSENT)
-        await outbox.send(Message(Channel.SMS, "+2348031234567", None, "Hi", "M-1"))
-        assert await outbox.query("M-1") == Outcome(Verdict.ACCEPTED)
-
-    asyncio.run(story())
+async def test_it_is_asked_what_it_has(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / OUTBOX, TestWorld())
+    assert await outbox.query("M-1") == Outcome(Verdict.ABSENT)
+    await outbox.send(Message(Channel.SMS, "+2348031234567", None, "Hi", "M-1"))
+    assert await outbox.query("M-1") == Outcome(Verdict.ACCEPTED)
 
 
 @pytest.mark.parametrize("env", ["development", "production"])

@@ -1,7 +1,5 @@
 """How often something is tried, and how long it takes until it is tried again."""
 
-import asyncio
-
 import pytest
 
 from rim_ledger.delivery import egress
@@ -46,26 +44,28 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize("face", [0, 100, 255])
-def test_callers_wait_longer_and_longer_but_not_equally_long(face: int, slept: list[float]) -> None:
+async def test_callers_wait_longer_and_longer_but_not_equally_long(
+    face: int, slept: list[float]
+) -> None:
     attempt = Attempt(Unreachable(), Unreachable())
-    assert asyncio.run(retried(attempt, Dice(face, face))) == 3
+    assert await retried(attempt, Dice(face, face)) == 3
     part = (1 + face / 255) / 2
     assert slept == pytest.approx([wait * part for wait in WAITS_SECONDS])
     assert slept == sorted(slept)
 
 
-def test_what_never_comes_about_is_tried_three_times(slept: list[float]) -> None:
+async def test_what_never_comes_about_is_tried_three_times(slept: list[float]) -> None:
     attempt = Attempt(*(Unreachable() for _ in range(4)))
     with pytest.raises(Unreachable):
-        asyncio.run(retried(attempt, Dice(255, 255)))
+        await retried(attempt, Dice(255, 255))
     assert (attempt.made, slept) == (3, list(WAITS_SECONDS))
 
 
 @pytest.mark.parametrize("error", [NoAnswer("timeout"), Blocked(), OSError()])
-def test_what_may_have_had_an_effect_is_never_tried_again(
+async def test_what_may_have_had_an_effect_is_never_tried_again(
     error: Exception, slept: list[float]
 ) -> None:
     attempt = Attempt(error)
     with pytest.raises(type(error)):
-        asyncio.run(retried(attempt, Dice()))
+        await retried(attempt, Dice())
     assert (attempt.made, slept) == (1, [])

@@ -1,7 +1,5 @@
 """An event that this ledger did not write is never decided on."""
 
-import asyncio
-
 import psycopg
 import pytest
 
@@ -36,28 +34,28 @@ def tamper(url: str, *statements: str) -> None:
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_changed_event_is_refused_by_who_loads_it(database: str, change: str) -> None:
+async def test_a_changed_event_is_refused_by_who_loads_it(database: str, change: str) -> None:
     jar = WORLD.new_id()
-    on_ledger(database, lambda ledger: ledger.submit(open_jar(jar), STAMP))
-    on_ledger(database, lambda ledger: ledger.submit(add_coin(jar, 2), STAMP))
-    on_ledger(database, lambda ledger: ledger.submit(open_jar(WORLD.new_id()), STAMP))
+    await on_ledger(database, lambda ledger: ledger.submit(open_jar(jar), STAMP))
+    await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar, 2), STAMP))
+    await on_ledger(database, lambda ledger: ledger.submit(open_jar(WORLD.new_id()), STAMP))
     tamper(database, f"UPDATE ledger.events {change} WHERE position = 2")
     with pytest.raises(Forged, match="position 2 was not written by this ledger"):
-        on_ledger(database, lambda ledger: ledger.submit(add_coin(jar, 1), STAMP))
+        await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar, 1), STAMP))
     assert rows(database, "SELECT max(position) FROM ledger.events") == [(3,)]
 
 
-def test_an_event_that_was_taken_out_of_a_stream_is_missed(database: str) -> None:
+async def test_an_event_that_was_taken_out_of_a_stream_is_missed(database: str) -> None:
     jar = WORLD.new_id()
     for work in (open_jar(jar), add_coin(jar, 2), add_coin(jar, 1)):
-        on_ledger(database, lambda ledger, work=work: ledger.submit(work, STAMP))
+        await on_ledger(database, lambda ledger, work=work: ledger.submit(work, STAMP))
     tamper(database, "DELETE FROM ledger.events WHERE position = 2")
     with pytest.raises(Forged, match="position 3"):
-        on_ledger(database, lambda ledger: ledger.submit(add_coin(jar, 1), STAMP))
+        await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar, 1), STAMP))
 
 
 @pytest.mark.parametrize("code", ["NULL", "mac", "sha256(convert_to(body, 'UTF8'))"])
-def test_an_event_in_another_name_stops_the_ledger_that_comes_upon_it(
+async def test_an_event_in_another_name_stops_the_ledger_that_comes_upon_it(
     database: str, code: str
 ) -> None:
     jar = WORLD.new_id()
@@ -70,15 +68,15 @@ def test_an_event_in_another_name_stops_the_ledger_that_comes_upon_it(
             with pytest.raises(Forged, match="position 3"):
                 await ledger.submit(add_coin(jar, 1), STAMP)
 
-    on_ledger(database, story)
+    await on_ledger(database, story)
     with pytest.raises(Forged, match="position 3"):
-        on_ledger(database, story)
+        await on_ledger(database, story)
     assert rows(database, "SELECT max(position) FROM ledger.events") == [(3,)]
 
 
-def test_a_ledger_that_was_begun_without_codes_goes_on_with_them(database: str) -> None:
+async def test_a_ledger_that_was_begun_without_codes_goes_on_with_them(database: str) -> None:
     jar = WORLD.new_id()
-    on_ledger(database, lambda ledger: ledger.submit(open_jar(jar), STAMP))
+    await on_ledger(database, lambda ledger: ledger.submit(open_jar(jar), STAMP))
     tamper(database, "UPDATE ledger.events SET mac = NULL")
     old = open_ring(database, [SECRET], WORLD)
     assert old.event_mac is None, "its keys follow from the master secret"
@@ -92,7 +90,7 @@ def test_a_ledger_that_was_begun_without_codes_goes_on_with_them(database: str) 
         async with Ledger(url, JARS, Vault(ring, WORLD), WORLD) as ledger:
             await ledger.submit(add_coin(jar, 1), STAMP)
 
-    asyncio.run(story(database))
+    await story(database)
     macs = rows(database, "SELECT mac IS NULL FROM ledger.events ORDER BY position")
     assert macs == [(True,), (False,)]
 

@@ -27,16 +27,13 @@ WORLD = SystemEnvironment()
 VAULT = Vault(derived(b"a secret of the tests"), WORLD)
 
 
-def ledger(url: str) -> Ledger:
+def a_ledger(url: str) -> Ledger:
     return Ledger(url, JARS, VAULT, WORLD)
 
 
-def on_ledger(url: str, story: Callable[[Ledger], Awaitable[T]]) -> T:
-    async def told() -> T:
-        async with ledger(url) as opened_ledger:
-            return await story(opened_ledger)
-
-    return asyncio.run(told())
+async def on_ledger(url: str, story: Callable[[Ledger], Awaitable[T]]) -> T:
+    async with a_ledger(url) as opened:
+        return await story(opened)
 
 
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:
@@ -66,13 +63,13 @@ def positions_are_dense(url: str) -> bool:
     return bool(count == head)
 
 
-def test_a_receipt_names_stream_number_version_and_position(database: str) -> None:
+async def test_a_receipt_names_stream_number_version_and_position(database: str) -> None:
     jar = WORLD.new_id()
-
-    async def story(ledger: Ledger) -> tuple[Receipt, Receipt]:
-        return await ledger.submit(open_jar(jar), STAMP), await ledger.submit(add_coin(jar), STAMP)
-
-    opened_at, added = on_ledger(database, story)
+    async with a_ledger(database) as ledger:
+        (opened_at, added) = (
+            await ledger.submit(open_jar(jar), STAMP),
+            await ledger.submit(add_coin(jar), STAMP),
+        )
     year = lagos_day(WORLD.now()).year
     assert opened_at == Receipt(jar, f"JAR-{year}-000001", 1, 1)
     assert added == Receipt(jar, f"JAR-{year}-000001", 2, 2)
@@ -82,57 +79,55 @@ def test_the_statement_of_a_group_is_read_by_psycopg_once() -> None:
     assert len(WRITE) <= MAX_CACHED_STATEMENT_LENGTH
 
 
-def test_a_decision_gives_a_value_which_its_key_keeps_if_it_is_asked_to(database: str) -> None:
+async def test_a_decision_gives_a_value_which_its_key_keeps_if_it_is_asked_to(
+    database: str,
+) -> None:
     jar = WORLD.new_id()
 
     def add(uow: UnitOfWork) -> tuple[UUID, int]:
         return add_coin(jar)(uow), uow.read(Jar, jar).coins
 
-    async def story(ledger: Ledger) -> list[tuple[int | None, bool]]:
+    async with a_ledger(database) as ledger:
         await ledger.submit(open_jar(jar), STAMP)
         asked = [
             await ledger.decide(add, STAMP, Idempotency("ann", key, key), keeps_value=key == "kept")
             for key in ("kept", "kept", "let go", "let go")
         ]
-        return [(value, receipt.replayed) for receipt, value in asked]
-
-    told = on_ledger(database, story)
+        told = [(value, receipt.replayed) for receipt, value in asked]
     assert told == [(1, False), (1, True), (2, False), (None, True)]
     assert coins(database, jar) == 2
 
 
-def test_a_read_finds_what_is_committed_and_writes_nothing(database: str) -> None:
+async def test_a_read_finds_what_is_committed_and_writes_nothing(database: str) -> None:
     jar = WORLD.new_id()
 
     def refuse(uow: UnitOfWork) -> int:
         raise Refused("full", f"There are {uow.read(Jar, jar).coins} coins.")
 
-    async def story(ledger: Ledger) -> int:
+    async with a_ledger(database) as ledger:
         await ledger.submit(open_jar(jar), STAMP)
         await ledger.submit(add_coin(jar), STAMP)
         with pytest.raises(Refused, match="There are 1 coins"):
             await ledger.read(refuse, STAMP)
-        return await ledger.read(lambda uow: uow.read(Jar, jar).coins, STAMP)
-
-    assert on_ledger(database, story) == 1
+        answer = await ledger.read(lambda uow: uow.read(Jar, jar).coins, STAMP)
+    assert answer == 1
     assert rows(database, "SELECT count(*) FROM ledger.events") == [(2,)]
 
 
-def test_a_group_is_decided_in_order_of_arrival_and_each_sees_the_one_before(database: str) -> None:
+async def test_a_group_is_decided_in_order_of_arrival_and_each_sees_the_one_before(
+    database: str,
+) -> None:
     jar = WORLD.new_id()
-
-    async def story(ledger: Ledger) -> list[Receipt | BaseException]:
+    async with a_ledger(database) as ledger:
         works = [open_jar(jar), *(add_coin(jar) for _ in range(Jar.ROOM + 5))]
         answers = (ledger.submit(work, STAMP) for work in works)
-        return await asyncio.gather(*answers, return_exceptions=True)
-
-    answers = on_ledger(database, story)
+        answers = await asyncio.gather(*answers, return_exceptions=True)
     assert [type(answer) for answer in answers] == [Receipt] * 11 + [Refused] * 5
     assert coins(database, jar) == Jar.ROOM
     assert positions_are_dense(database)
 
 
-def test_what_a_decision_looks_at_ahead_is_loaded_together(
+async def test_what_a_decision_looks_at_ahead_is_loaded_together(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jars = [WORLD.new_id() for _ in range(50)]
@@ -150,17 +145,17 @@ def test_what_a_decision_looks_at_ahead_is_loaded_together(
     async def fill(ledger: Ledger) -> None:
         await asyncio.gather(*(ledger.submit(open_jar(jar), STAMP) for jar in jars))
 
-    on_ledger(database, fill)
+    await on_ledger(database, fill)
     monkeypatch.setattr(Store, "streams", counted)
-    on_ledger(database, lambda ledger: ledger.submit(look, STAMP))
+    await on_ledger(database, lambda ledger: ledger.submit(look, STAMP))
     assert loads == [50]
 
 
-def test_two_processes_never_overfill_and_leave_no_hole(database: str) -> None:
+async def test_two_processes_never_overfill_and_leave_no_hole(database: str) -> None:
     jar, others = WORLD.new_id(), [WORLD.new_id() for _ in range(20)]
 
     async def story() -> list[Receipt | BaseException]:
-        async with ledger(database) as one, ledger(database) as two:
+        async with a_ledger(database) as one, a_ledger(database) as two:
             await one.submit(open_jar(jar), STAMP)
             works = [each for other in others for each in (add_coin(jar), open_jar(other))]
             answers = []
@@ -172,7 +167,7 @@ def test_two_processes_never_overfill_and_leave_no_hole(database: str) -> None:
                 await asyncio.sleep(0)
             return await asyncio.gather(*answers, return_exceptions=True)
 
-    answers = asyncio.run(story())
+    answers = await story()
     accepted = sum(isinstance(answer, Receipt) for answer in answers)
     assert accepted == Jar.ROOM + len(others)
     assert all(isinstance(answer, Receipt | Refused) for answer in answers)
@@ -180,11 +175,11 @@ def test_two_processes_never_overfill_and_leave_no_hole(database: str) -> None:
     assert positions_are_dense(database)
 
 
-def test_a_refusal_is_decided_on_what_another_process_has_committed(database: str) -> None:
+async def test_a_refusal_is_decided_on_what_another_process_has_committed(database: str) -> None:
     jar = WORLD.new_id()
 
     async def story() -> Receipt:
-        async with ledger(database) as one, ledger(database) as two:
+        async with a_ledger(database) as one, a_ledger(database) as two:
             await one.submit(open_jar(jar), STAMP)
             with pytest.raises(Refused, match="full"):
                 await one.submit(add_coin(jar, Jar.ROOM + 1), STAMP)
@@ -194,29 +189,28 @@ def test_a_refusal_is_decided_on_what_another_process_has_committed(database: st
             await two.submit(open_jar(missing), STAMP)
             return await one.submit(add_coin(missing), STAMP)
 
-    assert asyncio.run(story()).version == 2
+    assert (await story()).version == 2
 
 
-def test_the_same_key_twenty_times_at_once_acts_once(database: str) -> None:
+async def test_the_same_key_twenty_times_at_once_acts_once(database: str) -> None:
     jar = WORLD.new_id()
     key = Idempotency("admin", "only once", "hash")
 
     async def story() -> list[Receipt]:
-        async with ledger(database) as one, ledger(database) as two:
+        async with a_ledger(database) as one, a_ledger(database) as two:
             await one.submit(open_jar(jar), STAMP)
             answers = [(one, two)[n % 2].submit(add_coin(jar), STAMP, key) for n in range(20)]
             return await asyncio.gather(*answers)
 
-    answers = asyncio.run(story())
+    answers = await story()
     assert coins(database, jar) == 1
     assert {(answer.version, answer.position) for answer in answers} == {(2, 2)}
     assert sum(not answer.replayed for answer in answers) == 1
 
 
-def test_a_refusal_is_replayed_and_a_key_belongs_to_one_request(database: str) -> None:
+async def test_a_refusal_is_replayed_and_a_key_belongs_to_one_request(database: str) -> None:
     jar = WORLD.new_id()
-
-    async def story(ledger: Ledger) -> None:
+    async with a_ledger(database) as ledger:
         key = Idempotency("admin", "k", "hash")
         with pytest.raises(NotFound) as first:
             await ledger.submit(add_coin(jar), STAMP, key)
@@ -228,30 +222,28 @@ def test_a_refusal_is_replayed_and_a_key_belongs_to_one_request(database: str) -
         with pytest.raises(Refused) as reused:
             await ledger.submit(add_coin(jar), STAMP, Idempotency("admin", "k", "other"))
         assert reused.value.code == "idempotency-key-reused"
-
-    on_ledger(database, story)
     assert coins(database, jar) == 0
 
 
-def test_a_name_is_held_by_one_stream(database: str) -> None:
+async def test_a_name_is_held_by_one_stream(database: str) -> None:
     jars = [WORLD.new_id() for _ in range(20)]
 
     async def story() -> list[Receipt | BaseException]:
-        async with ledger(database) as one, ledger(database) as two:
+        async with a_ledger(database) as one, a_ledger(database) as two:
             answers = [
                 (one, two)[n % 2].submit(open_jar(jar, label="salt"), STAMP)
                 for n, jar in enumerate(jars)
             ]
             return await asyncio.gather(*answers, return_exceptions=True)
 
-    answers = asyncio.run(story())
+    answers = await story()
     assert sum(isinstance(answer, Receipt) for answer in answers) == 1
     assert rows(database, "SELECT count(*) FROM ledger.claims WHERE kind = 'label'") == [(1,)]
     assert rows(database, "SELECT count(*) FROM ledger.events") == [(1,)]
 
 
 @pytest.mark.parametrize("committed", [True, False])
-def test_a_commit_whose_answer_was_lost_is_looked_up_and_never_repeated(
+async def test_a_commit_whose_answer_was_lost_is_looked_up_and_never_repeated(
     database: str, monkeypatch: pytest.MonkeyPatch, committed: bool
 ) -> None:
     jar = WORLD.new_id()
@@ -264,19 +256,18 @@ def test_a_commit_whose_answer_was_lost_is_looked_up_and_never_repeated(
         await self.connection.close()
         raise psycopg.OperationalError("the connection was lost")
 
-    async def story(ledger: Ledger) -> Receipt:
+    async with a_ledger(database) as ledger:
         await ledger.submit(open_jar(jar), STAMP)
         monkeypatch.setattr(Store, "write", lose_the_answer)
         receipt = await ledger.submit(add_coin(jar), STAMP)
         await ledger.submit(add_coin(jar), STAMP)
-        return receipt
-
-    assert on_ledger(database, story).position == 2
+        answer = receipt
+    assert answer.position == 2
     assert coins(database, jar) == 2
     assert positions_are_dense(database)
 
 
-def test_an_unanswered_commit_is_known_together_with_what_another_process_wrote_on_it(
+async def test_an_unanswered_commit_is_known_together_with_what_another_process_wrote_on_it(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jar = WORLD.new_id()
@@ -285,21 +276,20 @@ def test_an_unanswered_commit_is_known_together_with_what_another_process_wrote_
     async def lose_the_answer(self: Store, draft: Draft) -> None:
         monkeypatch.setattr(Store, "write", write)
         await write(self, draft)
-        async with ledger(database) as other:
+        async with a_ledger(database) as other:
             await other.submit(add_coin(jar), STAMP)
         await self.connection.close()
         raise psycopg.OperationalError("the connection was lost")
 
-    async def story(ledger: Ledger) -> list[int]:
+    async with a_ledger(database) as ledger:
         await ledger.submit(open_jar(jar), STAMP)
         monkeypatch.setattr(Store, "write", lose_the_answer)
-        return [(await ledger.submit(add_coin(jar), STAMP)).version for _ in range(2)]
-
-    assert on_ledger(database, story) == [2, 4]
+        answer = [(await ledger.submit(add_coin(jar), STAMP)).version for _ in range(2)]
+    assert answer == [2, 4]
     assert coins(database, jar) == 3
 
 
-def test_an_unanswered_commit_is_not_forgotten_when_the_connection_breaks_again(
+async def test_an_unanswered_commit_is_not_forgotten_when_the_connection_breaks_again(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jar = WORLD.new_id()
@@ -319,59 +309,52 @@ def test_an_unanswered_commit_is_not_forgotten_when_the_connection_breaks_again(
             raise psycopg.OperationalError("the connection was lost again")
         return lines
 
-    async def story(ledger: Ledger) -> Receipt:
+    async with a_ledger(database) as ledger:
         await ledger.submit(open_jar(jar), STAMP)
         monkeypatch.setattr(Store, "write", lose_the_answer)
-        return await ledger.submit(add_coin(jar), STAMP)
-
-    assert on_ledger(database, story).version == 2
+        answer = await ledger.submit(add_coin(jar), STAMP)
+    assert answer.version == 2
     assert coins(database, jar) == 1
 
 
-def test_a_session_killed_between_commands_goes_unnoticed(database: str) -> None:
+async def test_a_session_killed_between_commands_goes_unnoticed(database: str) -> None:
     jar = WORLD.new_id()
-
-    async def story(ledger: Ledger) -> Receipt:
+    async with a_ledger(database) as ledger:
         await ledger.submit(open_jar(jar), STAMP)
         end_sessions(database)
-        return await ledger.submit(add_coin(jar), STAMP)
+        answer = await ledger.submit(add_coin(jar), STAMP)
+    assert answer.version == 2
 
-    assert on_ledger(database, story).version == 2
 
-
-def test_a_fault_in_one_decision_fails_that_command_alone(database: str) -> None:
+async def test_a_fault_in_one_decision_fails_that_command_alone(database: str) -> None:
     jar = WORLD.new_id()
 
     def faulty(_: object) -> UUID:
         raise ZeroDivisionError
 
-    async def story(ledger: Ledger) -> list[Receipt | BaseException]:
+    async with a_ledger(database) as ledger:
         works = [open_jar(jar), faulty, add_coin(jar)]
         answers = (ledger.submit(work, STAMP) for work in works)
-        return await asyncio.gather(*answers, return_exceptions=True)
-
-    answers = on_ledger(database, story)
+        answers = await asyncio.gather(*answers, return_exceptions=True)
     assert [type(answer) for answer in answers] == [Receipt, ZeroDivisionError, Receipt]
 
 
-def test_what_postgresql_cannot_store_fails_its_own_command_alone(database: str) -> None:
+async def test_what_postgresql_cannot_store_fails_its_own_command_alone(database: str) -> None:
     jar, bad = WORLD.new_id(), WORLD.new_id()
-
-    async def story(ledger: Ledger) -> list[Receipt | BaseException]:
+    async with a_ledger(database) as ledger:
         works = [open_jar(jar), open_jar(bad, label="nul \0 byte"), add_coin(jar)]
         answers = (ledger.submit(work, STAMP) for work in works)
-        return await asyncio.gather(*answers, return_exceptions=True)
-
-    answers = on_ledger(database, story)
+        answers = await asyncio.gather(*answers, return_exceptions=True)
     assert [isinstance(answer, Receipt) for answer in answers] == [True, False, True]
     assert positions_are_dense(database)
 
 
-def test_personal_words_are_sealed_in_the_log_and_erased_with_their_key(database: str) -> None:
+async def test_personal_words_are_sealed_in_the_log_and_erased_with_their_key(
+    database: str,
+) -> None:
     jar = WORLD.new_id()
     seen: list[str | None] = []
-
-    async def story(ledger: Ledger) -> None:
+    async with a_ledger(database) as ledger:
         await ledger.submit(open_jar(jar, owner="Ada Obi"), STAMP)
 
         def look(uow: Any) -> UUID:
@@ -380,8 +363,6 @@ def test_personal_words_are_sealed_in_the_log_and_erased_with_their_key(database
 
         await ledger.submit(look, STAMP)
         await ledger.submit(erase_owner(jar), STAMP)
-
-    on_ledger(database, story)
     assert seen == ["Ada Obi"]
     ((body,),) = rows(database, "SELECT body FROM ledger.events WHERE name = 'JarOpened'")
     assert "Ada" not in body
@@ -400,8 +381,8 @@ def test_personal_words_are_sealed_in_the_log_and_erased_with_their_key(database
         "TRUNCATE ledger.events",
     ],
 )
-def test_the_database_refuses_to_change_history(database: str, change: str) -> None:
-    on_ledger(database, lambda ledger: ledger.submit(open_jar(WORLD.new_id()), STAMP))
+async def test_the_database_refuses_to_change_history(database: str, change: str) -> None:
+    await on_ledger(database, lambda ledger: ledger.submit(open_jar(WORLD.new_id()), STAMP))
     with (
         psycopg.connect(database) as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
@@ -409,12 +390,11 @@ def test_the_database_refuses_to_change_history(database: str, change: str) -> N
         connection.execute(change)  # type: ignore[call-overload]
 
 
-def test_a_database_that_stays_away_is_said_so(
+async def test_a_database_that_stays_away_is_said_so(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rim_ledger.engine.connection.RECONNECT_TIMEOUT_SECONDS", 0.0)
-
-    async def story(ledger: Ledger) -> str:
+    async with a_ledger(database) as ledger:
         await ledger.connection.close()
         with monkeypatch.context() as gone:
             gone.setattr(
@@ -423,48 +403,41 @@ def test_a_database_that_stays_away_is_said_so(
             with pytest.raises(Unavailable) as away:
                 await ledger.submit(open_jar(WORLD.new_id()), STAMP)
         assert (await ledger.submit(open_jar(WORLD.new_id()), STAMP)).version == 1
-        return away.value.code
-
-    assert on_ledger(database, story) == "store-unavailable"
-
-
-def test_the_service_may_add_to_the_log_and_nothing_else(database: str) -> None:
-    async def story() -> None:
-        async with ledger(database) as one:
-            await one.submit(open_jar(WORLD.new_id(), label="salt"), STAMP)
-            connection = one.connection.store.connection
-            for statement in (
-                "UPDATE ledger.events SET name = 'x'",
-                "DELETE FROM ledger.events",
-                "TRUNCATE ledger.events",
-                "ALTER TABLE ledger.events DISABLE TRIGGER ALL",
-            ):
-                with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                    await connection.execute(statement)
-
-    asyncio.run(story())
+        answer = away.value.code
+    assert answer == "store-unavailable"
 
 
-def test_who_is_erased_in_the_group_that_made_them_leaves_no_key(database: str) -> None:
+async def test_the_service_may_add_to_the_log_and_nothing_else(database: str) -> None:
+    async with a_ledger(database) as one:
+        await one.submit(open_jar(WORLD.new_id(), label="salt"), STAMP)
+        connection = one.connection.store.connection
+        for statement in (
+            "UPDATE ledger.events SET name = 'x'",
+            "DELETE FROM ledger.events",
+            "TRUNCATE ledger.events",
+            "ALTER TABLE ledger.events DISABLE TRIGGER ALL",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                await connection.execute(statement)
+
+
+async def test_who_is_erased_in_the_group_that_made_them_leaves_no_key(database: str) -> None:
     jar = WORLD.new_id()
-
-    async def story(ledger: Ledger) -> None:
+    async with a_ledger(database) as ledger:
         works = [open_jar(jar, owner="Ada Obi"), erase_owner(jar)]
         await asyncio.gather(*(ledger.submit(work, STAMP) for work in works))
-
-    on_ledger(database, story)
     ((wrapped, erased_at),) = rows(database, "SELECT wrapped, erased_at FROM ledger.personal_keys")
     assert (wrapped, erased_at is None) == (None, False)
 
 
-def test_a_commit_that_was_looked_up_does_not_hide_what_came_after_it(
+async def test_a_commit_that_was_looked_up_does_not_hide_what_came_after_it(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jar = WORLD.new_id()
     write = Store.write
 
     async def story() -> list[int]:
-        async with ledger(database) as one, ledger(database) as two:
+        async with a_ledger(database) as one, a_ledger(database) as two:
 
             async def lose_the_answer(self: Store, draft: Draft) -> None:
                 monkeypatch.setattr(Store, "write", write)
@@ -478,10 +451,10 @@ def test_a_commit_that_was_looked_up_does_not_hide_what_came_after_it(
             first = await one.submit(add_coin(jar), STAMP)
             return [first.version, (await one.submit(add_coin(jar), STAMP)).version]
 
-    assert asyncio.run(story()) == [2, 4]
+    assert await story() == [2, 4]
 
 
-def test_a_fault_of_the_store_fails_its_own_command_alone(
+async def test_a_fault_of_the_store_fails_its_own_command_alone(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jars = [WORLD.new_id() for _ in range(3)]
@@ -492,14 +465,12 @@ def test_a_fault_of_the_store_fails_its_own_command_alone(
             raise ZeroDivisionError
         await write(self, draft)
 
-    async def story(ledger: Ledger) -> list[Receipt | BaseException]:
+    async with a_ledger(database) as ledger:
         monkeypatch.setattr(Store, "write", break_on_kaputt)
         labels = [None, "nul \0 byte", "kaputt"]
         works = [open_jar(jar, label=label) for jar, label in zip(jars, labels, strict=True)]
         answers = (ledger.submit(work, STAMP) for work in works)
-        return await asyncio.gather(*answers, return_exceptions=True)
-
-    answers = on_ledger(database, story)
+        answers = await asyncio.gather(*answers, return_exceptions=True)
     kinds = (Receipt, psycopg.DataError, ZeroDivisionError)
     assert all(isinstance(*each) for each in zip(answers, kinds, strict=True))
     assert rows(database, "SELECT count(*) FROM ledger.events") == [(1,)]
@@ -509,7 +480,7 @@ def numbers(receipts: Iterable[Receipt]) -> list[int]:
     return [int((receipt.business_id or "").rsplit("-", 1)[1]) for receipt in receipts]
 
 
-def test_numbers_are_taken_by_what_is_committed_alone(database: str) -> None:
+async def test_numbers_are_taken_by_what_is_committed_alone(database: str) -> None:
     def fail(id: UUID) -> Work:
         return open_jar(id, label="nul \0 byte")
 
@@ -531,12 +502,16 @@ def test_numbers_are_taken_by_what_is_committed_alone(database: str) -> None:
         return receipts
 
     jar = WORLD.new_id()
-    receipts = on_ledger(database, story)
-    after_a_restart = on_ledger(database, lambda it: it.submit(open_jar(WORLD.new_id()), STAMP))
+    receipts = await on_ledger(database, story)
+    after_a_restart = await on_ledger(
+        database, lambda it: it.submit(open_jar(WORLD.new_id()), STAMP)
+    )
     assert numbers([*receipts, after_a_restart]) == [*range(1, 12)]
 
 
-def test_a_lost_answer_takes_a_number_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lost_answer_takes_a_number_once(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write = Store.write
 
     async def lose_the_answer(self: Store, draft: Draft) -> None:
@@ -545,17 +520,20 @@ def test_a_lost_answer_takes_a_number_once(database: str, monkeypatch: pytest.Mo
         await self.connection.close()
         raise psycopg.OperationalError("the connection was lost")
 
-    async def story(ledger: Ledger) -> list[Receipt]:
+    async with a_ledger(database) as ledger:
         receipts = [await ledger.submit(open_jar(WORLD.new_id()), STAMP)]
         monkeypatch.setattr(Store, "write", lose_the_answer)
-        return receipts + [await ledger.submit(open_jar(WORLD.new_id()), STAMP) for _ in range(2)]
+        answer = receipts + [await ledger.submit(open_jar(WORLD.new_id()), STAMP) for _ in range(2)]
+    assert numbers(answer) == [1, 2, 3]
 
-    assert numbers(on_ledger(database, story)) == [1, 2, 3]
 
-
-def test_three_processes_take_each_number_once_and_leave_none_out(database: str) -> None:
+async def test_three_processes_take_each_number_once_and_leave_none_out(database: str) -> None:
     async def story() -> list[Receipt]:
-        async with ledger(database) as one, ledger(database) as two, ledger(database) as three:
+        async with (
+            a_ledger(database) as one,
+            a_ledger(database) as two,
+            a_ledger(database) as three,
+        ):
             receipts: list[Receipt] = []
             for _ in range(10):
                 works = [
@@ -566,12 +544,12 @@ def test_three_processes_take_each_number_once_and_leave_none_out(database: str)
                 receipts += await asyncio.gather(*works)
             return receipts
 
-    assert sorted(numbers(asyncio.run(story()))) == [*range(1, 121)]
+    assert sorted(numbers(await story())) == [*range(1, 121)]
     assert rows(database, "SELECT last FROM ledger.numbers") == [(120,)]
 
 
 @pytest.mark.parametrize("question", ["streams", "claims"])
-def test_a_question_that_went_unanswered_teaches_nothing(
+async def test_a_question_that_went_unanswered_teaches_nothing(
     database: str, monkeypatch: pytest.MonkeyPatch, question: str
 ) -> None:
     jar, other = WORLD.new_id(), WORLD.new_id()
@@ -582,31 +560,31 @@ def test_a_question_that_went_unanswered_teaches_nothing(
         await self.connection.close()
         raise psycopg.OperationalError("the connection was lost")
 
-    on_ledger(database, lambda ledger: ledger.submit(open_jar(jar, label="salt"), STAMP))
+    await on_ledger(database, lambda ledger: ledger.submit(open_jar(jar, label="salt"), STAMP))
     monkeypatch.setattr(Store, question, lose_the_answer)
     if question == "streams":
-        receipt = on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
+        receipt = await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
         assert receipt.version == 2
     else:
         with pytest.raises(Refused):
-            on_ledger(database, lambda ledger: ledger.submit(open_jar(other, label="salt"), STAMP))
+            await on_ledger(
+                database, lambda ledger: ledger.submit(open_jar(other, label="salt"), STAMP)
+            )
 
 
-def test_a_lock_that_somebody_holds_is_said_and_not_waited_for_in_silence(
+async def test_a_lock_that_somebody_holds_is_said_and_not_waited_for_in_silence(
     database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("rim_ledger.engine.store.IMPATIENT", "SET lock_timeout = '100ms'")
-
-    async def story(ledger: Ledger) -> str:
+    async with a_ledger(database) as ledger:
         with psycopg.connect(database) as holder:
             holder.execute("LOCK TABLE ledger.events IN ACCESS EXCLUSIVE MODE")
             with pytest.raises(Unavailable) as held:
                 await ledger.submit(open_jar(WORLD.new_id()), STAMP)
         receipt = await ledger.submit(open_jar(WORLD.new_id()), STAMP)
         assert numbers([receipt]) == [1]
-        return held.value.code
-
-    assert on_ledger(database, story) == "busy"
+        answer = held.value.code
+    assert answer == "busy"
     lines = [each.message for each in caplog.records if "waiting" in each.message]
     assert len(lines) == 1
     assert "busy: Somebody holds a lock of the ledger." in lines[0]

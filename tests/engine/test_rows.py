@@ -16,7 +16,7 @@ from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
-from tests.engine.test_ledger import VAULT, WORLD, on_ledger, rows
+from tests.engine.test_ledger import VAULT, WORLD, a_ledger, on_ledger, rows
 from tests.sample import (
     EMPTY,
     JARS,
@@ -83,9 +83,9 @@ def unlabel(jar: UUID, name: str) -> Work:
     return work
 
 
-def did(url: str, *works: Work) -> None:
+async def did(url: str, *works: Work) -> None:
     for work in works:
-        on_ledger(url, lambda ledger, work=work: ledger.submit(work, STAMP))
+        await on_ledger(url, lambda ledger, work=work: ledger.submit(work, STAMP))
 
 
 @pytest.mark.parametrize("sealed", [False, True])
@@ -102,105 +102,104 @@ def did(url: str, *works: Work) -> None:
         ),
     ],
 )
-def test_a_secret_that_no_event_made_is_refused(database: str, change: str, sealed: bool) -> None:
+async def test_a_secret_that_no_event_made_is_refused(
+    database: str, change: str, sealed: bool
+) -> None:
     jar, other = WORLD.new_id(), WORLD.new_id()
-    did(database, open_jar(jar), keep(jar, "hash", sealed=sealed))
-    did(database, open_jar(other), keep(other, "another hash", sealed=sealed))
+    await did(database, open_jar(jar), keep(jar, "hash", sealed=sealed))
+    await did(database, open_jar(other), keep(other, "another hash", sealed=sealed))
     told = list[str | None]()
-    did(database, tell(jar, told, sealed=sealed))
+    await did(database, tell(jar, told, sealed=sealed))
     assert set(told) == {"hash"}
     tamper(database, change.format(jar))
     with pytest.raises(RowForged, match=rf"ledger.secrets for {jar} does not follow"):
-        did(database, tell(jar, told, sealed=sealed))
+        await did(database, tell(jar, told, sealed=sealed))
     assert set(told) == {"hash"}
 
 
-def test_a_former_secret_that_is_put_back_is_refused(database: str) -> None:
+async def test_a_former_secret_that_is_put_back_is_refused(database: str) -> None:
     jar = WORLD.new_id()
-    did(database, open_jar(jar), keep(jar, "first"))
+    await did(database, open_jar(jar), keep(jar, "first"))
     ((former,),) = rows(database, "SELECT secret FROM ledger.secrets")
-    did(database, keep(jar, "second"))
+    await did(database, keep(jar, "second"))
     tamper(database, f"UPDATE ledger.secrets SET secret = '{former}'")
     with pytest.raises(RowForged):
-        did(database, tell(jar, []))
+        await did(database, tell(jar, []))
 
 
-def test_a_secret_of_somebody_who_never_had_one_is_refused(database: str) -> None:
+async def test_a_secret_of_somebody_who_never_had_one_is_refused(database: str) -> None:
     jar = WORLD.new_id()
-    did(database, open_jar(jar))
+    await did(database, open_jar(jar))
     tamper(database, f"INSERT INTO ledger.secrets VALUES ('{jar}', 'password', 'own')")
     with pytest.raises(RowForged):
-        did(database, tell(jar, []))
+        await did(database, tell(jar, []))
 
 
 @pytest.mark.parametrize("kind", ["business-id", "label", EMPTY])
-def test_a_name_that_is_said_to_be_anothers_is_refused(database: str, kind: str) -> None:
+async def test_a_name_that_is_said_to_be_anothers_is_refused(database: str, kind: str) -> None:
     jar, victim = WORLD.new_id(), WORLD.new_id()
-    did(database, open_jar(jar, label="mine"), open_jar(victim, label="theirs"))
+    await did(database, open_jar(jar, label="mine"), open_jar(victim, label="theirs"))
     tamper(database, f"INSERT INTO ledger.claims VALUES ('{kind}', 'new', '{victim}')")
     with pytest.raises(RowForged, match=rf"ledger.claims for {victim} does not follow"):
-        did(database, find(kind, "new", [], jar))
+        await did(database, find(kind, "new", [], jar))
     found = list[UUID | None]()
-    did(database, find("label", "theirs", found, jar))
+    await did(database, find("label", "theirs", found, jar))
     assert found[-1] == victim
     tamper(
         database,
         f"UPDATE ledger.claims SET stream_id = '{jar}' WHERE (kind, name) = ('label', 'theirs')",
     )
     with pytest.raises(RowForged):
-        did(database, find("label", "theirs", [], jar))
+        await did(database, find("label", "theirs", [], jar))
 
 
-def test_a_jar_that_is_put_on_a_list_is_refused(database: str) -> None:
+async def test_a_jar_that_is_put_on_a_list_is_refused(database: str) -> None:
     jar, other = WORLD.new_id(), WORLD.new_id()
-    did(database, open_jar(jar), add_coin(jar), open_jar(other))
+    await did(database, open_jar(jar), add_coin(jar), open_jar(other))
     tamper(database, f"INSERT INTO ledger.claims VALUES ('{EMPTY}', '0', '{jar}')")
 
     def first(uow: UnitOfWork) -> UUID:
         return uow.listed(EMPTY, 1)[0]
 
     with pytest.raises(RowForged):
-        did(database, first)
+        await did(database, first)
 
 
-def test_a_name_that_was_given_back_and_is_put_back_is_refused(database: str) -> None:
+async def test_a_name_that_was_given_back_and_is_put_back_is_refused(database: str) -> None:
     jar = WORLD.new_id()
-    did(database, open_jar(jar, label="mine"), unlabel(jar, "mine"))
+    await did(database, open_jar(jar, label="mine"), unlabel(jar, "mine"))
     tamper(database, f"INSERT INTO ledger.claims VALUES ('label', 'mine', '{jar}')")
     with pytest.raises(RowForged):
-        did(database, find("label", "mine", [], jar))
+        await did(database, find("label", "mine", [], jar))
 
 
-def test_what_another_process_has_just_moved_is_not_forged(database: str) -> None:
+async def test_what_another_process_has_just_moved_is_not_forged(database: str) -> None:
     jar = WORLD.new_id()
     found = list[UUID | None]()
-
-    async def story(ledger: Ledger) -> None:
+    async with a_ledger(database) as ledger:
         await ledger.submit(open_jar(jar), STAMP)
         await ledger.submit(add_coin(jar), STAMP)
         async with Ledger(database, JARS, ledger.cache.vault, WORLD) as other:
             await other.submit(label(jar, "new"), STAMP)
         await ledger.submit(find("label", "new", found, jar), STAMP)
-
-    on_ledger(database, story)
     assert found[-1] == jar
 
 
-def test_a_key_that_was_destroyed_and_is_put_back_is_refused(database: str) -> None:
+async def test_a_key_that_was_destroyed_and_is_put_back_is_refused(database: str) -> None:
     jar = WORLD.new_id()
-    did(database, open_jar(jar, owner="Ada"))
+    await did(database, open_jar(jar, owner="Ada"))
     ((wrapped,),) = rows(database, "SELECT encode(wrapped, 'hex') FROM ledger.personal_keys")
-    did(database, erase_owner(jar))
+    await did(database, erase_owner(jar))
 
     def reveal(uow: UnitOfWork) -> UUID:
         uow.reveal(jar, uow.read(Jar, jar).owner)
         return jar
 
-    did(database, reveal)
+    await did(database, reveal)
     back = f"UPDATE ledger.personal_keys SET wrapped = '\\x{wrapped}', erased_at = NULL"
     tamper(database, back)
     with pytest.raises(RowForged, match="personal_keys"):
-        did(database, reveal)
+        await did(database, reveal)
 
 
 @pytest.mark.parametrize(
@@ -210,9 +209,9 @@ def test_a_key_that_was_destroyed_and_is_put_back_is_refused(database: str) -> N
         "DELETE FROM ledger.personal_keys",
     ],
 )
-def test_a_key_that_is_gone_without_an_event_is_missed(database: str, change: str) -> None:
+async def test_a_key_that_is_gone_without_an_event_is_missed(database: str, change: str) -> None:
     jar = WORLD.new_id()
-    did(database, open_jar(jar, owner="Ada"))
+    await did(database, open_jar(jar, owner="Ada"))
     tamper(database, change)
 
     def reveal(uow: UnitOfWork) -> UUID:
@@ -220,7 +219,7 @@ def test_a_key_that_is_gone_without_an_event_is_missed(database: str, change: st
         return jar
 
     with pytest.raises(RowForged, match="personal_keys"):
-        did(database, reveal)
+        await did(database, reveal)
 
 
 @pytest.mark.parametrize(
@@ -232,44 +231,43 @@ def test_a_key_that_is_gone_without_an_event_is_missed(database: str, change: st
         "SET mac = NULL",
     ],
 )
-def test_an_outcome_that_this_ledger_did_not_store_is_refused(database: str, change: str) -> None:
+async def test_an_outcome_that_this_ledger_did_not_store_is_refused(
+    database: str, change: str
+) -> None:
     jar = WORLD.new_id()
-    did(database, open_jar(jar))
+    await did(database, open_jar(jar))
 
     def again(key: str) -> Callable[[Ledger], Awaitable[object]]:
         idempotency = Idempotency("ada", key, "hash")
         return lambda ledger: ledger.submit(add_coin(jar), STAMP, idempotency)
 
-    on_ledger(database, again("k"))
+    await on_ledger(database, again("k"))
     tamper(database, f"UPDATE ledger.outcomes {change}")
     with pytest.raises(RowForged, match="outcomes"):
-        on_ledger(database, again("l" if "key =" in change else "k"))
+        await on_ledger(database, again("l" if "key =" in change else "k"))
 
 
 @pytest.mark.parametrize(
     "change", ["UPDATE ledger.numbers SET last = 1", "DELETE FROM ledger.numbers"]
 )
-def test_a_number_that_was_taken_is_not_handed_out_again(database: str, change: str) -> None:
-    did(database, *(open_jar(WORLD.new_id()) for _ in range(3)))
+async def test_a_number_that_was_taken_is_not_handed_out_again(database: str, change: str) -> None:
+    await did(database, *(open_jar(WORLD.new_id()) for _ in range(3)))
     tamper(database, change)
     with pytest.raises(RowForged, match=r"ledger.numbers for JAR-\d+ does not follow"):
-        did(database, open_jar(WORLD.new_id()))
+        await did(database, open_jar(WORLD.new_id()))
 
 
-def test_only_who_asks_for_a_forged_row_is_refused(database: str) -> None:
+async def test_only_who_asks_for_a_forged_row_is_refused(database: str) -> None:
     jar, victim = WORLD.new_id(), WORLD.new_id()
-    did(database, open_jar(jar), open_jar(victim))
+    await did(database, open_jar(jar), open_jar(victim))
     tamper(database, f"INSERT INTO ledger.claims VALUES ('label', 'new', '{victim}')")
-
-    async def story(ledger: Ledger) -> list[object]:
-        return await asyncio.gather(
+    async with a_ledger(database) as ledger:
+        answers = await asyncio.gather(
             ledger.submit(add_coin(jar), STAMP),
             ledger.submit(find("label", "new", [], jar), STAMP),
             ledger.submit(add_coin(jar), STAMP),
             return_exceptions=True,
         )
-
-    answers = on_ledger(database, story)
     assert [isinstance(each, RowForged) for each in answers] == [False, True, False]
 
 
@@ -280,30 +278,29 @@ KINDS: dict[type[Event], type[Aggregate]] = {
 }
 
 
-def on_new_release(url: str, story: Callable[[Ledger], Awaitable[T]]) -> T:
+async def on_new_release(url: str, story: Callable[[Ledger], Awaitable[T]]) -> T:
     """With a ledger that knows the event which takes over what is there."""
 
-    async def told() -> T:
-        async with Ledger(url, KINDS, VAULT, WORLD) as ledger:
-            return await story(ledger)
-
-    return asyncio.run(told())
+    async with Ledger(url, KINDS, VAULT, WORLD) as ledger:
+        return await story(ledger)
 
 
-def adopting(url: str) -> bool:
+async def adopting(url: str) -> bool:
     """What the start of a service does."""
-    return on_new_release(url, lambda ledger: adopt(url, ledger))
+    return await on_new_release(url, lambda ledger: adopt(url, ledger))
 
 
-def test_a_ledger_from_before_takes_its_rows_over_once(database: str) -> None:
+async def test_a_ledger_from_before_takes_its_rows_over_once(database: str) -> None:
     jar, late = WORLD.new_id(), WORLD.new_id()
 
-    def run(work: Work, key: str) -> Receipt:
+    async def run(work: Work, key: str) -> Receipt:
         idempotency = Idempotency("ada", key, "hash")
-        return on_new_release(database, lambda ledger: ledger.submit(work, STAMP, idempotency))
+        return await on_new_release(
+            database, lambda ledger: ledger.submit(work, STAMP, idempotency)
+        )
 
-    assert not adopting(database), "there is nothing in it"
-    run(open_jar(jar), "first")
+    assert not await adopting(database), "there is nothing in it"
+    await run(open_jar(jar), "first")
     tamper(
         database,
         f"INSERT INTO ledger.secrets VALUES ('{jar}', 'password', 'hash')",
@@ -311,34 +308,36 @@ def test_a_ledger_from_before_takes_its_rows_over_once(database: str) -> None:
     )
     told = list[str | None]()
     with pytest.raises(RowForged):
-        run(tell(jar, told), "second")
+        await run(tell(jar, told), "second")
     with pytest.raises(RowForged):
-        run(open_jar(jar), "first")
-    assert adopting(database)
-    assert not adopting(database), "once"
-    run(tell(jar, told), "second")
+        await run(open_jar(jar), "first")
+    assert await adopting(database)
+    assert not await adopting(database), "once"
+    await run(tell(jar, told), "second")
     assert told[-1] == "hash"
-    assert run(open_jar(jar), "first").replayed
-    run(open_jar(late), "third")
+    assert (await run(open_jar(jar), "first")).replayed
+    await run(open_jar(late), "third")
     tamper(database, f"INSERT INTO ledger.secrets VALUES ('{late}', 'password', 'own')")
-    assert not adopting(database)
+    assert not await adopting(database)
     with pytest.raises(RowForged):
-        run(tell(late, told), "fourth")
-    run(keep(jar, "next"), "fifth")
+        await run(tell(late, told), "fourth")
+    await run(keep(jar, "next"), "fifth")
     tamper(database, f"UPDATE ledger.secrets SET secret = 'hash' WHERE owner = '{jar}'")
     with pytest.raises(RowForged):
-        run(tell(jar, told), "sixth")
+        await run(tell(jar, told), "sixth")
 
 
-def test_nothing_is_taken_over_from_a_log_that_tells_of_rows_or_has_a_gap(database: str) -> None:
+async def test_nothing_is_taken_over_from_a_log_that_tells_of_rows_or_has_a_gap(
+    database: str,
+) -> None:
     jar = WORLD.new_id()
-    did(database, open_jar(jar), keep(jar, "hash"), add_coin(jar))
-    assert not adopting(database), "an event tells of a secret"
+    await did(database, open_jar(jar), keep(jar, "hash"), add_coin(jar))
+    assert not await adopting(database), "an event tells of a secret"
     with psycopg.connect(database) as connection:
         connection.execute("ALTER TABLE ledger.events DISABLE TRIGGER USER")
         connection.execute("DELETE FROM ledger.events WHERE position = 2")
     with pytest.raises(Forged, match="position 2"):
-        adopting(database)
+        await adopting(database)
 
 
 def test_the_decision_says_of_each_table_what_a_change_of_it_does(database: str) -> None:

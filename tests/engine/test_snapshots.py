@@ -29,7 +29,7 @@ from tests.sample import JARS, STAMP, Jar, add_coin, erase_owner, open_jar
 SNAPSHOTS = Cache(JARS, VAULT).snapshots
 
 
-def loaded(url: str, *streams: UUID, by_snapshot: bool = True) -> tuple[list[Entry], int]:
+async def loaded(url: str, *streams: UUID, by_snapshot: bool = True) -> tuple[list[Entry], int]:
     """These streams as a process finds them that knows nothing, and how many events that read."""
 
     async def load() -> tuple[list[Entry], int]:
@@ -41,12 +41,12 @@ def loaded(url: str, *streams: UUID, by_snapshot: bool = True) -> tuple[list[Ent
             await cache.load_streams(store, streams)
             return [cache.streams[each] for each in streams], len(read)
 
-    return asyncio.run(load())
+    return await load()
 
 
-def keep(url: str, stream: UUID) -> Snapshot:
+async def keep(url: str, stream: UUID) -> Snapshot:
     """Keep a stream as it is."""
-    ((entry,), _) = loaded(url, stream, by_snapshot=False)
+    ((entry,), _) = await loaded(url, stream, by_snapshot=False)
     snapshot = SNAPSHOTS.made(stream, entry)
     assert snapshot
     put(url, snapshot)
@@ -59,7 +59,7 @@ def put(url: str, snapshot: Snapshot) -> None:
         connection.execute(KEEP.encode(), [[column] for column in snapshot])
 
 
-def filled(url: str, coins: int = 5) -> UUID:
+async def filled(url: str, coins: int = 5) -> UUID:
     """A jar with coins, one event each."""
     jar = WORLD.new_id()
 
@@ -68,25 +68,25 @@ def filled(url: str, coins: int = 5) -> UUID:
         for _ in range(coins):
             await ledger.submit(add_coin(jar), STAMP)
 
-    on_ledger(url, story)
+    await on_ledger(url, story)
     return jar
 
 
-def test_a_stream_is_loaded_from_its_snapshot_on(database: str) -> None:
-    jar = filled(database)
-    keep(database, jar)
-    on_ledger(database, lambda ledger: ledger.submit(add_coin(jar, 2), STAMP))
-    whole, events = loaded(database, jar, by_snapshot=False)
+async def test_a_stream_is_loaded_from_its_snapshot_on(database: str) -> None:
+    jar = await filled(database)
+    await keep(database, jar)
+    await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar, 2), STAMP))
+    whole, events = await loaded(database, jar, by_snapshot=False)
     assert events == 7
-    assert loaded(database, jar) == (whole, 2), "the last event of the snapshot, and the tail"
+    assert await loaded(database, jar) == (whole, 2), "the last event of the snapshot, and the tail"
     assert whole[0].version == 7
     assert whole[0].kept, "it has a name that does not follow from its state"
 
 
-def test_many_streams_are_loaded_in_one_statement(database: str) -> None:
-    kept, bare, absent = filled(database), filled(database, 1), WORLD.new_id()
-    keep(database, kept)
-    entries, events = loaded(database, kept, bare, absent)
+async def test_many_streams_are_loaded_in_one_statement(database: str) -> None:
+    kept, bare, absent = await filled(database), await filled(database, 1), WORLD.new_id()
+    await keep(database, kept)
+    entries, events = await loaded(database, kept, bare, absent)
     assert [entry.version for entry in entries] == [6, 2, 0]
     assert events == 3
 
@@ -105,71 +105,73 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_damaged_snapshot_is_noticed_and_not_decided_on(
+async def test_a_damaged_snapshot_is_noticed_and_not_decided_on(
     database: str, change: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    jar = filled(database)
-    keep(database, jar)
-    on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
+    jar = await filled(database)
+    await keep(database, jar)
+    await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
     tamper(database, f"UPDATE ledger.snapshots {change}")
-    whole, _ = loaded(database, jar, by_snapshot=False)
+    whole, _ = await loaded(database, jar, by_snapshot=False)
     with caplog.at_level(logging.ERROR, "rim_ledger"):
-        assert loaded(database, jar)[0] == whole
+        assert (await loaded(database, jar))[0] == whole
     assert f"the snapshot of stream {jar} is damaged" in caplog.text
 
 
-def test_the_snapshot_of_another_stream_or_ledger_is_not_decided_on(database: str) -> None:
-    rich, poor = filled(database), filled(database, 1)
-    put(database, keep(database, rich)._replace(stream=poor))
-    assert loaded(database, poor)[0] == loaded(database, poor, by_snapshot=False)[0]
+async def test_the_snapshot_of_another_stream_or_ledger_is_not_decided_on(database: str) -> None:
+    rich, poor = await filled(database), await filled(database, 1)
+    put(database, (await keep(database, rich))._replace(stream=poor))
+    assert (await loaded(database, poor))[0] == (await loaded(database, poor, by_snapshot=False))[0]
     mac = Vault(derived(b"another secret"), WORLD).event_mac
     assert mac
-    ((entry,), _) = loaded(database, rich)
+    ((entry,), _) = await loaded(database, rich)
     foreign = Snapshots(JARS, mac).made(rich, entry)
     assert foreign
     put(database, foreign)
-    assert loaded(database, rich)[0] == [entry]
+    assert (await loaded(database, rich))[0] == [entry]
 
 
-def test_a_snapshot_of_events_that_are_not_there_is_not_decided_on(
+async def test_a_snapshot_of_events_that_are_not_there_is_not_decided_on(
     database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As in a database that was brought back to an earlier moment without its snapshots."""
-    jar = filled(database, 3)
-    keep(database, jar)
+    jar = await filled(database, 3)
+    await keep(database, jar)
     tamper(database, "DELETE FROM ledger.events WHERE position = 4")
-    entries, _ = loaded(database, jar)
+    entries, _ = await loaded(database, jar)
     assert [entry.version for entry in entries] == [3]
     assert "is damaged" in caplog.text
-    on_ledger(database, lambda ledger: ledger.submit(add_coin(jar, 2), STAMP))
-    entries, _ = loaded(database, jar)
-    assert entries == loaded(database, jar, by_snapshot=False)[0], "another event is in its place"
+    await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar, 2), STAMP))
+    entries, _ = await loaded(database, jar)
+    assert entries == (await loaded(database, jar, by_snapshot=False))[0], (
+        "another event is in its place"
+    )
 
 
-def test_an_event_that_is_missing_after_a_snapshot_is_missed(database: str) -> None:
-    jar = filled(database, 2)
-    keep(database, jar)
-    on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
-    on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
+async def test_an_event_that_is_missing_after_a_snapshot_is_missed(database: str) -> None:
+    jar = await filled(database, 2)
+    await keep(database, jar)
+    await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
+    await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
     tamper(database, "DELETE FROM ledger.events WHERE position = 4")
     with pytest.raises(Forged, match="position 5"):
-        on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
+        await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar), STAMP))
 
 
-def test_a_snapshot_of_another_fold_is_ignored_in_silence(
+async def test_a_snapshot_of_another_fold_is_ignored_in_silence(
     database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    jar = filled(database)
-    put(database, keep(database, jar)._replace(fingerprint="of another"))
-    assert loaded(database, jar) == loaded(database, jar, by_snapshot=False)
+    jar = await filled(database)
+    put(database, (await keep(database, jar))._replace(fingerprint="of another"))
+    assert await loaded(database, jar) == await loaded(database, jar, by_snapshot=False)
     assert not caplog.text
 
 
-def test_a_snapshot_has_no_words_in_the_clear(database: str) -> None:
-    jar = filled(database)
-    keep(database, jar)
-    on_ledger(database, lambda ledger: ledger.submit(erase_owner(jar), STAMP))
-    ((entry,), _) = loaded(database, jar)
+async def test_a_snapshot_has_no_words_in_the_clear(database: str) -> None:
+    jar = await filled(database)
+    await keep(database, jar)
+    await on_ledger(database, lambda ledger: ledger.submit(erase_owner(jar), STAMP))
+    ((entry,), _) = await loaded(database, jar)
     assert isinstance(entry.aggregate, Jar)
     assert entry.aggregate.erased
     ((state,),) = rows(database, "SELECT state FROM ledger.snapshots")
@@ -219,25 +221,25 @@ class Jars(RuleBasedStateMachine):
 
     @rule(coins=st.integers(0, 4))
     def open(self, coins: int) -> None:
-        self.jars.append(filled(self.url, coins))
+        self.jars.append(asyncio.run(filled(self.url, coins)))
         self.compare()
 
     @precondition(lambda self: self.jars)
     @rule(data=st.data(), erases=st.booleans())
     def change(self, data: st.DataObject, erases: bool) -> None:
         jar = data.draw(st.sampled_from(self.jars))
-        ((entry,), _) = loaded(self.url, jar, by_snapshot=False)
+        ((entry,), _) = asyncio.run(loaded(self.url, jar, by_snapshot=False))
         assert isinstance(entry.aggregate, Jar)
         if erases and not entry.aggregate.erased:
-            on_ledger(self.url, lambda ledger: ledger.submit(erase_owner(jar), STAMP))
+            asyncio.run(on_ledger(self.url, lambda ledger: ledger.submit(erase_owner(jar), STAMP)))
         elif entry.aggregate.coins < Jar.ROOM:
-            on_ledger(self.url, lambda ledger: ledger.submit(add_coin(jar), STAMP))
+            asyncio.run(on_ledger(self.url, lambda ledger: ledger.submit(add_coin(jar), STAMP)))
         self.compare()
 
     @precondition(lambda self: self.jars)
     @rule(data=st.data())
     def keep(self, data: st.DataObject) -> None:
-        self.snapshots.append(keep(self.url, data.draw(st.sampled_from(self.jars))))
+        self.snapshots.append(asyncio.run(keep(self.url, data.draw(st.sampled_from(self.jars)))))
         self.compare()
 
     @precondition(lambda self: self.snapshots)
@@ -258,8 +260,8 @@ class Jars(RuleBasedStateMachine):
 
     def compare(self) -> None:
         """Loading with snapshots and without comes to the same."""
-        with_them, _ = loaded(self.url, *self.jars)
-        without, _ = loaded(self.url, *self.jars, by_snapshot=False)
+        with_them, _ = asyncio.run(loaded(self.url, *self.jars))
+        without, _ = asyncio.run(loaded(self.url, *self.jars, by_snapshot=False))
         assert with_them == without
 
 

@@ -5,9 +5,8 @@ import asyncio
 import pytest
 
 from rim_ledger.engine import deciding
-from rim_ledger.engine.ledger import Ledger
 from rim_ledger.engine.turns import CALLER, Turns
-from tests.engine.test_ledger import WORLD, coins, on_ledger, positions_are_dense
+from tests.engine.test_ledger import WORLD, a_ledger, coins, positions_are_dense
 from tests.sample import STAMP, Jar, add_coin, open_jar
 
 
@@ -43,13 +42,12 @@ def test_what_there_was_no_time_for_still_waits_and_comes_before_who_took_the_ti
     assert not turns
 
 
-def test_somebody_with_much_to_decide_keeps_nobody_else_waiting(
+async def test_somebody_with_much_to_decide_keeps_nobody_else_waiting(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deciding, "SECONDS_MAX", 0)
     jars, other = [WORLD.new_id() for _ in range(30)], WORLD.new_id()
-
-    async def story(ledger: Ledger) -> int:
+    async with a_ledger(database) as ledger:
         CALLER.set("many")
         many = [asyncio.create_task(ledger.submit(open_jar(jar), STAMP)) for jar in jars]
         await many[0]
@@ -57,24 +55,20 @@ def test_somebody_with_much_to_decide_keeps_nobody_else_waiting(
         await ledger.submit(open_jar(other), STAMP)
         before = sum(each.done() for each in many)
         await asyncio.gather(*many)
-        return before
-
-    assert on_ledger(database, story) <= 3
+        answer = before
+    assert answer <= 3
     assert positions_are_dense(database)
 
 
-def test_groups_that_are_cut_short_decide_everything_once(
+async def test_groups_that_are_cut_short_decide_everything_once(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deciding, "SECONDS_MAX", 0)
     jar = WORLD.new_id()
-
-    async def story(ledger: Ledger) -> list[object]:
+    async with a_ledger(database) as ledger:
         works = [open_jar(jar), *(add_coin(jar) for _ in range(Jar.ROOM + 5))]
         answers = (ledger.submit(work, STAMP) for work in works)
-        return await asyncio.gather(*answers, return_exceptions=True)
-
-    answers = on_ledger(database, story)
+        answers = await asyncio.gather(*answers, return_exceptions=True)
     assert [isinstance(each, Exception) for each in answers] == [False] * 11 + [True] * 5
     assert coins(database, jar) == Jar.ROOM
     assert positions_are_dense(database)

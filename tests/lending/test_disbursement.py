@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from rim_ledger.delivery.kill_switch import SwitchOutbound
 from rim_ledger.delivery.port import Verdict
 from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
 from rim_ledger.lending.disbursement import DisburseLoan
@@ -248,3 +249,17 @@ def test_what_a_process_records_names_the_event_it_acted_upon() -> None:
     desk.reply(loan, reference, Verdict.DELIVERED)
     assert desk.log[-1].stamp.causation == requested.id
     assert requested.stamp.causation is None
+
+
+def test_while_nothing_may_leave_only_loans_of_the_past_are_disbursed() -> None:
+    desk = Desk()
+    clerk = Actor(type="admin", id=None, name="import")
+    past = Stamp(at=desk.environment.time - timedelta(days=40), actor=clerk)
+    desk.stamp = past
+    history = desk.approved()
+    desk.stamp = None
+    present = desk.approved()
+    desk.run(SwitchOutbound(enabled=False).work)
+    assert refused(lambda: desk.ask(present)) == "outbound-stopped"
+    desk.stamp = past
+    assert "LoanDisbursed" in names(desk.perform(Loan, history, DisburseLoan()))

@@ -1,7 +1,7 @@
 """Top-ups on the real ledger: counted in the telco's own book."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -45,7 +45,6 @@ class Noon(SystemEnvironment):
 WORLD = Noon()
 VAULT = Vault(derived(b"a secret of the tests"), WORLD)
 AWAY = "postgresql://nobody@/nothing?host=/nowhere"
-Story = Callable[[Dispatch, Receipt], Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)
@@ -54,20 +53,21 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatching, "ANSWER_TIMEOUT_SECONDS", 60.0)
 
 
-def lend(database: str, phone: str, story: Story) -> list[str]:
-    """Bring a loan to approval and tell its story; the references of the top-ups that were sent."""
+@asynccontextmanager
+async def lending(database: str, phone: str) -> AsyncIterator[tuple[Dispatch, Receipt]]:
+    """A dispatch, and a loan to this phone that was approved."""
+    async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
+        dispatch = Dispatch(database, ledger, simulated(database, ledger, WORLD), WORLD)
+        ada = RegisterUser(phone=phone, email="ada@example.com", name="Ada")
+        user = await ledger.execute(User, None, ada, stamp())
+        wish = RequestLoan(user_id=user.id, amount=100, network=Network.MTN)
+        loan = await ledger.execute(Loan, None, wish, stamp())
+        await ledger.execute(Loan, loan.id, ApproveLoan(), stamp())
+        yield dispatch, loan
 
-    async def tell() -> None:
-        async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
-            dispatch = Dispatch(database, ledger, simulated(database, ledger, WORLD), WORLD)
-            ada = RegisterUser(phone=phone, email="ada@example.com", name="Ada")
-            user = await ledger.execute(User, None, ada, stamp())
-            wish = RequestLoan(user_id=user.id, amount=100, network=Network.MTN)
-            loan = await ledger.execute(Loan, None, wish, stamp())
-            await ledger.execute(Loan, loan.id, ApproveLoan(), stamp())
-            await story(dispatch, loan)
 
-    asyncio.run(tell())
+def sent(database: str) -> list[str]:
+    """The references of the top-ups that were sent."""
     with psycopg.connect(database) as connection:
         rows = connection.execute("SELECT reference FROM ledger.simulated_top_ups ORDER BY id")
         return [reference for (reference,) in rows]
@@ -93,29 +93,29 @@ async def tick(dispatch: Dispatch, **later: float) -> int:
 
 
 @pytest.mark.parametrize("phone", ["08031234567", "08031239004"])
-def test_a_top_up_is_sent_once_even_if_its_callback_comes_twice(database: str, phone: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_a_top_up_is_sent_once_even_if_its_callback_comes_twice(
+    database: str, phone: str
+) -> None:
+    async with lending(database, phone) as (dispatch, loan):
         lent = await disburse(dispatch, loan)
         assert (lent.status, lent.disbursement) == ("disbursed", "delivered")
         with pytest.raises(Refused, match="'disburse' is not possible"):
             await disburse(dispatch, loan)
         assert await tick(dispatch, seconds=30) == 0
+    assert len(sent(database)) == 1
 
-    assert len(lend(database, phone, story)) == 1
 
-
-def test_a_definite_failure_is_tried_again_under_a_new_reference(database: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_a_definite_failure_is_tried_again_under_a_new_reference(database: str) -> None:
+    async with lending(database, "08031239001") as (dispatch, loan):
         for attempt in (1, 2):
             failed = await disburse(dispatch, loan)
             assert (failed.status, failed.disbursement) == ("approved", "failed")
             assert failed.reference == f"DSB-{loan.business_id}-{attempt}"
+    assert sent(database) == []
 
-    assert lend(database, "08031239001", story) == []
 
-
-def test_no_answer_but_delivered_is_found_out_by_asking(database: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_no_answer_but_delivered_is_found_out_by_asking(database: str) -> None:
+    async with lending(database, "08031239002") as (dispatch, loan):
         assert (await disburse(dispatch, loan)).disbursement == "unknown"
         with pytest.raises(Refused, match="wait for its outcome"):
             await disburse(dispatch, loan)
@@ -123,21 +123,21 @@ def test_no_answer_but_delivered_is_found_out_by_asking(database: str) -> None:
         assert await tick(dispatch, seconds=6) == 1
         assert loan_in(dispatch, loan).disbursement == "delivered"
         assert await tick(dispatch, days=62) == 2
+    assert len(sent(database)) == 1
 
-    assert len(lend(database, "08031239002", story)) == 1
 
-
-def test_no_answer_and_never_delivered_fails_when_asked(database: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_no_answer_and_never_delivered_fails_when_asked(database: str) -> None:
+    async with lending(database, "08031239003") as (dispatch, loan):
         assert (await disburse(dispatch, loan)).disbursement == "unknown"
         assert await tick(dispatch, seconds=6) == 1
         assert loan_in(dispatch, loan).disbursement == "failed"
+    assert sent(database) == []
 
-    assert lend(database, "08031239003", story) == []
 
-
-def test_what_staff_settled_or_reversed_is_asked_about_top_up_by_top_up(database: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_what_staff_settled_or_reversed_is_asked_about_top_up_by_top_up(
+    database: str,
+) -> None:
+    async with lending(database, "08031239002") as (dispatch, loan):
         ledger, second = dispatch.ledger, Actor(type="admin", id=WORLD.new_id(), name="bisi")
         by_hand = Stamp(at=NOON, actor=second)
         settled = SettleDisbursement(outcome="failed", evidence="Their portal says so.")
@@ -154,21 +154,19 @@ def test_what_staff_settled_or_reversed_is_asked_about_top_up_by_top_up(database
         await ledger.execute(Loan, loan.id, back, by_hand)
         assert await tick(dispatch, seconds=6) == 1
         assert loan_in(dispatch, loan).disputes == [first, last]
+    assert len(sent(database)) == 2
 
-    assert len(lend(database, "08031239002", story)) == 2
 
-
-def test_a_request_whose_sender_died_is_asked_about_and_never_sent(database: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_a_request_whose_sender_died_is_asked_about_and_never_sent(database: str) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
         await dispatch.ledger.execute(Loan, loan.id, DisburseLoan(), stamp())
         assert await tick(dispatch, seconds=6) == 1
         assert loan_in(dispatch, loan).disbursement == "failed"
+    assert sent(database) == []
 
-    assert lend(database, "08031234567", story) == []
 
-
-def test_a_top_up_is_not_sent_once_an_earlier_one_has_come_after_all(database: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_a_top_up_is_not_sent_once_an_earlier_one_has_come_after_all(database: str) -> None:
+    async with lending(database, "08031239001") as (dispatch, loan):
         ledger = dispatch.ledger
         first = (await disburse(dispatch, loan)).reference
         assert first
@@ -181,23 +179,21 @@ def test_a_top_up_is_not_sent_once_an_earlier_one_has_come_after_all(database: s
         left = loan_in(dispatch, loan)
         assert (left.status, left.disbursement, left.disputes) == ("approved", "failed", [first])
         assert (await disburse(dispatch, loan)).status == "disbursed"
+    assert sent(database) == []
 
-    assert lend(database, "08031239001", story) == []
 
-
-def test_the_clock_leaves_a_top_up_alone_that_somebody_has_in_hand(database: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_the_clock_leaves_a_top_up_alone_that_somebody_has_in_hand(database: str) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
         await dispatch.ledger.execute(Loan, loan.id, DisburseLoan(), stamp())
         async with lease(dispatch.url, f"top-up {loan.id}") as free:
             assert free
             assert await tick(dispatch, seconds=6) == 1
             assert loan_in(dispatch, loan).disbursement == "requested"
+    assert sent(database) == []
 
-    assert lend(database, "08031234567", story) == []
 
-
-def test_the_clock_disburses_what_was_approved_when_that_is_on(database: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_the_clock_disburses_what_was_approved_when_that_is_on(database: str) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
         ledger = dispatch.ledger
         on = SetConfig(category="lending", key="autoDisburse", value=True)
         await ledger.submit(on.work, stamp())
@@ -208,24 +204,22 @@ def test_the_clock_disburses_what_was_approved_when_that_is_on(database: str) ->
         assert await tick(dispatch, seconds=1) == 1
         assert loan_in(dispatch, second).status == "disbursed"
         assert loan_in(dispatch, loan).status == "approved"
+    assert len(sent(database)) == 1
 
-    assert len(lend(database, "08031234567", story)) == 1
 
-
-def test_a_reminder_that_somebody_put_there_disburses_nothing(database: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_a_reminder_that_somebody_put_there_disburses_nothing(database: str) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
         async with await psycopg.AsyncConnection.connect(database) as connection:
             reminder = "INSERT INTO ledger.reminders VALUES ('disburse', %s, %s)"
             await connection.execute(reminder, [loan.id, NOON])
         assert await tick(dispatch, seconds=1) == 1
         assert await tick(dispatch, seconds=1) == 0
         assert loan_in(dispatch, loan).status == "approved"
+    assert sent(database) == []
 
-    assert lend(database, "08031234567", story) == []
 
-
-def test_the_clock_marks_what_fell_due_and_defaults_it_later(database: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_the_clock_marks_what_fell_due_and_defaults_it_later(database: str) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
         await disburse(dispatch, loan)
         assert await tick(dispatch, days=29) == 0
         assert await tick(dispatch, days=31) == 1
@@ -233,11 +227,9 @@ def test_the_clock_marks_what_fell_due_and_defaults_it_later(database: str) -> N
         assert await tick(dispatch, days=62) == 1
         assert loan_in(dispatch, loan).status == "defaulted"
 
-    lend(database, "08031234567", story)
 
-
-def test_what_the_clock_cannot_do_keeps_nothing_else_waiting(database: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_what_the_clock_cannot_do_keeps_nothing_else_waiting(database: str) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
         await disburse(dispatch, loan)
         async with await psycopg.AsyncConnection.connect(database) as connection:
             await connection.execute(
@@ -247,13 +239,12 @@ def test_what_the_clock_cannot_do_keeps_nothing_else_waiting(database: str) -> N
             await tick(dispatch, days=31)
         assert loan_in(dispatch, loan).overdue
 
-    lend(database, "08031234567", story)
 
-
-def test_a_request_that_was_committed_is_acknowledged_though_its_sending_fails(
+async def test_a_request_that_was_committed_is_acknowledged_though_its_sending_fails(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
+
         async def break_down(*_: object) -> None:
             raise ZeroDivisionError
 
@@ -262,12 +253,11 @@ def test_a_request_that_was_committed_is_acknowledged_though_its_sending_fails(
         monkeypatch.undo()
         assert await tick(dispatch, seconds=6) == 1
         assert loan_in(dispatch, loan).disbursement == "failed"
+    assert sent(database) == []
 
-    assert lend(database, "08031234567", story) == []
 
-
-def test_a_telco_that_cannot_be_reached_leaves_the_outcome_unknown(database: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_a_telco_that_cannot_be_reached_leaves_the_outcome_unknown(database: str) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
         dispatch.providers.telco = SimulatedTelco(AWAY)
         assert (await disburse(dispatch, loan)).disbursement == "unknown"
         assert await tick(dispatch, seconds=30) == 1
@@ -275,16 +265,14 @@ def test_a_telco_that_cannot_be_reached_leaves_the_outcome_unknown(database: str
         dispatch.providers.telco = SimulatedTelco(database)
         await tick(dispatch, seconds=120)
         assert loan_in(dispatch, loan).disbursement == "failed"
+    assert sent(database) == []
 
-    assert lend(database, "08031234567", story) == []
 
-
-def test_a_request_stands_although_nobody_could_send_it_yet(database: str) -> None:
-    async def story(dispatch: Dispatch, loan: Receipt) -> None:
+async def test_a_request_stands_although_nobody_could_send_it_yet(database: str) -> None:
+    async with lending(database, "08031234567") as (dispatch, loan):
         dispatch.url = AWAY
         assert (await disburse(dispatch, loan)).disbursement == "requested"
         dispatch.url = database
         await tick(dispatch, seconds=30)
         assert loan_in(dispatch, loan).disbursement == "failed"
-
-    assert lend(database, "08031234567", story) == []
+    assert sent(database) == []

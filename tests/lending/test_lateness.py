@@ -13,7 +13,8 @@ from msgspec.structs import fields, replace
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.aggregate import SYSTEM, Event, Stamp
 from rim_ledger.engine.entry import Entry
-from rim_ledger.lending.lateness import MarkDefaulted, check_default, check_overdue
+from rim_ledger.engine.refusals import Refused
+from rim_ledger.lending.lateness import AFTER_MAX, MarkDefaulted, check_default, check_overdue
 from rim_ledger.lending.loan import Loan, LoanCompleted
 from rim_ledger.lending.user import CreditScoreRecomputed, User
 from rim_ledger.payments.payment_commands import CompleteTransaction
@@ -279,3 +280,11 @@ def test_under_score_v1_a_loan_was_late_from_the_second_it_was_due(
         else:
             assert isinstance(aggregate, User)
             assert aggregate.completed_late == late
+
+
+@pytest.mark.parametrize("key", ["defaultAfterDays", "writeOffAfterDays"])
+def test_no_setting_puts_a_reminder_further_off_than_the_longest_wait(key: str) -> None:
+    desk = Desk()
+    desk.configure(key, AFTER_MAX.days)
+    with pytest.raises(Refused):
+        desk.configure(key, AFTER_MAX.days + 1)

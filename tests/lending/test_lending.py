@@ -35,7 +35,9 @@ WORLD = SystemEnvironment()
 VAULT = Vault(derived(b"a secret of the tests"), WORLD)
 
 
-def test_fifty_requests_at_once_in_two_processes_never_exceed_the_limit(database: str) -> None:
+async def test_fifty_requests_at_once_in_two_processes_never_exceed_the_limit(
+    database: str,
+) -> None:
     ada = RegisterUser(phone="08031234567", email="ada@example.com", name="Ada", credit_limit=1000)
     many = SetConfig(category="lending", key="maxOpenLoans", value=100)
 
@@ -50,7 +52,7 @@ def test_fifty_requests_at_once_in_two_processes_never_exceed_the_limit(database
             answers = [(one, two)[n % 2].execute(Loan, None, wish, STAMP) for n in range(50)]
             return await asyncio.gather(*answers, return_exceptions=True)
 
-    answers = asyncio.run(story())
+    answers = await story()
     assert sum(isinstance(answer, Receipt) for answer in answers) == 33
     refused = [answer for answer in answers if isinstance(answer, Refused)]
     assert [each.code for each in refused] == ["credit-limit-exceeded"] * 17
@@ -67,36 +69,33 @@ OLD = files("rim_ledger.postgres.sql").joinpath("0016_unsettled_payments.sql").r
 LISTED = "SELECT kind, name, stream_id FROM ledger.claims WHERE kind LIKE 'payments-of-user.%'"
 
 
-def test_payments_of_before_stand_on_the_list_that_new_ones_stand_on(database: str) -> None:
-    async def story() -> None:
-        async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
-            ada = RegisterUser(phone="08031234567", email="ada@example.com", name="Ada")
-            user = (await ledger.execute(User, None, ada, STAMP)).id
+async def test_payments_of_before_stand_on_the_list_that_new_ones_stand_on(database: str) -> None:
+    async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
+        ada = RegisterUser(phone="08031234567", email="ada@example.com", name="Ada")
+        user = (await ledger.execute(User, None, ada, STAMP)).id
 
-            async def record(**more: object) -> UUID:
-                known = {"type": "repayment", "amount": 5, "paymentMethod": "card"}
-                wish = RecordTransaction.model_validate(known | {"userId": str(user)} | more)
-                return (await ledger.execute(Transaction, None, wish, STAMP)).id
+        async def record(**more: object) -> UUID:
+            known = {"type": "repayment", "amount": 5, "paymentMethod": "card"}
+            wish = RecordTransaction.model_validate(known | {"userId": str(user)} | more)
+            return (await ledger.execute(Transaction, None, wish, STAMP)).id
 
-            async def does(command: Command[Transaction], id: UUID) -> None:
-                await ledger.execute(Transaction, id, command, STAMP)
+        async def does(command: Command[Transaction], id: UUID) -> None:
+            await ledger.execute(Transaction, id, command, STAMP)
 
-            captured = FailTransaction(reason="no", funds_captured=True)
-            await record()
-            await record(type="airtime", network="MTN")
-            await record(paymentMethod="cash")
-            await does(CompleteTransaction(), await record())
-            await does(FailTransaction(reason="no"), await record())
-            await does(captured, await record())
-            back = await record()
-            await does(captured, back)
-            await does(RefundTransaction(reason="back"), back)
-            wish = RequestLoan(user_id=user, amount=30, network=Network.MTN)  # type: ignore[arg-type]
-            loan = (await ledger.execute(Loan, None, wish, STAMP)).id
-            for command in (ApproveLoan(), DisburseLoan()):
-                await ledger.execute(Loan, loan, command, STAMP)
-
-    asyncio.run(story())
+        captured = FailTransaction(reason="no", funds_captured=True)
+        await record()
+        await record(type="airtime", network="MTN")
+        await record(paymentMethod="cash")
+        await does(CompleteTransaction(), await record())
+        await does(FailTransaction(reason="no"), await record())
+        await does(captured, await record())
+        back = await record()
+        await does(captured, back)
+        await does(RefundTransaction(reason="back"), back)
+        wish = RequestLoan(user_id=user, amount=30, network=Network.MTN)  # type: ignore[arg-type]
+        loan = (await ledger.execute(Loan, None, wish, STAMP)).id
+        for command in (ApproveLoan(), DisburseLoan()):
+            await ledger.execute(Loan, loan, command, STAMP)
     with psycopg.connect(database) as connection:
         new = set(connection.execute(LISTED))
         assert len(new) == 3

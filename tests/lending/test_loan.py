@@ -1,5 +1,6 @@
 """Requesting, approving, rejecting and revoking, and the exposure that follows."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rim_ledger.engine.aggregate import Actor
+from rim_ledger.engine.aggregate import SYSTEM, Actor, Stamp
 from rim_ledger.engine.command import Command
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.charges import ChargeFee, WaiveCharges
@@ -23,7 +24,7 @@ from rim_ledger.lending.loan_requests import (
     RevokeApproval,
     SetLoanMetadata,
 )
-from rim_ledger.lending.user import User
+from rim_ledger.lending.user import User, is_historical
 from rim_ledger.lending.user_commands import (
     SetCreditLimit,
     SetCreditScore,
@@ -226,3 +227,47 @@ def test_a_lower_limit_is_legal_and_only_blocks_new_loans() -> None:
     assert refused(lambda: desk.request(1)) == "credit-limit-exceeded"
     desk.perform(Loan, loan, ApproveLoan())
     assert desk.loan(loan).status == "approved"
+
+
+def test_loans_that_wait_and_loans_that_are_owed_are_unfinished() -> None:
+    desk = Desk()
+    desk.disbursed()
+    desk.request()
+    assert desk.user.unfinished == 2
+
+
+def test_a_revoked_approval_leaves_nothing_of_itself() -> None:
+    desk = Desk(limit=20_000)
+    desk.configure("autoApprove", value=True)
+    desk.perform(User, desk.ada, SetCreditScore(score=650, reason="bureau"))
+    loan = desk.request(5000)
+    assert desk.loan(loan).auto_approved
+    desk.perform(Loan, loan, RevokeApproval(reason="a mistake"))
+    found = desk.loan(loan)
+    assert (found.auto_approved, found.approved_at, found.approved_by) == (False, None, None)
+
+
+def test_who_completed_one_loan_in_time_and_one_late_has_completed() -> None:
+    desk = Desk()
+    desk.disbursed(100, repayment_period=1)
+    desk.pay(115)
+    desk.disbursed(100, repayment_period=1)
+    desk.environment.pass_days(3)
+    desk.pay(200)
+    assert (desk.user.completed_on_time, desk.user.completed_late) == (1, 1)
+    assert desk.user.repayment_status == "Completed"
+
+
+def test_a_reversed_default_leaves_the_debt_as_before() -> None:
+    desk = Desk()
+    loan = desk.loan_that_is("defaulted")
+    assert desk.user.debts[loan].defaulted
+    desk.perform(Loan, loan, ReverseDefault(reason="was found"))
+    assert not desk.user.debts[loan].defaulted
+
+
+@pytest.mark.parametrize(("seconds", "historical"), [(0, False), (1, True)])
+def test_what_is_recorded_more_than_a_week_late_is_history(seconds: int, historical: bool) -> None:
+    now = Desk().environment.now()
+    stamp = Stamp(at=now - timedelta(days=7, seconds=seconds), actor=SYSTEM, recorded_at=now)
+    assert is_historical(stamp) is historical

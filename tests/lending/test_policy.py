@@ -59,3 +59,7 @@ def test_a_limit_rises_one_step_for_a_completed_loan_and_not_otherwise(
     assert after <= max(current, IN_FORCE.highest)
     if limit_for(points) <= current:
         assert after == limit_for(points)
+
+
+def test_who_has_the_highest_limit_keeps_it_after_another_loan() -> None:
+    assert next_limit(IN_FORCE.highest, 1000, completed=True) == IN_FORCE.highest

@@ -216,6 +216,16 @@ def test_imported_history_is_exempt_and_alerts_every_superadmin() -> None:
         assert office.alerts(admin).count(words) == 1
 
 
+def test_each_admin_who_imports_in_an_hour_is_told_of_once() -> None:
+    office = Office()
+    long_ago = office.environment.now() - timedelta(days=60)
+    for admin in (office.ben, office.ben, office.chi):
+        wish = RequestLoan(user_id=office.ada, amount=10, network=Network.MTN)  # type: ignore[arg-type]
+        office.stamped(admin, office.environment.new_id(), wish, at=long_ago)
+    told = [each for each in office.alerts(office.root) if "imports loans of the past" in each]
+    assert sorted(each.partition(" ")[0] for each in told) == ["ben", "chi"]
+
+
 @pytest.mark.parametrize("how", ["set", "reset"])
 def test_fewer_days_hold_once_the_former_ones_have_passed(how: str) -> None:
     office = Office()

@@ -137,3 +137,23 @@ def test_another_policy_scores_and_limits_by_its_own_parameters(
     assert user.completed_on_time == shadow.completed_on_time == 2
     assert (shadow.credit_score, shadow.credit_limit) == (score, limit)
     assert user == shadow.but(credit_score=user.credit_score, credit_limit=user.credit_limit)
+
+
+@pytest.mark.parametrize(("given_score", "begins_at"), [(IN_FORCE.at_start, 300), (700, 700)])
+def test_only_who_began_at_the_usual_score_begins_at_that_of_the_other_policy(
+    given_score: int, begins_at: int
+) -> None:
+    desk = Desk(limit=None)
+    first: Any = desk.log[0]
+    began = replace(first.event, credit_score=given_score)
+    shadow = Shadow(desk.ada, began, first.stamp, replace(IN_FORCE, at_start=300))
+    assert shadow.user.credit_score == begins_at
+
+
+def test_a_shadow_that_is_only_asked_at_the_end_has_judged_each_decision_at_its_time() -> None:
+    desk = walked([("lend", 5), ("overpay", 1), ("reverse", 1), ("limit", 3), ("score", 4)])
+    first, *rest = [each for each in desk.log if each.originator_id == desk.ada]
+    shadow = Shadow(desk.ada, first.event, first.stamp, IN_FORCE)  # type: ignore[arg-type]
+    for each in rest:
+        shadow.follow(each.event, each.stamp)  # type: ignore[arg-type]
+    assert shadow.user == desk.user

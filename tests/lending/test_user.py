@@ -20,8 +20,10 @@ from rim_ledger.lending.user_commands import (
     ActivateUser,
     ChangeContact,
     DeactivateUser,
+    DeleteUser,
     DisableAutoLimit,
     EnableAutoLimit,
+    EraseUser,
     RegisterUser,
     ReinstateUser,
     SetCreditLimit,
@@ -169,3 +171,23 @@ def test_nobody_sets_their_own_score_or_limit(command: Command[User]) -> None:
     with pytest.raises(Refused) as refusal:
         perform(uow, User, user, command)
     assert refusal.value.code == "conflict-of-interest"
+
+
+def test_a_user_is_gone_who_was_deleted_or_erased() -> None:
+    for command in (DeleteUser(), EraseUser()):
+        memory = Memory()
+        user = memory.environment.new_id()
+        memory.perform(User, user, ADA)
+        assert not memory.uow().read(User, user).gone
+        memory.perform(User, user, command)
+        assert memory.uow().read(User, user).gone
+
+
+def test_a_deleted_user_is_told_so_who_is_deleted_again() -> None:
+    memory = Memory()
+    user = memory.environment.new_id()
+    memory.perform(User, user, ADA)
+    memory.perform(User, user, DeleteUser())
+    with pytest.raises(Refused) as refusal:
+        memory.perform(User, user, DeleteUser())
+    assert refusal.value.code == "already-done"

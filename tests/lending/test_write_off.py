@@ -306,3 +306,14 @@ def test_charges_go_on_where_a_write_off_was_undone() -> None:
     desk.perform(Loan, loan, FOUND)
     desk.perform(Loan, loan, WaiveCharges(reason="good will"))
     assert desk.loan(loan).outstanding_amount == 100
+
+
+def test_a_loan_whose_write_off_was_undone_is_not_written_off_by_the_clock_again() -> None:
+    desk = Desk()
+    desk.configure("writeOffAfterDays", value=90)
+    loan, _ = after_default(desk)
+    desk.perform(Loan, loan, GONE)
+    desk.perform(Loan, loan, FOUND)
+    desk.perform(Loan, loan, ReverseDefault(reason="was found"))
+    desk.perform(Loan, loan, MarkDefaulted(reason="is gone again"))
+    assert desk.reminders["write-off", loan] is None

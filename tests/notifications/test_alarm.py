@@ -147,123 +147,102 @@ async def an_office(database: str) -> AsyncIterator[Office]:
         yield office
 
 
-def test_many_who_look_and_carry_at_once_tell_each_recipient_once_an_episode(
+async def test_many_who_look_and_carry_at_once_tell_each_recipient_once_an_episode(
     database: str,
 ) -> None:
-    async def story() -> None:
-        async with (
-            an_office(database) as office,
-            Ledger(database, ENTITY_OF, VAULT, WORLD) as other,
-        ):
-            alert = await office.add("email", "dashboard")
-            ledgers = (office.ledger, other) * 3
-            alarms = [office.alarm(each) for each in ledgers]
-            couriers = [office.courier(each) for each in ledgers]
-            await office.see(5, *alarms)
-            assert await office.carry(*couriers) == 0
-            for _ in range(3):
-                await office.see(12, *alarms)
-                await office.carry(*couriers)
-            told = Counter((channel, to) for channel, to, *_ in office.post.sent)
-            assert told == {("email", "ada@example.com"): 1, ("email", "admin@rim.example"): 1}
-            assert (await office.alert(alert)).trigger_count == 1
-            await office.see(0, *alarms)
-            await office.see(0, *alarms, minutes=10)
-            await office.see(12, *alarms, minutes=15)
+    async with (
+        an_office(database) as office,
+        Ledger(database, ENTITY_OF, VAULT, WORLD) as other,
+    ):
+        alert = await office.add("email", "dashboard")
+        ledgers = (office.ledger, other) * 3
+        alarms = [office.alarm(each) for each in ledgers]
+        couriers = [office.courier(each) for each in ledgers]
+        await office.see(5, *alarms)
+        assert await office.carry(*couriers) == 0
+        for _ in range(3):
+            await office.see(12, *alarms)
             await office.carry(*couriers)
-            assert len(office.post.sent) == 4
-            assert len({reference for *_, reference in office.post.sent}) == 4
-
-    asyncio.run(story())
-
-
-def test_a_message_says_what_was_seen_and_names_nobody(database: str) -> None:
-    async def story() -> None:
-        async with an_office(database) as office:
-            await office.add("email", "sms")
-            await office.see(12)
-            await office.carry()
-            words = {each[:4] for each in office.post.sent}
-            there = office.now.astimezone(LAGOS)
-            body = f"Overdue loans: 12 at {there:%H:%M on %Y-%m-%d}; the alert's threshold is 10."
-            assert words == {
-                (Channel.EMAIL, "ada@example.com", "Alert: Too many overdue", body),
-                (Channel.EMAIL, "admin@rim.example", "Alert: Too many overdue", body),
-                (Channel.SMS, "+2348031234567", None, body),
-            }
-
-    asyncio.run(story())
+        told = Counter((channel, to) for channel, to, *_ in office.post.sent)
+        assert told == {("email", "ada@example.com"): 1, ("email", "admin@rim.example"): 1}
+        assert (await office.alert(alert)).trigger_count == 1
+        await office.see(0, *alarms)
+        await office.see(0, *alarms, minutes=10)
+        await office.see(12, *alarms, minutes=15)
+        await office.carry(*couriers)
+        assert len(office.post.sent) == 4
+        assert len({reference for *_, reference in office.post.sent}) == 4
 
 
-def test_who_cannot_be_told_one_way_is_told_the_other(database: str) -> None:
-    async def story() -> None:
-        async with an_office(database) as office:
-            await office.add("email")
-            office.post.broken[Channel.EMAIL] = Outcome(Verdict.FAILED, "It is down.")
-            await office.see(12)
-            assert await office.carry() == 3
-            assert [each[:2] for each in office.post.sent] == [(Channel.SMS, "+2348031234567")]
-
-    asyncio.run(story())
-
-
-def test_what_may_have_gone_is_told_no_second_time_on_any_way(database: str) -> None:
-    async def story() -> None:
-        async with an_office(database) as office:
-            await office.add("email")
-            office.post.broken[Channel.EMAIL] = UNKNOWN
-            await office.see(12)
-            assert await office.carry() == 2
-            office.post.broken.clear()
-            await office.see(12)
-            assert await office.carry() == 0
-            assert office.post.sent == []
-
-    asyncio.run(story())
+async def test_a_message_says_what_was_seen_and_names_nobody(database: str) -> None:
+    async with an_office(database) as office:
+        await office.add("email", "sms")
+        await office.see(12)
+        await office.carry()
+        words = {each[:4] for each in office.post.sent}
+        there = office.now.astimezone(LAGOS)
+        body = f"Overdue loans: 12 at {there:%H:%M on %Y-%m-%d}; the alert's threshold is 10."
+        assert words == {
+            (Channel.EMAIL, "ada@example.com", "Alert: Too many overdue", body),
+            (Channel.EMAIL, "admin@rim.example", "Alert: Too many overdue", body),
+            (Channel.SMS, "+2348031234567", None, body),
+        }
 
 
-def test_while_nothing_may_leave_an_alert_fires_and_is_told_when_something_may(
+async def test_who_cannot_be_told_one_way_is_told_the_other(database: str) -> None:
+    async with an_office(database) as office:
+        await office.add("email")
+        office.post.broken[Channel.EMAIL] = Outcome(Verdict.FAILED, "It is down.")
+        await office.see(12)
+        assert await office.carry() == 3
+        assert [each[:2] for each in office.post.sent] == [(Channel.SMS, "+2348031234567")]
+
+
+async def test_what_may_have_gone_is_told_no_second_time_on_any_way(database: str) -> None:
+    async with an_office(database) as office:
+        await office.add("email")
+        office.post.broken[Channel.EMAIL] = UNKNOWN
+        await office.see(12)
+        assert await office.carry() == 2
+        office.post.broken.clear()
+        await office.see(12)
+        assert await office.carry() == 0
+        assert office.post.sent == []
+
+
+async def test_while_nothing_may_leave_an_alert_fires_and_is_told_when_something_may(
     database: str,
 ) -> None:
-    async def story() -> None:
-        async with an_office(database) as office:
-            alert = await office.add("email")
-            await office.ledger.submit(SwitchOutbound(enabled=False).work, office.stamp)
-            await office.see(12)
-            assert await office.carry() == 0
-            assert (await office.alert(alert)).state == "firing"
-            await office.see(11, minutes=600)
-            await office.ledger.submit(SwitchOutbound(enabled=True).work, office.stamp)
-            assert await office.carry() == 2
-            told = sorted(to for _, to, *_ in office.post.sent)
-            assert told == ["ada@example.com", "admin@rim.example"]
-
-    asyncio.run(story())
+    async with an_office(database) as office:
+        alert = await office.add("email")
+        await office.ledger.submit(SwitchOutbound(enabled=False).work, office.stamp)
+        await office.see(12)
+        assert await office.carry() == 0
+        assert (await office.alert(alert)).state == "firing"
+        await office.see(11, minutes=600)
+        await office.ledger.submit(SwitchOutbound(enabled=True).work, office.stamp)
+        assert await office.carry() == 2
+        told = sorted(to for _, to, *_ in office.post.sent)
+        assert told == ["ada@example.com", "admin@rim.example"]
 
 
-def test_what_was_over_before_something_might_leave_is_not_told(database: str) -> None:
-    async def story() -> None:
-        async with an_office(database) as office:
-            await office.add("email", "sms")
-            await office.ledger.submit(SwitchOutbound(enabled=False).work, office.stamp)
-            await office.see(12)
-            await office.see(0)
-            await office.see(0, minutes=10)
-            await office.ledger.submit(SwitchOutbound(enabled=True).work, office.stamp)
-            await office.carry()
-            assert office.post.sent == []
-
-    asyncio.run(story())
+async def test_what_was_over_before_something_might_leave_is_not_told(database: str) -> None:
+    async with an_office(database) as office:
+        await office.add("email", "sms")
+        await office.ledger.submit(SwitchOutbound(enabled=False).work, office.stamp)
+        await office.see(12)
+        await office.see(0)
+        await office.see(0, minutes=10)
+        await office.ledger.submit(SwitchOutbound(enabled=True).work, office.stamp)
+        await office.carry()
+        assert office.post.sent == []
 
 
-def test_no_data_is_unknown(database: str) -> None:
-    async def story() -> None:
-        async with an_office(database) as office:
-            alert = await office.add("email")
-            await office.see(5)
-            assert (await office.alert(alert)).state == "normal"
-            await office.see(None)
-            assert (await office.alert(alert)).state == "unknown"
-            assert await office.carry() == 0
-
-    asyncio.run(story())
+async def test_no_data_is_unknown(database: str) -> None:
+    async with an_office(database) as office:
+        alert = await office.add("email")
+        await office.see(5)
+        assert (await office.alert(alert)).state == "normal"
+        await office.see(None)
+        assert (await office.alert(alert)).state == "unknown"
+        assert await office.carry() == 0

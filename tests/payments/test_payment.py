@@ -592,3 +592,28 @@ class UntrackedPayments(Payments):
 
 TestPayments = UntrackedPayments.TestCase
 TestPayments.settings = settings(max_examples=examples(60), stateful_step_count=25)
+
+
+def test_two_people_are_asked_for_when_money_moves_with_cash_at_once_else_with_completion() -> None:
+    desk = Desk()
+    said: dict[str, Any] = {"type": TransactionType.REPAYMENT, "user_id": desk.ada, "amount": 5}
+    for method, naira in ((PaymentMethod.CASH, 5), (CARD, 0)):
+        wish = RecordTransaction(**said, payment_method=method)
+        assert wish.naira(None, desk.uow()) == naira
+
+
+def test_a_note_is_kept_and_the_same_note_again_is_none() -> None:
+    desk = Desk()
+    payment = record(desk)
+    note = AddNote(note="The receipt is lost.")  # type: ignore[arg-type]
+    assert names(desk.perform(Transaction, payment, note)) == ["TransactionNoted"]
+    assert desk.perform(Transaction, payment, note) == []
+
+
+def test_a_payment_has_ended_when_it_neither_waits_nor_is_held() -> None:
+    desk = Desk()
+    payment = record(desk)
+    assert not desk.transaction(payment).ended
+    desk.perform(Transaction, payment, CompleteTransaction())
+    assert desk.transaction(payment).ended
+    assert not desk.transaction(payment).but(quarantined=True).ended

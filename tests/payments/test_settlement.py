@@ -137,3 +137,11 @@ def test_a_statement_is_settled_once_it_has_finished() -> None:
     assert refused(lambda: settle(desk, **wish)) == "statement-not-finished"
     unknown = wish | {"statement_id": desk.environment.new_id()}
     assert refused(lambda: settle(desk, **unknown)) == "not-found"
+
+
+@pytest.mark.parametrize("gross", [None, 70.25])
+def test_two_people_are_asked_for_by_what_is_paid_out(gross: float | None) -> None:
+    desk, statement = Desk(), UUID(int=1)
+    more = ASKED | {"gross": gross, "statement_id": statement}
+    found = Holdings(Decimal(1000), Decimal(0), {"paystack": Decimal("70.25")})
+    assert RecordSettlement(**more).after(found).naira(None, desk.uow()) == Decimal("70.25")

@@ -231,3 +231,10 @@ def test_the_statement_says_who_began_it() -> None:
     desk.run(begin(SHA), actor)
     statement = desk.uow().read(Statement, desk.claims["statement", SHA] or "")
     assert statement.created_by == UUID(int=7)
+
+
+@pytest.mark.parametrize("amount", ["1e3", "-5", "5.", "", " 5", "٥", 5, None])
+def test_what_is_no_amount_makes_a_line_invalid(amount: object) -> None:
+    fields = line(1, "R-1").model_dump() | {"amount": amount}
+    with pytest.raises(ValidationError, match="an amount looks like"):
+        StatementLine.model_validate(fields)

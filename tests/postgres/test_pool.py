@@ -66,7 +66,7 @@ async def ask(pool: Pool) -> Any:
         return await (await connection.execute("SELECT 1")).fetchone()
 
 
-def test_nobody_is_handed_a_connection_that_the_server_has_ended(door: Door) -> None:
+async def test_nobody_is_handed_a_connection_that_the_server_has_ended(door: Door) -> None:
     async def story() -> list[Any]:
         async with a_full_pool(door) as pool:
             door.end_sessions()
@@ -75,10 +75,10 @@ def test_nobody_is_handed_a_connection_that_the_server_has_ended(door: Door) -> 
             assert time.monotonic() - begun < 5, "the pool paused between two dead connections"
             return answers
 
-    assert asyncio.run(story()) == [(1,)] * (2 * SIZE)
+    assert await story() == [(1,)] * (2 * SIZE)
 
 
-def test_who_waits_is_served_within_seconds_of_the_databases_return(
+async def test_who_waits_is_served_within_seconds_of_the_databases_return(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rim_ledger.postgres.pool.RETRY_SECONDS", 0.2)
@@ -100,10 +100,10 @@ def test_who_waits_is_served_within_seconds_of_the_databases_return(
             assert time.monotonic() - begun < 2
             return answer
 
-    assert asyncio.run(story()) == (1,)
+    assert await story() == (1,)
 
 
-def test_a_connection_that_was_told_something_and_lives_is_kept(door: Door) -> None:
+async def test_a_connection_that_was_told_something_and_lives_is_kept(door: Door) -> None:
     async def story() -> tuple[Any, Any]:
         async with a_full_pool(door) as pool:
             pid = "SELECT pg_backend_pid()"
@@ -120,6 +120,6 @@ def test_a_connection_that_was_told_something_and_lives_is_kept(door: Door) -> N
                     pids.add(await (await connection.execute(pid)).fetchone())
             return before, pids
 
-    before, pids = asyncio.run(story())
+    before, pids = await story()
     assert before in pids
     assert len(pids) == SIZE

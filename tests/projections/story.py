@@ -1,6 +1,5 @@
 """A small history for the tables to follow: an admin, two borrowers, their loans and payments."""
 
-import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -135,14 +134,14 @@ async def followed(url: str, page: int = 1000) -> int:
         return total
 
 
-def told(url: str, *works: Work, page: int = 1000) -> int:
+async def told(url: str, *works: Work, page: int = 1000) -> int:
     """Write and follow."""
 
     async def story() -> int:
         await written(url, *works)
         return await followed(url, page)
 
-    return asyncio.run(story())
+    return await story()
 
 
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:
@@ -154,5 +153,5 @@ def head(url: str) -> int:
     return int(rows(url, "SELECT max(position) FROM ledger.events")[0][0])
 
 
-def rebuilt_equals_live(url: str) -> bool:
-    return not asyncio.run(rebuild(url, VAULT, check=True)).differences
+async def rebuilt_equals_live(url: str) -> bool:
+    return not (await rebuild(url, VAULT, check=True)).differences

@@ -1,6 +1,5 @@
 """What commands write can be shown: a day of work, followed event by event."""
 
-import asyncio
 from decimal import Decimal
 
 from rim_ledger.admin.bootstrap import FIRST_ADMIN, bootstrap
@@ -24,7 +23,7 @@ from tests.projections.story import VAULT, WORLD, followed, rebuilt_equals_live,
 ADMIN = Actor(type="admin", id=FIRST_ADMIN, name="admin", role="superadmin")
 
 
-def test_a_day_of_work_is_shown_whatever_the_page(database: str) -> None:
+async def test_a_day_of_work_is_shown_whatever_the_page(database: str) -> None:
     async def story() -> int:
         async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
             await bootstrap(ledger, None, WORLD)
@@ -44,7 +43,7 @@ def test_a_day_of_work_is_shown_whatever_the_page(database: str) -> None:
             head = ledger.head
         return head - await followed(database, page=1)
 
-    assert asyncio.run(story()) == 0
+    assert await story() == 0
     query = (
         "SELECT l.status, l.user_phone, t.status, t.user_email, a.username FROM read.loans l"
         " JOIN read.transactions t ON t.loan_id = l.id"
@@ -56,38 +55,35 @@ def test_a_day_of_work_is_shown_whatever_the_page(database: str) -> None:
     assert rows(database, "SELECT phone, erased FROM read.users WHERE deleted_at IS NOT NULL") == [
         (None, True)
     ]
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
-def test_the_lines_of_a_statement_are_shown_and_rebuilt(database: str) -> None:
+async def test_the_lines_of_a_statement_are_shown_and_rebuilt(database: str) -> None:
     def line(number: int, reference: str, amount: str) -> StatementLine:
         said = {"date": "2026-01-05", "amount": amount, "provider": "paystack"}
         return StatementLine.model_validate({"line": number, "reference": reference, **said})
 
-    async def story() -> None:
-        async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
-            await bootstrap(ledger, None, WORLD)
-            staff = Stamp(at=WORLD.now(), actor=ADMIN)
-            system = Stamp(at=WORLD.now(), actor=SYSTEM)
-            ada = RegisterUser(phone="08031234567", email="ada@example.com", name="Ada")
-            user = await ledger.execute(User, None, ada, staff)
-            payment = RecordTransaction(
-                type=TransactionType.REPAYMENT,
-                user_id=user.id,
-                amount=Decimal(50),
-                payment_method=PaymentMethod.CARD,
-                provider="paystack",
-                reference="R-1",
-            )
-            await ledger.execute(Transaction, None, payment, system)
-            statement = (await ledger.submit(begin("5a" * 32), staff)).id
-            unread = Finding(line=2, outcome=LineOutcome.INVALID, reason="This is not CSV.")
-            await ledger.submit(settle(statement, [line(1, "R-1", "49.5"), unread]), staff)
-            await ledger.submit(settle(statement, [line(3, "R-1", "50")]), staff)
-            await ledger.submit(finish(statement), staff)
-        await followed(database, page=3)
-
-    asyncio.run(story())
+    async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
+        await bootstrap(ledger, None, WORLD)
+        staff = Stamp(at=WORLD.now(), actor=ADMIN)
+        system = Stamp(at=WORLD.now(), actor=SYSTEM)
+        ada = RegisterUser(phone="08031234567", email="ada@example.com", name="Ada")
+        user = await ledger.execute(User, None, ada, staff)
+        payment = RecordTransaction(
+            type=TransactionType.REPAYMENT,
+            user_id=user.id,
+            amount=Decimal(50),
+            payment_method=PaymentMethod.CARD,
+            provider="paystack",
+            reference="R-1",
+        )
+        await ledger.execute(Transaction, None, payment, system)
+        statement = (await ledger.submit(begin("5a" * 32), staff)).id
+        unread = Finding(line=2, outcome=LineOutcome.INVALID, reason="This is not CSV.")
+        await ledger.submit(settle(statement, [line(1, "R-1", "49.5"), unread]), staff)
+        await ledger.submit(settle(statement, [line(3, "R-1", "50")]), staff)
+        await ledger.submit(finish(statement), staff)
+    await followed(database, page=3)
     query = (
         "SELECT line, outcome, differs::text, l.reason, t.status FROM read.statement_lines l"
         " LEFT JOIN read.transactions t ON t.id = l.transaction_id ORDER BY line"
@@ -100,4 +96,4 @@ def test_the_lines_of_a_statement_are_shown_and_rebuilt(database: str) -> None:
     ]
     query = "SELECT lines, matched, mismatched, invalid, finished_at IS NULL FROM read.statements"
     assert rows(database, query) == [(3, 1, 1, 1, False)]
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)

@@ -1,6 +1,5 @@
 """Messages and history as rows: read by the other side, named as then, gone with the person."""
 
-import asyncio
 from uuid import UUID
 
 import pytest
@@ -50,12 +49,12 @@ def opened(uow: UnitOfWork) -> UUID:
     return perform(uow, Ticket, None, wish)
 
 
-def by_customer(url: str, *works: Work) -> None:
+async def by_customer(url: str, *works: Work) -> None:
     async def story() -> None:
         await written(url, *works, stamp=CUSTOMER)
         await followed(url)
 
-    asyncio.run(story())
+    await story()
 
 
 def read(url: str) -> list[tuple[object, ...]]:
@@ -63,21 +62,23 @@ def read(url: str) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("page", [1, 3, 1000])
-def test_a_message_is_read_when_the_other_side_has_read_it(database: str, page: int) -> None:
-    told(database, *START, opened, asks(PostMessage(message="Hello")), page=page)
-    by_customer(database, asks(PostMessage(message="Where is it?")))
+async def test_a_message_is_read_when_the_other_side_has_read_it(database: str, page: int) -> None:
+    await told(database, *START, opened, asks(PostMessage(message="Hello")), page=page)
+    await by_customer(database, asks(PostMessage(message="Where is it?")))
     assert read(database) == [("agent", False), ("customer", False)]
-    told(database, asks(MarkMessagesRead()), page=page)
+    await told(database, asks(MarkMessagesRead()), page=page)
     assert read(database) == [("agent", False), ("customer", True)]
-    by_customer(database, asks(MarkMessagesRead()), asks(PostMessage(message="Please")))
+    await by_customer(database, asks(MarkMessagesRead()), asks(PostMessage(message="Please")))
     assert read(database) == [("agent", True), ("customer", True), ("customer", False)]
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
-def test_messages_and_history_keep_the_names_of_then(database: str) -> None:
-    told(database, *START, opened)
-    by_customer(database, asks(PostMessage(message="Where is it?")))
-    told(database, opens(User, ADA, UserContactChanged(name="Adaeze")), asks(TagTicket(tag="new")))
+async def test_messages_and_history_keep_the_names_of_then(database: str) -> None:
+    await told(database, *START, opened)
+    await by_customer(database, asks(PostMessage(message="Where is it?")))
+    await told(
+        database, opens(User, ADA, UserContactChanged(name="Adaeze")), asks(TagTicket(tag="new"))
+    )
     names = "SELECT action, performed_by, performed_by_name, details FROM read.ticket_history"
     history = rows(database, names + " ORDER BY version")
     assert [(action, by) for action, by, _, _ in history] == [
@@ -90,14 +91,14 @@ def test_messages_and_history_keep_the_names_of_then(database: str) -> None:
     assert rows(database, "SELECT customer_name, tags FROM read.tickets") == [
         ("Adaeze", ["vip", "new"])
     ]
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
-def test_what_an_erased_customer_wrote_is_in_no_table(database: str) -> None:
-    told(database, *START, opened, asks(PostMessage(message="Your number 0803 123 4567?")))
-    told(database, erases(ADA, UserErased()))
+async def test_what_an_erased_customer_wrote_is_in_no_table(database: str) -> None:
+    await told(database, *START, opened, asks(PostMessage(message="Your number 0803 123 4567?")))
+    await told(database, erases(ADA, UserErased()))
     shown = "SELECT subject, description, customer_name, customer_phone FROM read.tickets"
     assert rows(database, shown) == [(None, None, None, None)]
     ((message,),) = rows(database, "SELECT message FROM read.chat_messages")
     assert message.startswith("~1.")
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)

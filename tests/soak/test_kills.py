@@ -22,15 +22,17 @@ pytestmark = pytest.mark.soak
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_every_acknowledged_command_took_effect_once_whatever_was_killed(workers: int) -> None:
+async def test_every_acknowledged_command_took_effect_once_whatever_was_killed(
+    workers: int,
+) -> None:
     print(f"SOAK_SEED={SEED} SOAK_ROUNDS={ROUNDS}", flush=True)
     with a_service() as service:
         trial = Trial(service, workers)
-        crowd = asyncio.run(kill_under_load(trial, ROUNDS, SEED))
+        crowd = await kill_under_load(trial, ROUNDS, SEED)
         deadline = time.monotonic() + SETTLE
         while left := unsettled(trial.database):
             assert time.monotonic() < deadline, f"{left} top-ups stay unknown"
-            time.sleep(1)
-        check(trial, crowd)
+            await asyncio.sleep(1)
+        await check(trial, crowd)
         trial.stop()
     print(f"{len(crowd.acknowledged)} acknowledged, {crowd.repeated} sent again")

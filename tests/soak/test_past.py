@@ -3,7 +3,6 @@
 SOAK_COMMANDS says after how many.
 """
 
-import asyncio
 import os
 
 import pytest
@@ -16,13 +15,10 @@ WANTED = int(os.environ.get("SOAK_COMMANDS", "500"))
 pytestmark = pytest.mark.soak
 
 
-def test_the_past_is_answered_byte_for_byte_as_it_was_then(database: str) -> None:
-    async def story() -> None:
-        await begin(database)
-        async with running(database) as admin:
-            clerk = await admin.take_on("clerk", *READS)
-            seen = await lives(admin, clerk, -(-WANTED // COMMANDS))
-            assert len(seen) >= WANTED
-            await require_same(admin, clerk, seen)
-
-    asyncio.run(story())
+async def test_the_past_is_answered_byte_for_byte_as_it_was_then(database: str) -> None:
+    await begin(database)
+    async with running(database) as admin:
+        clerk = await admin.take_on("clerk", *READS)
+        seen = await lives(admin, clerk, -(-WANTED // COMMANDS))
+        assert len(seen) >= WANTED
+        await require_same(admin, clerk, seen)

@@ -3,7 +3,6 @@
 SOAK_TOP_UPS says how many, SOAK_SEED repeats a run.
 """
 
-import asyncio
 import os
 import random
 
@@ -18,11 +17,11 @@ SEED = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(10**6)
 pytestmark = pytest.mark.soak
 
 
-def test_no_reference_is_delivered_twice_under_load(
+async def test_no_reference_is_delivered_twice_under_load(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(egress, "CALL_TIMEOUT_SECONDS", 2.0)
     print(f"SOAK_SEED={SEED} SOAK_TOP_UPS={COUNT}", flush=True)
-    unknown = asyncio.run(flood(database, COUNT, unknown=0.2, seed=SEED))
+    unknown = await flood(database, COUNT, unknown=0.2, seed=SEED)
     assert unknown > COUNT / 10
     print(f"{COUNT} delivered, {unknown} times of unknown outcome at first")

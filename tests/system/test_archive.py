@@ -1,6 +1,5 @@
 """The file of a backup: what was changed, cut off, moved or sealed otherwise is found out."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ WORLD = SystemEnvironment()
 SECRET, OTHER = b"the master secret of these tests", b"another secret, just as long a one"
 
 
-def write(
+async def write(
     place: Path, *events: bytes, id: UUID | None = None, parent: Manifest | None = None
 ) -> tuple[Path, Manifest]:
     """A backup with these pieces of events, and one more of another table."""
@@ -38,7 +37,7 @@ def write(
         pieces=sealer.pieces,
     )
     file = place / f"{manifest.id}.rim"
-    asyncio.run(Storage(place.as_uri()).keep(file.name, [*parts, sealer.manifest(manifest)]))
+    await Storage(place.as_uri()).keep(file.name, [*parts, sealer.manifest(manifest)])
     return file, manifest
 
 
@@ -46,8 +45,8 @@ def archive(file: Path, *secrets: bytes) -> Archive:
     return Archive(Storage(file.parent.as_uri()), file.name, secrets or (SECRET,))
 
 
-def read(file: Path, *secrets: bytes) -> Manifest:
-    return asyncio.run(archive(file, *secrets).manifest())
+async def read(file: Path, *secrets: bytes) -> Manifest:
+    return await archive(file, *secrets).manifest()
 
 
 def pieces(content: bytes) -> list[bytes]:
@@ -60,18 +59,17 @@ def pieces(content: bytes) -> list[bytes]:
     return found
 
 
-def test_what_was_written_is_read_again_with_either_of_two_secrets(tmp_path: Path) -> None:
-    file, manifest = write(tmp_path, b"1\n2\n", b"3\n")
-    assert read(file) == read(file, OTHER, SECRET) == manifest
+async def test_what_was_written_is_read_again_with_either_of_two_secrets(tmp_path: Path) -> None:
+    file, manifest = await write(tmp_path, b"1\n2\n", b"3\n")
+    assert await read(file) == await read(file, OTHER, SECRET) == manifest
     assert b"2026" not in file.read_bytes()
-
     file_ = archive(file)
 
     async def contents() -> list[tuple[str, bytes]]:
         return [(piece.of, text) async for piece, text in file_.contents(manifest, lambda _: True)]
 
     told = [("events", b"1\n2\n"), ("events", b"3\n"), ("numbers", b"USR\t2026\t256\n")]
-    assert asyncio.run(contents()) == told
+    assert await contents() == told
 
 
 DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
@@ -98,21 +96,21 @@ DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damage_is_found_and_its_place_is_told(damage: str, tmp_path: Path) -> None:
-    file, _ = write(tmp_path, b"1\n2\n", b"3\n")
+async def test_a_damage_is_found_and_its_place_is_told(damage: str, tmp_path: Path) -> None:
+    file, _ = await write(tmp_path, b"1\n2\n", b"3\n")
     change, words = DAMAGES[damage]
     file.write_bytes(b"".join(change(pieces(file.read_bytes()))))
     with pytest.raises(BackupError, match=f"{file.name} cannot be used: .*{words}"):
-        read(file)
+        await read(file)
 
 
-def test_another_secret_is_told_apart_from_a_damage(tmp_path: Path) -> None:
-    file, _ = write(tmp_path, b"1\n")
+async def test_another_secret_is_told_apart_from_a_damage(tmp_path: Path) -> None:
+    file, _ = await write(tmp_path, b"1\n")
     with pytest.raises(BackupError, match="it was sealed under another RIM_SECRET_KEY"):
-        read(file, OTHER)
+        await read(file, OTHER)
 
 
-def test_a_manifest_that_names_other_events_than_there_are_is_found(tmp_path: Path) -> None:
+async def test_a_manifest_that_names_other_events_than_there_are_is_found(tmp_path: Path) -> None:
     sealer = Sealer(SECRET, WORLD.new_id(), WORLD)
     piece = sealer.piece("events", b"1\n2\n", 2)
     said = {"parent": None, "after": 0, "made_at": WORLD.now(), "columns": {}}
@@ -128,26 +126,26 @@ def test_a_manifest_that_names_other_events_than_there_are_is_found(tmp_path: Pa
     file = tmp_path / "b.rim"
     file.write_bytes(sealer.head + piece + sealer.manifest(manifest))
     with pytest.raises(BackupError, match="it has 2 of 3 events"):
-        read(file)
+        await read(file)
 
 
-def test_a_chain_is_whole_and_in_order_or_none(tmp_path: Path) -> None:
-    full, base = write(tmp_path, b"1\n2\n")
-    second, more = write(tmp_path, b"3\n", parent=base)
-    third, _ = write(tmp_path, b"4\n", parent=more)
+async def test_a_chain_is_whole_and_in_order_or_none(tmp_path: Path) -> None:
+    full, base = await write(tmp_path, b"1\n2\n")
+    second, more = await write(tmp_path, b"3\n", parent=base)
+    third, _ = await write(tmp_path, b"4\n", parent=more)
 
-    def look(*files: Path) -> Chain:
-        return asyncio.run(verified_chain([archive(each) for each in files], lambda _: None))
+    async def look(*files: Path) -> Chain:
+        return await verified_chain([archive(each) for each in files], lambda _: None)
 
-    assert look(full, second, third).last.position == 4
+    assert (await look(full, second, third)).last.position == 4
     for files, words in (
         ((second, third), f"a file whose name ends in {base.id}.rim at position 2: name that"),
         ((full, third), f"ends in {more.id}.rim at position 3, not from {full.name} at 2"),
         ((full, full), "it goes on from nothing"),
     ):
         with pytest.raises(BackupError, match=words):
-            look(*files)
-    again, _ = write(tmp_path, b"1\n2\n5\n", id=base.id)
+            await look(*files)
+    again, _ = await write(tmp_path, b"1\n2\n5\n", id=base.id)
     assert again == full, "the same backup was made anew"
     with pytest.raises(BackupError, match="at position 2, not from"):
-        look(again, second)
+        await look(again, second)

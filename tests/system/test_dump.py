@@ -1,6 +1,5 @@
 """A chain of backups holds what the database has, table by table, and no more than what changed."""
 
-import asyncio
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -94,63 +93,59 @@ class Keeper:
     def archives(self) -> list[Archive]:
         return [archive(file) for file in self.files]
 
-    def make(self, written: Callable[[bytes], bytes] = lambda whole: whole) -> int:
+    async def make(self, written: Callable[[bytes], bytes] = lambda whole: whole) -> int:
         """One more backup; its bytes."""
 
-        async def make() -> bytes:
-            before = await unverified_chain(self.archives()) if self.files else None
-            id_ = WORLD.new_id()
-            dump = Dump(
-                url=self.url,
-                files=Storage(self.place.as_uri()),
-                sealer=Sealer(SECRET, id_, WORLD),
-                id=id_,
-                before=before,
-                report=lambda done, total: told.append((done, total)),
-            )
-            return b"".join([part async for part in dump.parts()])
-
-        told = list[tuple[int, int]]()
+        before = await unverified_chain(self.archives()) if self.files else None
+        id_, told = WORLD.new_id(), list[tuple[int, int]]()
+        dump = Dump(
+            url=self.url,
+            files=Storage(self.place.as_uri()),
+            sealer=Sealer(SECRET, id_, WORLD),
+            id=id_,
+            before=before,
+            report=lambda done, total: told.append((done, total)),
+        )
         file = self.place / f"{next(self._number)} Käse.rim"
-        file.write_bytes(written(asyncio.run(make())))
+        file.write_bytes(written(b"".join([part async for part in dump.parts()])))
         assert told[-1][0] == told[-1][1], "all that there is was looked at"
         self.files.append(file)
         return file.stat().st_size
 
-    def chain(self) -> Chain:
-        return asyncio.run(verified_chain(self.archives(), lambda _: None))
+    async def chain(self) -> Chain:
+        return await verified_chain(self.archives(), lambda _: None)
 
 
 async def no_more(_: AsyncConnection[Any]) -> tuple[str, None]:
     return "it goes on elsewhere", None
 
 
-def bring_back(url: str, chain: Chain, place: Path) -> None:
+async def bring_back(url: str, chain: Chain, place: Path) -> None:
     told = list[tuple[int, int]]()
     work = restore(
         url, chain, Storage(place.as_uri()), WORLD, lambda *each: told.append(each), go_on=no_more
     )
-    asyncio.run(work)
+    await work
     assert told[-1] == (chain.size, chain.size)
 
 
-def test_a_chain_is_brought_back_as_it_was_table_by_table(
+async def test_a_chain_is_brought_back_as_it_was_table_by_table(
     database: str, empty: str, tmp_path: Path
 ) -> None:
     keeper = Keeper(database, tmp_path)
     carry_out(database, BEGUN)
-    keeper.make()
+    await keeper.make()
     for statements in DONE:
         carry_out(database, statements)
-        keeper.make()
-    chain = keeper.chain()
+        await keeper.make()
+    chain = await keeper.chain()
     assert [manifest.position for _, manifest in chain.links] == [40, 43, 43, 44]
     assert all(set(manifest.changes) == set(chain.tables) for _, manifest in chain.links[1:])
-    bring_back(empty, chain, tmp_path)
+    await bring_back(empty, chain, tmp_path)
     assert content(empty) == content(database)
 
 
-def test_a_backup_of_an_earlier_version_is_gone_on_from(
+async def test_a_backup_of_an_earlier_version_is_gone_on_from(
     database: str, empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = Keeper(database, tmp_path)
@@ -164,15 +159,15 @@ def test_a_backup_of_an_earlier_version_is_gone_on_from(
             "manifest",
             lambda self, manifest: seal(self, manifest.__class__(**_of_before(manifest))),
         )
-        keeper.make()
+        await keeper.make()
         carry_out(database, DONE[0])
-        keeper.make()
+        await keeper.make()
     for statements in DONE[1:]:
         carry_out(database, statements)
-        keeper.make()
-    chain = keeper.chain()
+        await keeper.make()
+    chain = await keeper.chain()
     assert [bool(manifest.changes) for _, manifest in chain.links] == [False, False, False, True]
-    bring_back(empty, chain, tmp_path)
+    await bring_back(empty, chain, tmp_path)
     assert content(empty) == content(database)
 
 
@@ -181,7 +176,9 @@ def _of_before(manifest: Any) -> dict[str, Any]:
     return fields | {"keys": {}, "changes": [], "parent_file": None, "parent_digest": None}
 
 
-def test_an_incremental_backup_after_three_events_is_small(database: str, tmp_path: Path) -> None:
+async def test_an_incremental_backup_after_three_events_is_small(
+    database: str, tmp_path: Path
+) -> None:
     def grow(first: int, last: int) -> None:
         tables = (EVENT, CLAIM, OUTCOME, KEY, REMINDER, CALL)
         carry_out(database, [(each, [first, last]) for each in tables])
@@ -190,20 +187,20 @@ def test_an_incremental_backup_after_three_events_is_small(database: str, tmp_pa
     for events in (10, 10_000):
         keeper = Keeper(database, tmp_path)
         grow(1 if events == 10 else 14, events)
-        full = keeper.make()
+        full = await keeper.make()
         grow(events + 1, events + 3)
-        sizes[events] = keeper.make()
+        sizes[events] = await keeper.make()
     assert full > 1_000_000
     assert sizes[10_000] - sizes[10] < 1_000
     assert sizes[10_000] < 5_000
 
 
-def test_a_table_with_other_columns_goes_in_whole(database: str, tmp_path: Path) -> None:
+async def test_a_table_with_other_columns_goes_in_whole(database: str, tmp_path: Path) -> None:
     keeper = Keeper(database, tmp_path)
     carry_out(database, BEGUN)
-    keeper.make()
+    await keeper.make()
     carry_out(database, [("ALTER TABLE ledger.reminders ADD COLUMN why text", [])])
-    keeper.make()
-    last = keeper.chain().last
-    assert {*keeper.chain().tables} - {*last.changes} == {"reminders"}
+    await keeper.make()
+    last = (await keeper.chain()).last
+    assert {*(await keeper.chain()).tables} - {*last.changes} == {"reminders"}
     assert sum(piece.lines for piece in last.pieces if piece.of == "reminders") == 40

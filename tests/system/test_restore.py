@@ -1,6 +1,5 @@
 """A restore is one transaction, which ends with the tables of today and a new origin."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ COLUMNS = ["position", "stream_id", "version", "name", "recorded_at", "body"]
 EARLIER = sorted(scripts())[:-1]
 
 
-def backup(place: Path) -> Chain:
+async def backup(place: Path) -> Chain:
     """One of before the last migration, of one event."""
     sealer = Sealer(SECRET, WORLD.new_id(), WORLD)
     piece = sealer.piece("events", EVENT.encode(), 1)
@@ -40,16 +39,16 @@ def backup(place: Path) -> Chain:
     )
     file = place / "full.rim"
     file.write_bytes(sealer.head + piece + sealer.manifest(manifest))
-    return asyncio.run(verified_chain([archive(file)], lambda _: None))
+    return await verified_chain([archive(file)], lambda _: None)
 
 
-def brought_back(url: str, place: Path, go_on: Any) -> str:
+async def brought_back(url: str, place: Path, go_on: Any) -> str:
     files = Storage(place.as_uri())
-    work = restore(url, backup(place), files, WORLD, lambda _, __: None, go_on=go_on)
-    return asyncio.run(work)
+    work = restore(url, await backup(place), files, WORLD, lambda _, __: None, go_on=go_on)
+    return await work
 
 
-def test_a_backup_of_an_earlier_version_is_brought_up_to_date_before_its_log_goes_on(
+async def test_a_backup_of_an_earlier_version_is_brought_up_to_date_before_its_log_goes_on(
     empty: str, tmp_path: Path
 ) -> None:
     mac = EventMac(b"a key of the tests", 1)
@@ -61,7 +60,7 @@ def test_a_backup_of_an_earlier_version_is_brought_up_to_date_before_its_log_goe
         assert await cursor.fetchone() == (1,)
         return "it goes on elsewhere", mac
 
-    assert brought_back(empty, tmp_path, go_on) == "it goes on elsewhere"
+    assert await brought_back(empty, tmp_path, go_on) == "it goes on elsewhere"
     with psycopg.connect(empty) as connection:
         query = """SELECT position, stream_id, version, name, recorded_at, body, mac
                      FROM ledger.events ORDER BY position"""
@@ -72,12 +71,12 @@ def test_a_backup_of_an_earlier_version_is_brought_up_to_date_before_its_log_goe
     assert mac.is_right(2, written, code)
 
 
-def test_where_the_log_cannot_go_on_nothing_is_restored(empty: str, tmp_path: Path) -> None:
+async def test_where_the_log_cannot_go_on_nothing_is_restored(empty: str, tmp_path: Path) -> None:
     async def go_on(connection: AsyncConnection[Any]) -> tuple[str, None]:
         raise ArithmeticError
 
     with pytest.raises(ArithmeticError):
-        brought_back(empty, tmp_path, go_on)
+        await brought_back(empty, tmp_path, go_on)
     with psycopg.connect(empty) as connection:
         query = "SELECT to_regnamespace('ledger'), to_regclass('migrations')"
         assert connection.execute(query).fetchone() == (None, None)

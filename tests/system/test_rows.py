@@ -74,19 +74,19 @@ def test_rows_that_are_alike_are_counted(states: list[list[tuple[bytes, bytes]]]
     asyncio.run(story())
 
 
-def test_only_what_changed_is_told() -> None:
+async def test_only_what_changed_is_told() -> None:
     async def story() -> list[bytes]:
         before = await ordered(KEYED, [(b"a", b"1"), (b"b", b"2"), (b"c", b"3"), (b"d", b"4")])
         now = await ordered(KEYED, [(b"a", b"1"), (b"b", b"5"), (b"d", b"4"), (b"e", b"6")])
         told = difference(KEYED.groups(given_as(before)), KEYED.groups(given_as(now)))
         return [line async for line in told]
 
-    assert asyncio.run(story()) == [b"+5\tb\n", b"-c\n", b"+6\te\n"]
+    assert await story() == [b"+5\tb\n", b"-c\n", b"+6\te\n"]
 
 
-def test_lines_in_disorder_are_refused() -> None:
+async def test_lines_in_disorder_are_refused() -> None:
     async def story() -> list[Group]:
         return [each async for each in KEYED.groups(given_as([b"1\tb\n", b"1\ta\n"]))]
 
     with pytest.raises(RowsOutOfOrder):
-        asyncio.run(story())
+        await story()

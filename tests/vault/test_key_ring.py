@@ -1,6 +1,5 @@
 """The ring of keys on a real PostgreSQL: made once, opened by its secret, rotated while in use."""
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -121,7 +120,7 @@ def test_the_service_reads_the_ring_and_does_not_change_it(database: str, change
             connection.execute(change.encode())
 
 
-def test_a_ledger_from_before_the_ring_goes_on_with_the_keys_it_was_written_with(
+async def test_a_ledger_from_before_the_ring_goes_on_with_the_keys_it_was_written_with(
     database: str,
 ) -> None:
     """Its rows carry no number of a key; its keys follow from the master secret."""
@@ -133,13 +132,12 @@ def test_a_ledger_from_before_the_ring_goes_on_with_the_keys_it_was_written_with
             return (await ledger.execute(User, None, command, stamp)).id
 
     first = derived(OLD)
-    person = asyncio.run(register(Vault(first, WORLD), 1))
+    person = await register(Vault(first, WORLD), 1)
     people = _persons(database, Vault(first, WORLD), 2)
     _rows(database, "UPDATE ledger.personal_keys SET wrapped = substr(wrapped, 5)")
     _rows(database, "UPDATE ledger.secrets SET secret = substr(secret, 4) WHERE secret LIKE '~%%'")
     _rows(database, "DROP TABLE ledger.key_ring")
     _rows(database, "DELETE FROM public.migrations WHERE name = '0006_key_ring.sql'")
-
     assert migrate(database) == ["0006_key_ring.sql"]
     with pytest.raises(WrongSecret):
         open_ring(database, [NEW], WORLD)
@@ -150,7 +148,7 @@ def test_a_ledger_from_before_the_ring_goes_on_with_the_keys_it_was_written_with
     _rows(database, "DELETE FROM ledger.personal_keys WHERE person = %s", person)
     _check(database, vault, people)
     assert begin_event_macs(database, [NEW, OLD], WORLD)
-    asyncio.run(register(_vault(database, NEW, OLD), 2))
+    await register(_vault(database, NEW, OLD), 2)
 
 
 def test_a_rotation_wraps_everything_anew_under_new_keys(database: str) -> None:

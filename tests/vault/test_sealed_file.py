@@ -21,7 +21,9 @@ def sealed(content: bytes, place: bytes = b"place") -> bytes:
     return b"".join(seal_file(io.BytesIO(content), KEY, place, TestWorld()))
 
 
-def again(stored: bytes, *, key: AESGCM = KEY, place: bytes = b"place", parts: int = 1000) -> bytes:
+async def again(
+    stored: bytes, *, key: AESGCM = KEY, place: bytes = b"place", parts: int = 1000
+) -> bytes:
     async def arriving() -> AsyncIterator[bytes]:
         for start in range(0, len(stored), parts):
             yield stored[start : start + parts]
@@ -29,15 +31,15 @@ def again(stored: bytes, *, key: AESGCM = KEY, place: bytes = b"place", parts: i
     async def read() -> bytes:
         return b"".join([part async for part in open_file(arriving(), key, place)])
 
-    return asyncio.run(read())
+    return await read()
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE + 5])
 @pytest.mark.parametrize("parts", [7, 70_000, 10_000_000])
-def test_a_file_comes_back_in_whatever_parts_it_arrives(size: int, parts: int) -> None:
+async def test_a_file_comes_back_in_whatever_parts_it_arrives(size: int, parts: int) -> None:
     content = bytes(n % 251 for n in range(size))
     stored = sealed(content)
-    assert again(stored, parts=max(parts, size // 200)) == content
+    assert await again(stored, parts=max(parts, size // 200)) == content
     assert len(stored) == PREFIX + size + TAG * max(1, -(-size // PIECE))
 
 
@@ -59,11 +61,11 @@ FIRST, SECOND = slice(PREFIX, PREFIX + WHOLE), slice(PREFIX + WHOLE, PREFIX + 2 
         lambda stored: b"x" + stored[1:],
     ],
 )
-def test_a_file_that_was_cut_swapped_or_lengthened_is_not_opened(
+async def test_a_file_that_was_cut_swapped_or_lengthened_is_not_opened(
     change: Callable[[bytes], bytes],
 ) -> None:
     with pytest.raises(InvalidTag):
-        again(change(sealed(CONTENT)))
+        await again(change(sealed(CONTENT)))
 
 
 @given(place=st.integers(0, PREFIX + TAG + 9), mask=st.integers(1, 255))
@@ -71,11 +73,11 @@ def test_no_byte_of_a_file_can_be_changed(place: int, mask: int) -> None:
     stored = bytearray(sealed(b"ten bytes."))
     stored[place] ^= mask
     with pytest.raises(InvalidTag):
-        again(bytes(stored))
+        asyncio.run(again(bytes(stored)))
 
 
-def test_a_file_opens_under_its_own_key_and_in_its_own_place_only() -> None:
+async def test_a_file_opens_under_its_own_key_and_in_its_own_place_only() -> None:
     stored = sealed(CONTENT)
     for key, place in ((OTHER, b"place"), (KEY, b"elsewhere")):
         with pytest.raises(InvalidTag):
-            again(stored, key=key, place=place)
+            await again(stored, key=key, place=place)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -106,13 +106,11 @@ class Wire(asyncio.Transport):
         return self._loop.create_task(work)
 
 
-def _tell(story: Callable[[Wire], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        wire = Wire()
-        await story(wire)
-        await wire.answered()
-
-    asyncio.run(whole())
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    opened = Wire()
+    yield opened
+    await opened.answered()
 
 
 def _request(size: int) -> bytes:
@@ -123,98 +121,78 @@ def _request(size: int) -> bytes:
 
 @pytest.mark.parametrize("piece", [PIECE, 10 * HEAD_MAX])
 @pytest.mark.parametrize(("size", "status"), [(200, 200), (HEAD_MAX, 200), (HEAD_MAX + 1, 431)])
-def test_a_head_up_to_the_limit_is_taken_and_a_larger_one_refused(
-    size: int, status: int, piece: int
+async def test_a_head_up_to_the_limit_is_taken_and_a_larger_one_refused(
+    wire: Wire, size: int, status: int, piece: int
 ) -> None:
-    async def story(wire: Wire) -> None:
-        request = _request(size)
-        for start in range(0, len(request), piece):
-            wire.hear(request[start : start + piece])
-        await wire.answered()
-        assert wire.answers == [status]
-        assert wire.closed == (status == 431)
-        if status == 431:
-            assert wire.code == "head-too-large"
-            assert b"x-content-type-options: nosniff" in wire.said
-
-    _tell(story)
+    request = _request(size)
+    for start in range(0, len(request), piece):
+        wire.hear(request[start : start + piece])
+    await wire.answered()
+    assert wire.answers == [status]
+    assert wire.closed == (status == 431)
+    if status == 431:
+        assert wire.code == "head-too-large"
+        assert b"x-content-type-options: nosniff" in wire.said
 
 
-def test_a_head_that_never_ends_is_cut_off_on_the_way() -> None:
-    async def story(wire: Wire) -> None:
-        wire.hear(ASK + b"X-Much: ")
-        for _ in range(HEAD_MAX // PIECE):
-            assert not wire.closed
-            wire.hear(b"x" * PIECE)
-        wire.hear(b"x")
-        assert (wire.answers, wire.closed) == ([431], True)
-
-    _tell(story)
-
-
-def test_what_is_no_http_gets_a_problem_and_the_end() -> None:
-    async def story(wire: Wire) -> None:
-        wire.hear(b"\x16\x03\x01 hello\r\n\r\n")
-        assert (wire.answers, wire.code, wire.closed) == ([400], "malformed-request", True)
-        assert b"content-type: application/problem+json\r\n" in wire.said
-
-    _tell(story)
-
-
-def test_a_head_that_does_not_come_in_time_ends_the_connection() -> None:
-    async def story(wire: Wire) -> None:
-        wire.hear(ASK)
-        wire.ring()
-        assert (wire.answers, wire.code, wire.closed) == ([408], "request-timeout", True)
-
-    _tell(story)
-
-
-def test_who_says_nothing_is_told_nothing() -> None:
-    async def story(wire: Wire) -> None:
-        wire.hear(b"\r\n")
-        wire.ring()
-        assert (wire.said, wire.closed) == (b"", True)
-
-    _tell(story)
-
-
-def test_a_body_and_an_answer_may_take_longer_than_a_head() -> None:
-    async def story(wire: Wire) -> None:
-        wire.hear(b"POST / HTTP/1.1\r\nHost: rim.test\r\nContent-Length: 2\r\n\r\n")
-        wire.ring()
-        wire.hear(b"{}" + ASK)  # The beginning of a further request, while this one is answered.
-        wire.ring()
+async def test_a_head_that_never_ends_is_cut_off_on_the_way(wire: Wire) -> None:
+    wire.hear(ASK + b"X-Much: ")
+    for _ in range(HEAD_MAX // PIECE):
         assert not wire.closed
-        await wire.answered()
-        assert (wire.answers, wire.closed) == ([200], False)
-        wire.ring()
-        assert (wire.answers, wire.closed) == ([200, 408], True)
-
-    _tell(story)
+        wire.hear(b"x" * PIECE)
+    wire.hear(b"x")
+    assert (wire.answers, wire.closed) == ([431], True)
 
 
-def test_the_rest_of_a_body_that_nobody_waits_for_does_not_keep_the_connection() -> None:
-    async def story(wire: Wire) -> None:
-        wire.hear(b"POST / HTTP/1.1\r\nHost: rim.test\r\nContent-Length: 9\r\n\r\n")
-        wire.protocol.cycle.response_complete = True  # As after an answer given before its end.
-        wire.hear(b"1")
-        wire.ring()
-        assert wire.closed
-
-    _tell(story)
+async def test_what_is_no_http_gets_a_problem_and_the_end(wire: Wire) -> None:
+    wire.hear(b"\x16\x03\x01 hello\r\n\r\n")
+    assert (wire.answers, wire.code, wire.closed) == ([400], "malformed-request", True)
+    assert b"content-type: application/problem+json\r\n" in wire.said
 
 
-def test_requests_that_come_together_are_answered_up_to_the_one_that_is_too_large() -> None:
-    async def story(wire: Wire) -> None:
-        wire.hear(_request(200))
-        await wire.answered()
-        wire.hear(_request(300))
-        await wire.answered()
-        wire.hear(_request(HEAD_MAX + 1))
-        assert (wire.answers, wire.closed) == ([200, 200, 431], True)
+async def test_a_head_that_does_not_come_in_time_ends_the_connection(wire: Wire) -> None:
+    wire.hear(ASK)
+    wire.ring()
+    assert (wire.answers, wire.code, wire.closed) == ([408], "request-timeout", True)
 
-    _tell(story)
+
+async def test_who_says_nothing_is_told_nothing(wire: Wire) -> None:
+    wire.hear(b"\r\n")
+    wire.ring()
+    assert (wire.said, wire.closed) == (b"", True)
+
+
+async def test_a_body_and_an_answer_may_take_longer_than_a_head(wire: Wire) -> None:
+    wire.hear(b"POST / HTTP/1.1\r\nHost: rim.test\r\nContent-Length: 2\r\n\r\n")
+    wire.ring()
+    wire.hear(b"{}" + ASK)  # The beginning of a further request, while this one is answered.
+    wire.ring()
+    assert not wire.closed
+    await wire.answered()
+    assert (wire.answers, wire.closed) == ([200], False)
+    wire.ring()
+    assert (wire.answers, wire.closed) == ([200, 408], True)
+
+
+async def test_the_rest_of_a_body_that_nobody_waits_for_does_not_keep_the_connection(
+    wire: Wire,
+) -> None:
+    wire.hear(b"POST / HTTP/1.1\r\nHost: rim.test\r\nContent-Length: 9\r\n\r\n")
+    wire.protocol.cycle.response_complete = True  # As after an answer given before its end.
+    wire.hear(b"1")
+    wire.ring()
+    assert wire.closed
+
+
+async def test_requests_that_come_together_are_answered_up_to_the_one_that_is_too_large(
+    wire: Wire,
+) -> None:
+    wire.hear(_request(200))
+    await wire.answered()
+    wire.hear(_request(300))
+    await wire.answered()
+    wire.hear(_request(HEAD_MAX + 1))
+    assert (wire.answers, wire.closed) == ([200, 200, 431], True)
 
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: rim.test\r\nTransfer-Encoding: chunked\r\n"
@@ -222,20 +200,17 @@ TRAILER = b"X-Forwarded-For: 203.0.113.9\r\nAuthorization: Bearer x\r\nHost: oth
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 200])
-def test_nothing_after_the_head_is_a_header(pieces: int) -> None:
-    async def story(wire: Wire) -> None:
-        request = CHUNKED + b"Trailer: X-Forwarded-For\r\n\r\n2\r\n{}\r\n0\r\n" + TRAILER
-        size = len(request) // pieces + 1
-        for start in range(0, len(request), size):
-            wire.hear(request[start : start + size])
-        await wire.answered()
-        assert wire.answers == [200]
-        assert [name for name, _ in wire.headers] == [b"host", b"transfer-encoding", b"trailer"]
-        wire.hear(ASK + b"X-Second: yes\r\n\r\n")
-        await wire.answered()
-        assert [name for name, _ in wire.headers] == [b"host", b"x-second"]
-
-    _tell(story)
+async def test_nothing_after_the_head_is_a_header(wire: Wire, pieces: int) -> None:
+    request = CHUNKED + b"Trailer: X-Forwarded-For\r\n\r\n2\r\n{}\r\n0\r\n" + TRAILER
+    size = len(request) // pieces + 1
+    for start in range(0, len(request), size):
+        wire.hear(request[start : start + size])
+    await wire.answered()
+    assert wire.answers == [200]
+    assert [name for name, _ in wire.headers] == [b"host", b"transfer-encoding", b"trailer"]
+    wire.hear(ASK + b"X-Second: yes\r\n\r\n")
+    await wire.answered()
+    assert [name for name, _ in wire.headers] == [b"host", b"x-second"]
 
 
 @pytest.mark.parametrize(
@@ -253,12 +228,9 @@ def test_nothing_after_the_head_is_a_header(pieces: int) -> None:
         (b"GET /metrics#x HTTP/1.1\r\nHost: rim.test\r\n", "malformed-path"),
     ],
 )
-def test_a_head_with_two_meanings_is_refused(head: bytes, code: str) -> None:
-    async def story(wire: Wire) -> None:
-        wire.hear(head + b"\r\n")
-        assert (wire.answers, wire.code, wire.closed) == ([400], code, True)
-
-    _tell(story)
+async def test_a_head_with_two_meanings_is_refused(wire: Wire, head: bytes, code: str) -> None:
+    wire.hear(head + b"\r\n")
+    assert (wire.answers, wire.code, wire.closed) == ([400], code, True)
 
 
 @pytest.mark.parametrize(
@@ -270,48 +242,40 @@ def test_a_head_with_two_meanings_is_refused(head: bytes, code: str) -> None:
         b"GET / HTTP/1.1\r\nHost: RIM-ledger_1.example.\r\n",
     ],
 )
-def test_every_host_that_has_one_meaning_is_taken(head: bytes) -> None:
-    async def story(wire: Wire) -> None:
-        wire.hear(head + b"\r\n")
-        await wire.answered()
-        assert wire.answers == [200]
-
-    _tell(story)
+async def test_every_host_that_has_one_meaning_is_taken(wire: Wire, head: bytes) -> None:
+    wire.hear(head + b"\r\n")
+    await wire.answered()
+    assert wire.answers == [200]
 
 
-def test_a_client_that_takes_nothing_of_its_answer_is_waited_for_no_longer() -> None:
-    async def story(wire: Wire) -> None:
-        wire.unread = 100_000
-        wire.protocol.pause_writing()
-        for unread in (90_000, 80_000):  # A slow one takes something each time.
-            wire.unread = unread
-            wire.ring(SEND_SECONDS)
-            assert not wire.aborted
-        wire.ring(SEND_SECONDS)
-        assert wire.aborted
-
-    _tell(story)
-
-
-def test_a_client_that_has_taken_its_answer_may_be_silent() -> None:
-    async def story(wire: Wire) -> None:
-        wire.unread = 100_000
-        wire.protocol.pause_writing()
-        wire.protocol.resume_writing()
+async def test_a_client_that_takes_nothing_of_its_answer_is_waited_for_no_longer(
+    wire: Wire,
+) -> None:
+    wire.unread = 100_000
+    wire.protocol.pause_writing()
+    for unread in (90_000, 80_000):  # A slow one takes something each time.
+        wire.unread = unread
         wire.ring(SEND_SECONDS)
         assert not wire.aborted
+    wire.ring(SEND_SECONDS)
+    assert wire.aborted
 
-    _tell(story)
+
+async def test_a_client_that_has_taken_its_answer_may_be_silent(wire: Wire) -> None:
+    wire.unread = 100_000
+    wire.protocol.pause_writing()
+    wire.protocol.resume_writing()
+    wire.ring(SEND_SECONDS)
+    assert not wire.aborted
 
 
 @pytest.mark.parametrize("unread", [0, 100])
-def test_a_connection_that_is_closed_has_that_long_for_what_is_on_its_way(unread: int) -> None:
-    async def story(wire: Wire) -> None:
-        wire.ring()
-        assert wire.closed
-        wire.unread = unread
-        wire.ring(SEND_SECONDS)
-        wire.ring(SEND_SECONDS)
-        assert wire.aborted == (unread > 0)
-
-    _tell(story)
+async def test_a_connection_that_is_closed_has_that_long_for_what_is_on_its_way(
+    wire: Wire, unread: int
+) -> None:
+    wire.ring()
+    assert wire.closed
+    wire.unread = unread
+    wire.ring(SEND_SECONDS)
+    wire.ring(SEND_SECONDS)
+    assert wire.aborted == (unread > 0)

@@ -11,7 +11,7 @@ from api.catalogue import ROUTES
 from api.config.settings import Settings
 from api.pipeline.commands import fill
 from api.pipeline.routes import List, One, Other, Route
-from tests.api.conftest import SECRET, Client, Tell
+from tests.api.conftest import SECRET, Client
 from tests.golden import pinned
 
 pytestmark = pytest.mark.begun_now
@@ -76,16 +76,13 @@ def test_every_reference_in_the_document_leads_somewhere() -> None:
     assert references(said) <= known
 
 
-def test_operators_are_told_whether_it_lives_and_is_ready(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        nobody = Client(admin.http, admin.app)
-        assert (await nobody.get("/healthz")).status_code == 200
-        ready = await nobody.get("/readyz")
-        assert (ready.status_code, ready.json()["status"]) == (200, "ready")
-        names = [each["name"] for each in ready.json()["processes"]]
-        assert names == ["clock", "follow", "seal"]
-        counted = (await nobody.get("/metrics")).text
-        assert 'route="/v1/auth/login",status="200"' in counted
-        assert (await nobody.get("/openapi.json")).json()["openapi"] == "3.1.0"
-
-    tell(story)
+async def test_operators_are_told_whether_it_lives_and_is_ready(admin: Client) -> None:
+    nobody = Client(admin.http, admin.app)
+    assert (await nobody.get("/healthz")).status_code == 200
+    ready = await nobody.get("/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+    names = [each["name"] for each in ready.json()["processes"]]
+    assert names == ["clock", "follow", "seal"]
+    counted = (await nobody.get("/metrics")).text
+    assert 'route="/v1/auth/login",status="200"' in counted
+    assert (await nobody.get("/openapi.json")).json()["openapi"] == "3.1.0"

@@ -3,7 +3,7 @@
 import pytest
 
 from api.http.accept import NotAcceptable, preferred
-from tests.api.conftest import Client, Tell
+from tests.api.conftest import Client
 
 JSON, LINES, LIVE = b"application/json", b"application/x-ndjson", b"text/event-stream"
 OFFERS = (JSON, LINES, LIVE)
@@ -64,30 +64,27 @@ def test_what_is_refused_is_not_given(accept: bytes) -> None:
         preferred(accept, OFFERS)
 
 
-def test_routes_that_give_several_types_ask_the_request(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        async def kind(path: str, accept: str) -> tuple[int, str]:
-            answer = await admin.get(path, headers={"Accept": accept})
-            return answer.status_code, answer.headers["content-type"]
+async def test_routes_that_give_several_types_ask_the_request(admin: Client) -> None:
+    async def kind(path: str, accept: str) -> tuple[int, str]:
+        answer = await admin.get(path, headers={"Accept": accept})
+        return answer.status_code, answer.headers["content-type"]
 
-        for path in ("/v1/events", f"/v1/users/{(await admin.user())['id']}/events"):
-            wanted = "text/event-stream;q=0.1, application/json;q=0.9"
-            await admin.app.state.context.tables.require(admin.app.state.context.ledger.head)
-            assert await kind(path, wanted) == (200, "application/json")
-            assert await kind(path, "application/x-ndjson, */*;q=0.5") == (200, LINES.decode())
-            assert await kind(path, "text/csv") == (406, "application/problem+json")
-        one = f"/v1/users/{(await admin.user(1))['id']}"
+    for path in ("/v1/events", f"/v1/users/{(await admin.user())['id']}/events"):
+        wanted = "text/event-stream;q=0.1, application/json;q=0.9"
         await admin.app.state.context.tables.require(admin.app.state.context.ledger.head)
-        assert await kind(one, "text/csv") == (200, "application/json"), "there is one only"
-        policy = {"proposed": {}}
-        answer = await admin.post("/v1/simulations", policy, headers={"Accept": "text/csv"})
-        assert (answer.status_code, answer.json()["code"]) == (406, "not-acceptable")
-        csv = {"Content-Type": "text/csv", "Accept": "application/x-ndjson;q=0.1, */*"}
-        file = b"date,reference,amount,provider,narration\n"
-        answer = await admin.post("/v1/statements", content=file, headers=csv)
-        assert answer.headers["content-type"] == "application/json"
-        csv["Accept"] = "application/x-ndjson"
-        answer = await admin.post("/v1/statements", content=file, headers=csv)
-        assert answer.headers["content-type"] == "application/x-ndjson"
-
-    tell(story)
+        assert await kind(path, wanted) == (200, "application/json")
+        assert await kind(path, "application/x-ndjson, */*;q=0.5") == (200, LINES.decode())
+        assert await kind(path, "text/csv") == (406, "application/problem+json")
+    one = f"/v1/users/{(await admin.user(1))['id']}"
+    await admin.app.state.context.tables.require(admin.app.state.context.ledger.head)
+    assert await kind(one, "text/csv") == (200, "application/json"), "there is one only"
+    policy = {"proposed": {}}
+    answer = await admin.post("/v1/simulations", policy, headers={"Accept": "text/csv"})
+    assert (answer.status_code, answer.json()["code"]) == (406, "not-acceptable")
+    csv = {"Content-Type": "text/csv", "Accept": "application/x-ndjson;q=0.1, */*"}
+    file = b"date,reference,amount,provider,narration\n"
+    answer = await admin.post("/v1/statements", content=file, headers=csv)
+    assert answer.headers["content-type"] == "application/json"
+    csv["Accept"] = "application/x-ndjson"
+    answer = await admin.post("/v1/statements", content=file, headers=csv)
+    assert answer.headers["content-type"] == "application/x-ndjson"

@@ -1,6 +1,5 @@
 """Reading a statement: what is no line of CSV is told line by line, and nothing is lost."""
 
-import asyncio
 import codecs
 import gzip
 from typing import Any
@@ -28,25 +27,21 @@ def outcome(line: str) -> str:
     return found.reason or "" if isinstance(found, Finding) else ""
 
 
-def receive(*chunks: bytes, charset: str = "", coding: str = "") -> csv_lines.Upload:
+async def receive(*chunks: bytes, charset: str = "", coding: str = "") -> csv_lines.Upload:
     said = f"text/csv; charset={charset}" if charset else "text/csv"
     headers = {b"content-type": said.encode(), b"content-encoding": coding.encode()}
+    messages = [{"type": "http.request", "body": each, "more_body": True} for each in chunks]
+    messages.append({"type": "http.request", "body": b"", "more_body": False})
+    coming = iter(messages)
 
-    async def whole() -> csv_lines.Upload:
-        messages = [{"type": "http.request", "body": each, "more_body": True} for each in chunks]
-        messages.append({"type": "http.request", "body": b"", "more_body": False})
-        coming = iter(messages)
+    async def next_message() -> Any:
+        return next(coming)
 
-        async def next_message() -> Any:
-            return next(coming)
-
-        return await receive_file(TextFile(next_message, headers, b"text/csv", keep_mark=True))
-
-    return asyncio.run(whole())
+    return await receive_file(TextFile(next_message, headers, b"text/csv", keep_mark=True))
 
 
-def text(*chunks: bytes, **said: str) -> str:
-    upload = receive(*chunks, **said)
+async def text(*chunks: bytes, **said: str) -> str:
+    upload = await receive(*chunks, **said)
     with upload.text:
         return upload.text.read()
 
@@ -108,10 +103,10 @@ NARRATIONS = {
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
 @pytest.mark.parametrize(("narrations", "wanted"), NARRATIONS.values(), ids=NARRATIONS)
-def test_a_quote_loses_no_line(narrations: list[str], wanted: str, end: str) -> None:
+async def test_a_quote_loses_no_line(narrations: list[str], wanted: str, end: str) -> None:
     lines = [f"2026-01-05,R-{n},100,paystack,{each}" for n, each in enumerate(narrations)]
     whole = (HEADER + "\n".join(lines)).replace("\n", end).encode()
-    upload = receive(whole)
+    upload = await receive(whole)
     with upload.text:
         found = list(read_lines(upload.text))
     assert [each.line for each in found] == [*range(1, len(lines) + 1)]
@@ -154,9 +149,9 @@ def test_the_fields_come_in_any_order() -> None:
     assert isinstance(found, StatementLine)
 
 
-def test_a_file_is_set_aside_whole_with_its_mark_of_byte_order_left_out() -> None:
+async def test_a_file_is_set_aside_whole_with_its_mark_of_byte_order_left_out() -> None:
     whole = codecs.BOM_UTF8 + HEADER.encode()
-    assert text(whole[:2], whole[2:9], whole[9:]) == HEADER
+    assert await text(whole[:2], whole[2:9], whole[9:]) == HEADER
 
 
 ZENITH = HEADER + "2026-01-05,R-1,100,z\u00e9nith,\U0001f600 \u20ac\n"
@@ -185,11 +180,11 @@ LATIN = ZENITH.replace("\U0001f600 \u20ac", "x")
         ),
     ],
 )
-def test_a_file_is_read_in_what_it_was_written_in(
+async def test_a_file_is_read_in_what_it_was_written_in(
     body: bytes, charset: str, wanted: str, cut: int
 ) -> None:
     chunks = [body[begin : begin + cut] for begin in range(0, len(body), cut)]
-    assert text(*chunks, charset=charset) == wanted
+    assert await text(*chunks, charset=charset) == wanted
 
 
 @pytest.mark.parametrize(
@@ -209,17 +204,17 @@ def test_a_file_is_read_in_what_it_was_written_in(
         (LATIN.encode(), "utf-8, text/csv"),
     ],
 )
-def test_what_is_written_in_something_else_is_refused(body: bytes, charset: str) -> None:
+async def test_what_is_written_in_something_else_is_refused(body: bytes, charset: str) -> None:
     with pytest.raises(WrongType, match=r"(?i)utf"):
-        receive(body, charset=charset)
+        await receive(body, charset=charset)
 
 
-def test_the_same_text_has_the_same_hash_however_it_is_sent() -> None:
+async def test_the_same_text_has_the_same_hash_however_it_is_sent() -> None:
     sent = [
-        receive(LATIN.encode()),
-        receive(LATIN.encode("latin-1"), charset="iso-8859-1"),
-        receive(codecs.BOM_UTF16_LE + LATIN.encode("utf-16-le")),
-        receive(gzip.compress(LATIN.encode()), coding="gzip"),
+        await receive(LATIN.encode()),
+        await receive(LATIN.encode("latin-1"), charset="iso-8859-1"),
+        await receive(codecs.BOM_UTF16_LE + LATIN.encode("utf-16-le")),
+        await receive(gzip.compress(LATIN.encode()), coding="gzip"),
     ]
     for each in sent:
         each.text.close()
@@ -227,48 +222,48 @@ def test_the_same_text_has_the_same_hash_however_it_is_sent() -> None:
 
 
 @pytest.mark.parametrize("coding", ["gzip", " X-GZIP", "identity, gzip"])
-def test_a_file_may_be_packed(coding: str) -> None:
+async def test_a_file_may_be_packed(coding: str) -> None:
     packed = gzip.compress(HEADER.encode()) + gzip.compress(LATIN[len(HEADER) :].encode())
-    assert text(*[packed[n : n + 1] for n in range(len(packed))], coding=coding) == LATIN
-    assert text(LATIN.encode(), coding="identity") == LATIN
-    assert text(b"", coding=coding) == ""
+    assert await text(*[packed[n : n + 1] for n in range(len(packed))], coding=coding) == LATIN
+    assert await text(LATIN.encode(), coding="identity") == LATIN
+    assert await text(b"", coding=coding) == ""
 
 
 @pytest.mark.parametrize("coding", ["br", "deflate", "gzip, gzip", "gzip;q=1"])
-def test_a_file_that_is_packed_otherwise_is_refused(coding: str) -> None:
+async def test_a_file_that_is_packed_otherwise_is_refused(coding: str) -> None:
     with pytest.raises(WrongType, match="gzip"):
-        receive(b"", coding=coding)
+        await receive(b"", coding=coding)
 
 
-def test_what_is_no_gzip_is_refused() -> None:
+async def test_what_is_no_gzip_is_refused() -> None:
     packed = gzip.compress(LATIN.encode())
     broken = packed[:-9] + bytes([packed[-9] ^ 1]) + packed[-8:]
     for body in (LATIN.encode(), packed[:-1], packed + b"x", broken):
         with pytest.raises(Malformed, match="not gzip"):
-            receive(body, coding="gzip")
+            await receive(body, coding="gzip")
 
 
-def test_a_packed_file_has_the_limits_of_what_it_unpacks_to() -> None:
+async def test_a_packed_file_has_the_limits_of_what_it_unpacks_to() -> None:
     for body, words in ((b"x" * 70_000, "65536 bytes"), (b"\n" * 200_000, "100000 lines")):
         with pytest.raises(TooLarge, match=words):
-            receive(gzip.compress(body), coding="gzip")
+            await receive(gzip.compress(body), coding="gzip")
     line = b"x" * 60_000 + b"\n"
     with pytest.raises(TooLarge, match="100 times"):
-        receive(gzip.compress(line * 300), coding="gzip")
+        await receive(gzip.compress(line * 300), coding="gzip")
 
 
-def test_a_line_and_a_file_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_line_and_a_file_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TooLarge, match="65536 bytes"):
-        receive(b"x" * 65_000, b"x" * 600)
+        await receive(b"x" * 65_000, b"x" * 600)
     monkeypatch.setattr(csv_lines, "LINES_MAX", 3)
     for whole in (b"h\n1\n2\n3\n", b"h\n1\n2\n3"):
-        receive(whole).text.close()
+        (await receive(whole)).text.close()
     for end in (b"\n", b"\r", b"\r\n"):
-        receive(b"h\n1\n2\n3".replace(b"\n", end)).text.close()
+        (await receive(b"h\n1\n2\n3".replace(b"\n", end))).text.close()
         for whole in (b"h\n1\n2\n3\n4\n", b"h\n1\n2\n3\n4"):
             with pytest.raises(TooLarge, match="3 lines"):
-                receive(*[bytes([each]) for each in whole.replace(b"\n", end)])
+                await receive(*[bytes([each]) for each in whole.replace(b"\n", end)])
     monkeypatch.setattr(csv_lines, "BYTES_MAX", 5)
-    receive(b"h\n1\n2").text.close()
+    (await receive(b"h\n1\n2")).text.close()
     with pytest.raises(TooLarge, match="5 bytes"):
-        receive(b"h\n1\n", b"2\n")
+        await receive(b"h\n1\n", b"2\n")

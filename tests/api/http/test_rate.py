@@ -10,7 +10,7 @@ from api.http.call import Call
 from api.http.rate import UNREAD_MAX, RateLimited, Rates, TooMuchUnread
 from api.pipeline.health import PROBES
 from rim_ledger.engine.environment import SystemEnvironment
-from tests.api.conftest import Client, Tell
+from tests.api.conftest import Client
 
 WORLD = SystemEnvironment()
 
@@ -105,29 +105,25 @@ def test_one_caller_has_so_many_bytes_on_their_way_whatever_they_may_ask(most: i
     assert not rates._unread
 
 
-def test_answers_tell_what_is_left_and_then_that_nothing_is(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        assert (await admin.get("/v1/auth/me")).is_success, "the token is admitted"
-        admin.app.state.context.rates = Rates(30)
-        first = await admin.get("/v1/auth/me")
-        assert first.headers["ratelimit-policy"] == '"caller";q=30;w=60'
-        assert first.headers["ratelimit"].startswith('"caller";r=29;t=')
-        missing = await admin.get("/v1/nothing")
-        assert missing.headers["ratelimit"].startswith('"caller";r=28;t=')
-        bulk = await admin.post("/v1/bulk", headers={"content-type": "application/x-ndjson"})
-        assert bulk.headers["ratelimit"].startswith('"caller";r=27;t='), "streams tell it too"
-
-        answers: list[httpx.Response] = [await admin.http.get("/v1/users") for _ in range(4)]
-        assert [each.status_code for each in answers] == [401, 401, 401, 429]
-        assert answers[0].headers["ratelimit-policy"] == '"address";q=3;w=60'
-        refused = answers[-1]
-        assert refused.json()["code"] == "rate-limited"
-        assert 1 <= int(refused.headers["retry-after"]) <= 60
-        assert refused.headers["retry-after"] == refused.headers["ratelimit"].rpartition("=")[2]
-        assert (await admin.get("/v1/auth/me")).status_code == 200, "who is known is not troubled"
-        for path in PROBES:
-            probe = await admin.http.get(path)
-            assert probe.status_code == 200, "nor who watches over the service"
-            assert "ratelimit" not in probe.headers
-
-    tell(story)
+async def test_answers_tell_what_is_left_and_then_that_nothing_is(admin: Client) -> None:
+    assert (await admin.get("/v1/auth/me")).is_success, "the token is admitted"
+    admin.app.state.context.rates = Rates(30)
+    first = await admin.get("/v1/auth/me")
+    assert first.headers["ratelimit-policy"] == '"caller";q=30;w=60'
+    assert first.headers["ratelimit"].startswith('"caller";r=29;t=')
+    missing = await admin.get("/v1/nothing")
+    assert missing.headers["ratelimit"].startswith('"caller";r=28;t=')
+    bulk = await admin.post("/v1/bulk", headers={"content-type": "application/x-ndjson"})
+    assert bulk.headers["ratelimit"].startswith('"caller";r=27;t='), "streams tell it too"
+    answers: list[httpx.Response] = [await admin.http.get("/v1/users") for _ in range(4)]
+    assert [each.status_code for each in answers] == [401, 401, 401, 429]
+    assert answers[0].headers["ratelimit-policy"] == '"address";q=3;w=60'
+    refused = answers[-1]
+    assert refused.json()["code"] == "rate-limited"
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert refused.headers["retry-after"] == refused.headers["ratelimit"].rpartition("=")[2]
+    assert (await admin.get("/v1/auth/me")).status_code == 200, "who is known is not troubled"
+    for path in PROBES:
+        probe = await admin.http.get(path)
+        assert probe.status_code == 200, "nor who watches over the service"
+        assert "ratelimit" not in probe.headers

@@ -20,7 +20,7 @@ from rim_ledger.notifications.notification import (
     NotificationType,
     RecipientType,
 )
-from tests.api.conftest import PASSWORD, Client, Tell
+from tests.api.conftest import PASSWORD, Client
 from tests.api.routes.test_alerts import OVERDUE
 from tests.api.routes.test_broadcasts import DRAFT
 from tests.api.routes.test_callbacks import PAYSTACK
@@ -141,43 +141,39 @@ async def _everybody(admin: Client) -> dict[str, Client]:
     return found
 
 
-def test_every_entity_is_shown_as_it_was_to_whoever_may_see_it(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        paths = await one_of_each(admin)
-        assert {route.path for route in READABLE} <= paths.keys()
-        head = admin.app.state.context.ledger.head
-        people = await _everybody(admin)
-        asked = {"Ledger-Position": str(head)}
-        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        for route in READABLE:
-            for path in paths[route.path]:
-                for name, person in people.items():
-                    today = await person.get(path, headers=asked)
-                    assert today.status_code in (200, 403, 404), today.text
-                    then = await person.get(f"{path}?asOf={head}")
-                    assert then.status_code == today.status_code, f"{name} {path} {then.text}"
-                    for moment in (0, 1, now, "2020-01-01T00:00:00Z"):
-                        past = await person.get(f"{path}?asOf={moment}")
-                        assert past.status_code in (200, 403, 404), f"{name} {path} {past.text}"
-                    if name in ("superadmin", "masked"):
-                        assert today.status_code == 200, f"{name} {path}"
-                    if name == "superadmin":
-                        assert then.json() == today.json(), path
-
-    tell(story)
+async def test_every_entity_is_shown_as_it_was_to_whoever_may_see_it(admin: Client) -> None:
+    paths = await one_of_each(admin)
+    assert {route.path for route in READABLE} <= paths.keys()
+    head = admin.app.state.context.ledger.head
+    people = await _everybody(admin)
+    asked = {"Ledger-Position": str(head)}
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    for route in READABLE:
+        for path in paths[route.path]:
+            for name, person in people.items():
+                today = await person.get(path, headers=asked)
+                assert today.status_code in (200, 403, 404), today.text
+                then = await person.get(f"{path}?asOf={head}")
+                assert then.status_code == today.status_code, f"{name} {path} {then.text}"
+                for moment in (0, 1, now, "2020-01-01T00:00:00Z"):
+                    past = await person.get(f"{path}?asOf={moment}")
+                    assert past.status_code in (200, 403, 404), f"{name} {path} {past.text}"
+                if name in ("superadmin", "masked"):
+                    assert today.status_code == 200, f"{name} {path}"
+                if name == "superadmin":
+                    assert then.json() == today.json(), path
 
 
 @pytest.mark.parametrize("query", ["", "&limit=1", "&sort=createdAt"])
-def test_every_list_is_shown_as_it_was_to_whoever_may_see_it(tell: Tell, query: str) -> None:
-    async def story(admin: Client) -> None:
-        await one_of_each(admin)
-        head = admin.app.state.context.ledger.head
-        people = await _everybody(admin)
-        for route in LISTED:
-            for name, person in people.items():
-                then = await person.get(f"{route.path}?asOf={head}{query}")
-                assert then.status_code in (200, 403), f"{name} {route.path} {then.text}"
-                if name == "superadmin":
-                    assert then.json()["items"], route.path
-
-    tell(story)
+async def test_every_list_is_shown_as_it_was_to_whoever_may_see_it(
+    admin: Client, query: str
+) -> None:
+    await one_of_each(admin)
+    head = admin.app.state.context.ledger.head
+    people = await _everybody(admin)
+    for route in LISTED:
+        for name, person in people.items():
+            then = await person.get(f"{route.path}?asOf={head}{query}")
+            assert then.status_code in (200, 403), f"{name} {route.path} {then.text}"
+            if name == "superadmin":
+                assert then.json()["items"], route.path

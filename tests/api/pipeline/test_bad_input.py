@@ -10,7 +10,7 @@ import pytest
 
 from api.http import body
 from rim_ledger.values import derived_id
-from tests.api.conftest import ADA, Client, Tell
+from tests.api.conftest import ADA, Client, running
 
 JSON = {"content-type": "application/json"}
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -46,43 +46,36 @@ BODIES = {
 }
 
 
-def test_no_body_gets_a_500(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        for name, (said, status) in BODIES.items():
-            answer = await admin.post("/v1/users", content=said, headers=JSON)
-            assert answer.status_code == status, f"{name}: {answer.text}"
-            assert answer.headers["content-type"] == "application/problem+json"
-
-    tell(story)
+async def test_no_body_gets_a_500(admin: Client) -> None:
+    for name, (said, status) in BODIES.items():
+        answer = await admin.post("/v1/users", content=said, headers=JSON)
+        assert answer.status_code == status, f"{name}: {answer.text}"
+        assert answer.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize(
     "time", ["1700000000", 1_700_000_000, "2026-01-05 10:00:00Z", "0000-01-01T00:00:00Z"]
 )
-def test_a_time_is_rfc_3339_in_every_body(tell: Tell, time: object) -> None:
-    async def story(admin: Client) -> None:
-        line = {"op": "POST /v1/users", "body": ADA | {"occurredAt": time}}
-        bulk = await admin.post(
-            "/v1/bulk",
-            content=json.dumps(line).encode(),
-            headers={"content-type": "application/x-ndjson"},
-        )
-        one = json.loads(bulk.text)
-        key = await admin.post("/v1/api-keys", {"name": "a machine", "expiresAt": time})
-        user = await admin.post("/v1/users", ADA | {"occurredAt": time})
-        assert (one["status"], key.status_code, user.status_code) == (422, 422, 422)
-        for problem, field in ((one["problem"], "occurredAt"), (key.json(), "expiresAt")):
-            told = {error["pointer"]: error["code"] for error in problem["errors"]}
-            assert told[f"/{field}"] == "time"
-
-    tell(story)
+async def test_a_time_is_rfc_3339_in_every_body(admin: Client, time: object) -> None:
+    line = {"op": "POST /v1/users", "body": ADA | {"occurredAt": time}}
+    bulk = await admin.post(
+        "/v1/bulk",
+        content=json.dumps(line).encode(),
+        headers={"content-type": "application/x-ndjson"},
+    )
+    one = json.loads(bulk.text)
+    key = await admin.post("/v1/api-keys", {"name": "a machine", "expiresAt": time})
+    user = await admin.post("/v1/users", ADA | {"occurredAt": time})
+    assert (one["status"], key.status_code, user.status_code) == (422, 422, 422)
+    for problem, field in ((one["problem"], "occurredAt"), (key.json(), "expiresAt")):
+        told = {error["pointer"]: error["code"] for error in problem["errors"]}
+        assert told[f"/{field}"] == "time"
 
 
-def test_an_answer_names_a_hundred_wrong_places_and_counts_the_rest(tell: Tell) -> None:
+async def test_an_answer_names_a_hundred_wrong_places_and_counts_the_rest(database: str) -> None:
     unknown = {f"field{n}": n for n in range(950)}
     names = "&".join(f"x{n}=1" for n in range(150))
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         for answer in (
             await admin.post("/v1/users", unknown),
             await admin.get(f"/v1/users?{names}"),
@@ -95,8 +88,6 @@ def test_an_answer_names_a_hundred_wrong_places_and_counts_the_rest(tell: Tell) 
         ndjson = {"content-type": "application/x-ndjson"}
         bulk = await admin.post("/v1/bulk", content=line, headers=ndjson)
         assert len(bulk.json()["problem"]["errors"]) == 100
-
-    tell(story)
 
 
 @pytest.mark.parametrize(
@@ -114,35 +105,29 @@ def test_an_answer_names_a_hundred_wrong_places_and_counts_the_rest(tell: Tell) 
         ),
     ],
 )
-def test_of_a_long_list_the_first_wrong_place_is_enough(
-    tell: Tell, path: str, body: dict[str, object], place: str
+async def test_of_a_long_list_the_first_wrong_place_is_enough(
+    admin: Client, path: str, body: dict[str, object], place: str
 ) -> None:
-    async def story(admin: Client) -> None:
-        answer = await admin.post(path, body)
-        places = [each["pointer"] for each in answer.json()["errors"]]
-        assert answer.status_code == 422
-        assert [each for each in places if each.startswith(place.rpartition("/")[0])] == [place]
-
-    tell(story)
+    answer = await admin.post(path, body)
+    places = [each["pointer"] for each in answer.json()["errors"]]
+    assert answer.status_code == 422
+    assert [each for each in places if each.startswith(place.rpartition("/")[0])] == [place]
 
 
-def test_a_body_that_grows_too_large_is_stopped_on_the_way(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        async def endless():  # type: ignore[no-untyped-def]
-            for _ in range(40):
-                yield b" " * 64 * 1024
+async def test_a_body_that_grows_too_large_is_stopped_on_the_way(admin: Client) -> None:
+    async def endless():  # type: ignore[no-untyped-def]
+        for _ in range(40):
+            yield b" " * 64 * 1024
 
-        answer = await admin.post("/v1/users", content=endless(), headers=JSON)
-        assert (answer.status_code, answer.json()["code"]) == (413, "body-too-large")
-        form = {"content-type": "text/xml"}
-        answer = await admin.post("/v1/users", content=b"<a/>", headers=form)
-        assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
-
-    tell(story)
+    answer = await admin.post("/v1/users", content=endless(), headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body-too-large")
+    form = {"content-type": "text/xml"}
+    answer = await admin.post("/v1/users", content=b"<a/>", headers=form)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(
-    tell: Tell, monkeypatch: pytest.MonkeyPatch
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(body, "BODY_SECONDS", 0.02)
 
@@ -150,16 +135,14 @@ def test_a_body_that_does_not_come_is_not_waited_for(
         yield b"{"
         await asyncio.Event().wait()
 
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         answer = await admin.post("/v1/users", content=never(), headers=JSON)
         assert (answer.status_code, answer.json()["code"]) == (408, "request-timeout")
         assert answer.headers["connection"] == "close"
 
-    tell(story)
 
-
-def test_lines_that_stop_coming_end_the_answer_with_a_line_that_says_so(
-    tell: Tell, monkeypatch: pytest.MonkeyPatch
+async def test_lines_that_stop_coming_end_the_answer_with_a_line_that_says_so(
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(body, "PAUSE_MAX", 0.02)
 
@@ -167,15 +150,13 @@ def test_lines_that_stop_coming_end_the_answer_with_a_line_that_says_so(
         yield json.dumps({"op": "POST /v1/users", "body": ADA}).encode() + b"\n"
         await asyncio.Event().wait()
 
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         form = {"content-type": "application/x-ndjson"}
         answer = await admin.post("/v1/bulk", content=paused(), headers=form)
         first, last = [json.loads(line) for line in answer.text.splitlines()]
         assert (first["line"], first["status"]) == (1, 201), "what came is carried out"
         assert (last["line"], last["status"]) == (2, 408)
         assert last["problem"]["code"] == "request-timeout"
-
-    tell(story)
 
 
 QUERIES = [
@@ -208,15 +189,12 @@ QUERIES = [
 
 
 @pytest.mark.parametrize("path", ["/v1/loans", "/v1/users/{user}/loans"])
-def test_no_query_gets_a_500(tell: Tell, path: str) -> None:
-    async def story(admin: Client) -> None:
-        user = await admin.user()
-        for query, status, code in QUERIES:
-            where = path.format(user=user["id"])
-            answer = await admin.get(f"{where}?{query}", headers=await admin.caught_up())
-            assert (answer.status_code, answer.json()["code"]) == (status, code), query
-
-    tell(story)
+async def test_no_query_gets_a_500(admin: Client, path: str) -> None:
+    user = await admin.user()
+    for query, status, code in QUERIES:
+        where = path.format(user=user["id"])
+        answer = await admin.get(f"{where}?{query}", headers=await admin.caught_up())
+        assert (answer.status_code, answer.json()["code"]) == (status, code), query
 
 
 def _meant(answer: httpx.Response) -> dict[str, str]:
@@ -224,47 +202,44 @@ def _meant(answer: httpx.Response) -> dict[str, str]:
     return {e["pointer"]: e["detail"].rpartition("; ")[2] for e in answer.json()["errors"]}
 
 
-def test_an_unknown_name_with_a_near_one_says_which_was_meant(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        user = await admin.post("/v1/users", ADA | {"creditLimt": 100, "colour": 1})
-        assert _meant(user) == {
-            "/creditLimt": "did you mean creditLimit?",
-            "/colour": "Extra inputs are not permitted",
-        }
-        role = {"name": "Clerk", "permissions": [{"resource": "users", "action": ["read"]}]}
-        deep = _meant(await admin.post("/v1/admin-roles", role))
-        assert deep["/permissions/0/action"] == "did you mean actions?"
-        for right, meant in (
-            ({"resource": "loans.aproval", "actions": ["read"]}, "resource loans.approval"),
-            ({"resource": "loans", "actions": ["wirte"]}, "actions/0 write"),
-        ):
-            role = {"name": "Clerk", "permissions": [right]}
-            place, name = meant.split()
-            said = _meant(await admin.post("/v1/admin-roles", role))
-            assert said == {f"/permissions/0/{place}": f"did you mean {name}?"}
-        policy = {"policy": {"lending": {"autoAproveMinScore": 600}}}
-        deep = _meant(await admin.post("/v1/simulations", policy))
-        assert deep["/policy/lending/autoAproveMinScore"] == "did you mean autoApproveMinScore?"
-        lines = json.dumps({"op": "POST /v1/users", "boddy": {}}).encode()
-        answer = await admin.post("/v1/bulk", content=lines, headers=NDJSON)
-        assert "did you mean body?" in answer.text
-        for query, meant in {
-            "/v1/loans?statu=active": {"statu": "did you mean status?"},
-            "/v1/loans?user_id=1": {"user_id": "did you mean userId?"},
-            "/v1/loans?createdFrom=1": {"createdFrom": "did you mean createdAtFrom?"},
-            "/v1/loans?sort=-createdat": {"sort": "did you mean createdAt?"},
-            "/v1/checkpoint?nothing=1": {"nothing": "there is no such parameter"},
-            "/v1/events?typ=LoanApproved": {"typ": "did you mean type?"},
-            "/v1/events?type=LoanAproved": {"type": "did you mean LoanApproved?"},
-            "/v1/events?entity=loan": {"entity": "did you mean Loan?"},
-            "/v1/audit-logs?entity=loan": {"entity": "did you mean Loan?"},
-        }.items():
-            assert _meant(await admin.get(query)) == meant, query
-        place = "/v1/system-config/lending/autoAproveMinScore"
-        setting = await admin.ask("PUT", place, {"value": 600})
-        assert _meant(setting)["/key"] == "did you mean lending/autoApproveMinScore?"
-
-    tell(story)
+async def test_an_unknown_name_with_a_near_one_says_which_was_meant(admin: Client) -> None:
+    user = await admin.post("/v1/users", ADA | {"creditLimt": 100, "colour": 1})
+    assert _meant(user) == {
+        "/creditLimt": "did you mean creditLimit?",
+        "/colour": "Extra inputs are not permitted",
+    }
+    role = {"name": "Clerk", "permissions": [{"resource": "users", "action": ["read"]}]}
+    deep = _meant(await admin.post("/v1/admin-roles", role))
+    assert deep["/permissions/0/action"] == "did you mean actions?"
+    for right, meant in (
+        ({"resource": "loans.aproval", "actions": ["read"]}, "resource loans.approval"),
+        ({"resource": "loans", "actions": ["wirte"]}, "actions/0 write"),
+    ):
+        role = {"name": "Clerk", "permissions": [right]}
+        place, name = meant.split()
+        said = _meant(await admin.post("/v1/admin-roles", role))
+        assert said == {f"/permissions/0/{place}": f"did you mean {name}?"}
+    policy = {"policy": {"lending": {"autoAproveMinScore": 600}}}
+    deep = _meant(await admin.post("/v1/simulations", policy))
+    assert deep["/policy/lending/autoAproveMinScore"] == "did you mean autoApproveMinScore?"
+    lines = json.dumps({"op": "POST /v1/users", "boddy": {}}).encode()
+    answer = await admin.post("/v1/bulk", content=lines, headers=NDJSON)
+    assert "did you mean body?" in answer.text
+    for query, meant in {
+        "/v1/loans?statu=active": {"statu": "did you mean status?"},
+        "/v1/loans?user_id=1": {"user_id": "did you mean userId?"},
+        "/v1/loans?createdFrom=1": {"createdFrom": "did you mean createdAtFrom?"},
+        "/v1/loans?sort=-createdat": {"sort": "did you mean createdAt?"},
+        "/v1/checkpoint?nothing=1": {"nothing": "there is no such parameter"},
+        "/v1/events?typ=LoanApproved": {"typ": "did you mean type?"},
+        "/v1/events?type=LoanAproved": {"type": "did you mean LoanApproved?"},
+        "/v1/events?entity=loan": {"entity": "did you mean Loan?"},
+        "/v1/audit-logs?entity=loan": {"entity": "did you mean Loan?"},
+    }.items():
+        assert _meant(await admin.get(query)) == meant, query
+    place = "/v1/system-config/lending/autoAproveMinScore"
+    setting = await admin.ask("PUT", place, {"value": 600})
+    assert _meant(setting)["/key"] == "did you mean lending/autoApproveMinScore?"
 
 
 HEADERS = [
@@ -281,45 +256,33 @@ HEADERS = [
 ]
 
 
-def test_no_header_gets_a_500(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        for name, value, status in HEADERS:
-            header = {name: value.encode("latin-1")}
-            answer = await admin.get("/v1/users", headers=header)
-            assert answer.status_code == status, f"{name}: {value}: {answer.text}"
-
-    tell(story)
+async def test_no_header_gets_a_500(admin: Client) -> None:
+    for name, value, status in HEADERS:
+        header = {name: value.encode("latin-1")}
+        answer = await admin.get("/v1/users", headers=header)
+        assert answer.status_code == status, f"{name}: {value}: {answer.text}"
 
 
-def test_a_path_with_a_nul_leads_nowhere(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        for path in ("/v1/system-config/a%00/b", "/v1/users/%00"):
-            assert (await admin.get(path)).status_code == 404
-
-    tell(story)
+async def test_a_path_with_a_nul_leads_nowhere(admin: Client) -> None:
+    for path in ("/v1/system-config/a%00/b", "/v1/users/%00"):
+        assert (await admin.get(path)).status_code == 404
 
 
-def test_no_sum_stops_the_read_tables(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        most = 999_999_999_999.99
-        user = await admin.user(creditLimit=most)
-        loan = {"userId": user["id"], "amount": most, "network": "MTN", "interestRate": 1000}
-        assert (await admin.post("/v1/loans", loan)).status_code == 201
-        cash = {"type": "repayment", "userId": user["id"], "amount": most, "paymentMethod": "cash"}
-        for _ in range(2):
-            assert (await admin.post("/v1/transactions", cash)).status_code == 201
-        shown = await admin.get(f"/v1/users/{user['id']}", headers=await admin.caught_up())
-        assert '"creditBalance":1999999999999.98' in shown.text
-
-    tell(story)
+async def test_no_sum_stops_the_read_tables(admin: Client) -> None:
+    most = 999_999_999_999.99
+    user = await admin.user(creditLimit=most)
+    loan = {"userId": user["id"], "amount": most, "network": "MTN", "interestRate": 1000}
+    assert (await admin.post("/v1/loans", loan)).status_code == 201
+    cash = {"type": "repayment", "userId": user["id"], "amount": most, "paymentMethod": "cash"}
+    for _ in range(2):
+        assert (await admin.post("/v1/transactions", cash)).status_code == 201
+    shown = await admin.get(f"/v1/users/{user['id']}", headers=await admin.caught_up())
+    assert '"creditBalance":1999999999999.98' in shown.text
 
 
-def test_free_fields_are_bounded(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        loan = {"userId": (await admin.user())["id"], "amount": 10, "network": "MTN"}
-        for metadata in ({"a": "x" * 501}, {f"k{n}": n for n in range(51)}):
-            answer = await admin.post("/v1/loans", loan | {"metadata": metadata})
-            assert answer.status_code == 422
-            assert answer.json()["errors"][0]["pointer"].startswith("/metadata")
-
-    tell(story)
+async def test_free_fields_are_bounded(admin: Client) -> None:
+    loan = {"userId": (await admin.user())["id"], "amount": 10, "network": "MTN"}
+    for metadata in ({"a": "x" * 501}, {f"k{n}": n for n in range(51)}):
+        answer = await admin.post("/v1/loans", loan | {"metadata": metadata})
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"].startswith("/metadata")

@@ -10,7 +10,7 @@ from psycopg import OperationalError
 from projections.follow import log
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.postgres.pool import Pool
-from tests.api.conftest import Client, Tell
+from tests.api.conftest import Client, running
 from tests.api.routes.test_journal import lend_and_repay
 
 AWAY = Unavailable("store-unavailable", "The read tables cannot be reached.")
@@ -73,18 +73,17 @@ async def messages(
     ("path", "accept", "lines"),
     [("/v1/events", "application/x-ndjson", [0, 2]), ("/v1/journal.csv", "text/csv", [5, 8])],
 )
-def test_a_broken_answer_has_one_start_and_no_end(
+async def test_a_broken_answer_has_one_start_and_no_end(
     path: str,
     accept: str,
     lines: list[int],
     times: int,
-    tell: Tell,
+    database: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("api.routes.event_log.PAGE", 2)
     monkeypatch.setattr("api.routes.journal.PAGE", 1)
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         await lend_and_repay(admin)
         await admin.get("/v1/journal", headers=await admin.caught_up())
         monkeypatch.setattr(log, "matching", breaking(log.matching, times))
@@ -94,15 +93,10 @@ def test_a_broken_answer_has_one_start_and_no_end(
         assert b"".join(part["body"] for part in parts).count(b"\n") == lines[times]
         assert all(part["more_body"] for part in parts)
 
-    tell(story)
 
-
-def test_a_store_that_is_away_from_the_start_is_a_problem(
-    tell: Tell, monkeypatch: pytest.MonkeyPatch
+async def test_a_store_that_is_away_from_the_start_is_a_problem(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def story(admin: Client) -> None:
-        monkeypatch.setattr(Pool, "rows", breaking(Pool.rows, 1, AWAY))
-        answer = await admin.get("/v1/journal.csv")
-        assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
-
-    tell(story)
+    monkeypatch.setattr(Pool, "rows", breaking(Pool.rows, 1, AWAY))
+    answer = await admin.get("/v1/journal.csv")
+    assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")

@@ -10,60 +10,54 @@ import httpx
 from api.app import Api
 from api.config.settings import Settings
 from api.pipeline.security_headers import CLOSED, HSTS
-from tests.api.conftest import SECRET, Client, Tell
+from tests.api.conftest import SECRET, Client
 
 DESK = "https://desk.example.com"
 
 
-def test_every_answer_forbids_browsers_what_nobody_needs(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        for path, status in [
-            ("/v1/users", 200),
-            ("/v1/users/nobody", 404),
-            ("/v1/nothing", 404),
-            ("/healthz", 200),
-            ("/openapi.json", 200),
-            ("/openapi.json?version=2", 422),
-            ("/docs/assets/swagger-ui.css", 200),
-            ("/docs/assets/none", 404),
-        ]:
-            answer = await admin.get(path)
-            said = answer.headers
-            assert answer.status_code == status, path
-            assert said["content-security-policy"] == CLOSED.decode(), path
-            assert said["x-content-type-options"] == "nosniff", path
-            assert said["referrer-policy"] == "no-referrer", path
-            assert said["cross-origin-resource-policy"] == "same-origin", path
-            assert "strict-transport-security" not in said, "the development server speaks no TLS"
-            assert "server" not in said, path
-            assert "access-control-allow-origin" not in said, path
-        bulk = {"content-type": "application/x-ndjson"}
-        answer = await admin.post("/v1/bulk", content=b"{}", headers=bulk)
-        assert answer.headers["content-security-policy"] == CLOSED.decode(), "streams too"
-        assert answer.headers["cache-control"] == "no-store"
-
-    tell(story)
+async def test_every_answer_forbids_browsers_what_nobody_needs(admin: Client) -> None:
+    for path, status in [
+        ("/v1/users", 200),
+        ("/v1/users/nobody", 404),
+        ("/v1/nothing", 404),
+        ("/healthz", 200),
+        ("/openapi.json", 200),
+        ("/openapi.json?version=2", 422),
+        ("/docs/assets/swagger-ui.css", 200),
+        ("/docs/assets/none", 404),
+    ]:
+        answer = await admin.get(path)
+        said = answer.headers
+        assert answer.status_code == status, path
+        assert said["content-security-policy"] == CLOSED.decode(), path
+        assert said["x-content-type-options"] == "nosniff", path
+        assert said["referrer-policy"] == "no-referrer", path
+        assert said["cross-origin-resource-policy"] == "same-origin", path
+        assert "strict-transport-security" not in said, "the development server speaks no TLS"
+        assert "server" not in said, path
+        assert "access-control-allow-origin" not in said, path
+    bulk = {"content-type": "application/x-ndjson"}
+    answer = await admin.post("/v1/bulk", content=b"{}", headers=bulk)
+    assert answer.headers["content-security-policy"] == CLOSED.decode(), "streams too"
+    assert answer.headers["cache-control"] == "no-store"
 
 
-def test_the_page_of_the_documentation_loads_our_own_files_and_runs_no_other_script(
-    tell: Tell,
+async def test_the_page_of_the_documentation_loads_our_own_files_and_runs_no_other_script(
+    admin: Client,
 ) -> None:
-    async def story(admin: Client) -> None:
-        page = await admin.http.get("/docs")
-        assert page.status_code == 200
-        inline = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(inline[0].encode()).digest()).decode()
-        policy = page.headers["content-security-policy"]
-        assert len(inline) == 1
-        assert f"script-src 'self' 'sha256-{digest}';" in policy
-        assert policy.startswith("default-src 'none';")
-        files = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-        assert len(files) >= 3
-        for file in files:
-            assert file.startswith("/docs/assets/"), "nothing is fetched from elsewhere"
-            assert (await admin.http.get(file)).status_code == 200
-
-    tell(story)
+    page = await admin.http.get("/docs")
+    assert page.status_code == 200
+    inline = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(inline[0].encode()).digest()).decode()
+    policy = page.headers["content-security-policy"]
+    assert len(inline) == 1
+    assert f"script-src 'self' 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none';")
+    files = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(files) >= 3
+    for file in files:
+        assert file.startswith("/docs/assets/"), "nothing is fetched from elsewhere"
+        assert (await admin.http.get(file)).status_code == 200
 
 
 async def _ask(settings: Settings, method: str, path: str, **headers: str) -> httpx.Response:
@@ -75,9 +69,9 @@ async def _ask(settings: Settings, method: str, path: str, **headers: str) -> ht
         return await http.request(method, path, headers=headers)
 
 
-def test_in_production_browsers_are_told_to_come_by_tls_only() -> None:
+async def test_in_production_browsers_are_told_to_come_by_tls_only() -> None:
     settings = Settings(secret_key=SECRET, env="production")
-    answer = asyncio.run(_ask(settings, "GET", "/openapi.json"))
+    answer = await _ask(settings, "GET", "/openapi.json")
     assert answer.headers["strict-transport-security"] == HSTS[1].decode()
 
 

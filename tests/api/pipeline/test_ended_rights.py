@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from api.routes import live
-from tests.api.conftest import Client, Tell
+from tests.api.conftest import Client, running
 from tests.api.pipeline.streaming import Stream
 from tests.api.pipeline.test_broken_answers import messages
 from tests.api.routes.test_journal import lend_and_repay
@@ -39,12 +39,11 @@ async def end_rights(ending: str, admin: Client, watcher: Client) -> int:
 
 @pytest.mark.parametrize("ending", ["logout", "revoked", "suspended", "demoted"])
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/events?type=UserRegistered"])
-def test_a_live_stream_tells_nothing_from_the_end_of_its_session_on(
-    path: str, ending: str, tell: Tell, monkeypatch: pytest.MonkeyPatch
+async def test_a_live_stream_tells_nothing_from_the_end_of_its_session_on(
+    path: str, ending: str, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "CHECK", 60.0)
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         watcher = await admin.take_on("watcher", EVENTS, USERS)
         async with Stream.open(watcher, path) as stream:
             first = await admin.user()
@@ -55,15 +54,12 @@ def test_a_live_stream_tells_nothing_from_the_end_of_its_session_on(
             told = [position async for position, _ in stream]
             assert all(position < ended for position in told)
 
-    tell(story)
 
-
-def test_a_stream_of_an_api_key_ends_with_the_key(
-    tell: Tell, monkeypatch: pytest.MonkeyPatch
+async def test_a_stream_of_an_api_key_ends_with_the_key(
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "CHECK", 60.0)
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         made = await admin.post("/v1/api-keys", {"name": "key", "permissions": [EVENTS, USERS]})
         machine = admin.with_token(made.json()["key"])
         async with Stream.open(machine, "/v1/events?type=UserRegistered") as stream:
@@ -72,18 +68,15 @@ def test_a_stream_of_an_api_key_ends_with_the_key(
             await admin.user()
             assert await stream.event() is None
 
-    tell(story)
-
 
 @pytest.mark.parametrize("ending", ["revoked", "demoted"])
-def test_a_long_answer_breaks_off_when_its_right_ends(
-    ending: str, tell: Tell, monkeypatch: pytest.MonkeyPatch
+async def test_a_long_answer_breaks_off_when_its_right_ends(
+    ending: str, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.routes.event_log.PAGE", 2)
     monkeypatch.setattr("api.routes.journal.PAGE", 1)
     monkeypatch.setattr("api.http.download.ADMITTED_BYTES", 1)
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         made = await lend_and_repay(admin)
         user = made["user"]["id"]
         ticket = {"customerId": user, "subject": "A", "description": "B", "category": "loan"}
@@ -108,5 +101,3 @@ def test_a_long_answer_breaks_off_when_its_right_ends(
             end = partial(end_rights, ending, admin, watcher)
             told = await messages(watcher, path, accept, end)
             assert [each.get("more_body") for each in told] == [None, True], path
-
-    tell(story)

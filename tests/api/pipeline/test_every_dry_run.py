@@ -14,7 +14,7 @@ from rim_ledger.delivery.port import Outcome, Verdict
 from rim_ledger.engine.aggregate import SYSTEM, Stamp
 from rim_ledger.lending.disbursement import record_outcome
 from rim_ledger.values import lagos_day
-from tests.api.conftest import PASSWORD, Client, Tell
+from tests.api.conftest import PASSWORD, Client
 from tests.api.pipeline.predictions import Walk
 from tests.api.routes.factors import Clock, enrolled
 from tests.api.routes.test_alerts import OVERDUE, alarm, lend
@@ -371,14 +371,11 @@ def test_every_command_is_walked() -> None:
 
 
 @pytest.mark.parametrize("name", WALKS)
-def test_a_dry_run_writes_nothing_and_tells_what_is_done(
-    tell: Tell, database: str, name: str
+async def test_a_dry_run_writes_nothing_and_tells_what_is_done(
+    admin: Client, database: str, name: str
 ) -> None:
     steps, commands = WALKS[name]
 
-    async def story(admin: Client) -> None:
-        walk = Walk(admin, database)
-        await steps(admin, walk)
-        assert walk.walked >= commands
-
-    tell(story)
+    walk = Walk(admin, database)
+    await steps(admin, walk)
+    assert walk.walked >= commands

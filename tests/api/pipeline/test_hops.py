@@ -13,7 +13,7 @@ from starlette.types import Receive
 
 from api.pipeline import commands, pipeline
 from rim_ledger.lending.loan_requests import ApproveLoan
-from tests.api.conftest import Client, Tell
+from tests.api.conftest import Client
 from tests.problem_codes import PACKAGES, TREE
 
 HOPS_MAX: Final = 20
@@ -116,33 +116,27 @@ async def _approve(
     return road
 
 
-def test_an_approval_crosses_twenty_functions_and_none_of_them_twice(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        officer = await admin.take_on_superadmin("officer")
-        user = await admin.user()
-        body = {"userId": user["id"], "amount": 100, "network": "MTN"}
-        loans = [(await admin.post("/v1/loans", body)).json()["id"] for _ in range(2)]
-        first, second = [await _approve(officer, loan) for loan in loans]
-        assert first.status == second.status == 200
-        # An unknown token is looked at before the body is read, by a decision of its own.
-        decisions = "rim_ledger/engine/ledger.py: Ledger._add"
-        assert (first.calls[decisions], second.calls[decisions]) == (2, 1)
-        hops = second.functions()
-        assert len(hops) <= HOPS_MAX, "\n".join(hops)
-        assert max(hops.values()) == 1, hops
-        assert not [
-            each
-            for each, times in second.calls.items()
-            if times > 1 and str(TREE / each.partition(":")[0]) in ONCE
-        ]
-
-    tell(story)
+async def test_an_approval_crosses_twenty_functions_and_none_of_them_twice(admin: Client) -> None:
+    officer = await admin.take_on_superadmin("officer")
+    user = await admin.user()
+    body = {"userId": user["id"], "amount": 100, "network": "MTN"}
+    loans = [(await admin.post("/v1/loans", body)).json()["id"] for _ in range(2)]
+    first, second = [await _approve(officer, loan) for loan in loans]
+    assert first.status == second.status == 200
+    # An unknown token is looked at before the body is read, by a decision of its own.
+    decisions = "rim_ledger/engine/ledger.py: Ledger._add"
+    assert (first.calls[decisions], second.calls[decisions]) == (2, 1)
+    hops = second.functions()
+    assert len(hops) <= HOPS_MAX, "\n".join(hops)
+    assert max(hops.values()) == 1, hops
+    assert not [
+        each
+        for each, times in second.calls.items()
+        if times > 1 and str(TREE / each.partition(":")[0]) in ONCE
+    ]
 
 
-def test_the_body_of_a_caller_who_is_not_let_in_is_not_read(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        refused = await _approve(admin, str(UUID(int=1)), "Bearer nonsense", _no_body)
-        assert refused.status == 401
-        assert refused.calls["rim_ledger/engine/ledger.py: Ledger._add"] == 1
-
-    tell(story)
+async def test_the_body_of_a_caller_who_is_not_let_in_is_not_read(admin: Client) -> None:
+    refused = await _approve(admin, str(UUID(int=1)), "Bearer nonsense", _no_body)
+    assert refused.status == 401
+    assert refused.calls["rim_ledger/engine/ledger.py: Ledger._add"] == 1

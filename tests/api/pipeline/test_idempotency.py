@@ -18,7 +18,7 @@ from rim_ledger.engine.command import Form
 from rim_ledger.lending.fees import FeeMode
 from rim_ledger.lending.loan_requests import RequestLoan
 from rim_ledger.values import Network
-from tests.api.conftest import Client, Tell
+from tests.api.conftest import Client
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 ID = "01980f5e-0000-7000-8000-00000000abcd"
@@ -49,96 +49,83 @@ def _code(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json().get("code", "")
 
 
-def test_other_spellings_of_a_request_are_the_same_request(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        first = await _post(admin, "/v1/users", USER, "k")
-        assert first.status_code == 201, first.text
-        for spelling in SPELLINGS:
-            again = await _post(admin, "/v1/users", spelling, "k")
-            assert again.json() == first.json(), spelling
-            assert again.headers["idempotency-replayed"] == "true"
-        for other in OTHERS:
-            answer = await _post(admin, "/v1/users", other, "k")
-            assert _code(answer) == (422, "idempotency-key-reused"), other
-        line = {"op": "POST /v1/users", "key": "k", "body": json.loads(SPELLINGS[0])}
-        bulk = await admin.post("/v1/bulk", content=json.dumps(line), headers=NDJSON)
-        assert json.loads(bulk.text)["replayed"] is True, "a line is a request like any other"
-        line["body"] = json.loads(OTHERS[0])
-        bulk = await admin.post("/v1/bulk", content=json.dumps(line), headers=NDJSON)
-        assert json.loads(bulk.text)["problem"]["code"] == "idempotency-key-reused"
-
-    tell(story)
-
-
-def test_a_path_is_part_of_the_request_and_its_ids_have_one_spelling(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        users = [(await admin.user(number))["id"] for number in (1, 2)]
-        reason = '{"reason": "late"}'
-        for user in (users[0], users[0].upper()):
-            answer = await _post(admin, f"/v1/users/{user}/suspend", reason, "s")
-            assert answer.status_code == 200, answer.text
-        assert answer.headers["idempotency-replayed"] == "true"
-        for path in (f"/v1/users/{users[1]}/suspend", "/v1/users/USR-2026-000001/suspend"):
-            answer = await _post(admin, path, reason, "s")
-            assert _code(answer) == (422, "idempotency-key-reused")
-
-    tell(story)
-
-
-def test_in_a_patch_a_value_that_is_given_is_not_one_that_is_left_out(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        path = f"/v1/users/{(await admin.user())['id']}"
-        first = await _post(admin, path, '{"name": "Ada Obi"}', "p", "PATCH")
-        assert first.status_code == 200, first.text
-        again = await _post(admin, path, '{"name":"Ada Obi "}', "p", "PATCH")
+async def test_other_spellings_of_a_request_are_the_same_request(admin: Client) -> None:
+    first = await _post(admin, "/v1/users", USER, "k")
+    assert first.status_code == 201, first.text
+    for spelling in SPELLINGS:
+        again = await _post(admin, "/v1/users", spelling, "k")
+        assert again.json() == first.json(), spelling
         assert again.headers["idempotency-replayed"] == "true"
-        other = await _post(admin, path, '{"name": "Ada Obi", "email": null}', "p", "PATCH")
-        assert other.status_code == 422
-
-    tell(story)
-
-
-def test_a_file_is_the_same_when_its_lines_mean_the_same(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        def file(body: str, *, space: str = " ", end: str = "\n", **more: Any) -> bytes:
-            line = {"op": "POST /v1/users", "body": json.loads(body), **more}
-            return (json.dumps(line, separators=("," + space, ":" + space)) + end).encode()
-
-        async def send(content: bytes) -> Any:
-            headers = NDJSON | {"Idempotency-Key": "file"}
-            return await admin.post("/v1/bulk?atomic=true", content=content, headers=headers)
-
-        assert (await send(file(USER))).status_code == 200
-        for same in (file(USER, space=""), file(SPELLINGS[0], end="\r\n\n"), file(SPELLINGS[2])):
-            again = await send(same)
-            assert json.loads(again.text)["replayed"] is True, again.text
-        for other in (file(OTHERS[0]), file(USER) + file(USER), file(USER, version=1)):
-            answer = await send(other)
-            assert _code(answer) == (422, "idempotency-key-reused"), other
-
-    tell(story)
+    for other in OTHERS:
+        answer = await _post(admin, "/v1/users", other, "k")
+        assert _code(answer) == (422, "idempotency-key-reused"), other
+    line = {"op": "POST /v1/users", "key": "k", "body": json.loads(SPELLINGS[0])}
+    bulk = await admin.post("/v1/bulk", content=json.dumps(line), headers=NDJSON)
+    assert json.loads(bulk.text)["replayed"] is True, "a line is a request like any other"
+    line["body"] = json.loads(OTHERS[0])
+    bulk = await admin.post("/v1/bulk", content=json.dumps(line), headers=NDJSON)
+    assert json.loads(bulk.text)["problem"]["code"] == "idempotency-key-reused"
 
 
-def test_outcomes_stored_under_the_former_hash_are_found_by_it(tell: Tell, database: str) -> None:
-    async def story(admin: Client) -> None:
-        first = await _post(admin, "/v1/users", USER, "k")
-        said = "POST /v1/users" + json.dumps(json.loads(USER), sort_keys=True)
-        key = admin.app.state.context.request_key
-        former = hmac.new(key, said.encode(), hashlib.sha256).hexdigest()
-        known = admin.app.state.context.ledger.cache
-        async with await psycopg.AsyncConnection.connect(database) as connection:
-            query = "SELECT caller, key, outcome FROM ledger.outcomes WHERE key = 'k'"
-            ((caller, name, text),) = await (await connection.execute(query)).fetchall()
-            mac = known.outcome(caller, name, former, text).mac
-            query = "UPDATE ledger.outcomes SET request_hash = %s, mac = %s WHERE key = 'k'"
-            assert (await connection.execute(query, [former, mac])).rowcount == 1
-        again = await _post(admin, "/v1/users", USER.replace(", ", " ,"), "k")
-        assert again.json() == first.json()
-        for other in (SPELLINGS[0], OTHERS[0]):
-            answer = await _post(admin, "/v1/users", other, "k")
-            assert _code(answer) == (422, "idempotency-key-reused")
+async def test_a_path_is_part_of_the_request_and_its_ids_have_one_spelling(admin: Client) -> None:
+    users = [(await admin.user(number))["id"] for number in (1, 2)]
+    reason = '{"reason": "late"}'
+    for user in (users[0], users[0].upper()):
+        answer = await _post(admin, f"/v1/users/{user}/suspend", reason, "s")
+        assert answer.status_code == 200, answer.text
+    assert answer.headers["idempotency-replayed"] == "true"
+    for path in (f"/v1/users/{users[1]}/suspend", "/v1/users/USR-2026-000001/suspend"):
+        answer = await _post(admin, path, reason, "s")
+        assert _code(answer) == (422, "idempotency-key-reused")
 
-    tell(story)
+
+async def test_in_a_patch_a_value_that_is_given_is_not_one_that_is_left_out(admin: Client) -> None:
+    path = f"/v1/users/{(await admin.user())['id']}"
+    first = await _post(admin, path, '{"name": "Ada Obi"}', "p", "PATCH")
+    assert first.status_code == 200, first.text
+    again = await _post(admin, path, '{"name":"Ada Obi "}', "p", "PATCH")
+    assert again.headers["idempotency-replayed"] == "true"
+    other = await _post(admin, path, '{"name": "Ada Obi", "email": null}', "p", "PATCH")
+    assert other.status_code == 422
+
+
+async def test_a_file_is_the_same_when_its_lines_mean_the_same(admin: Client) -> None:
+    def file(body: str, *, space: str = " ", end: str = "\n", **more: Any) -> bytes:
+        line = {"op": "POST /v1/users", "body": json.loads(body), **more}
+        return (json.dumps(line, separators=("," + space, ":" + space)) + end).encode()
+
+    async def send(content: bytes) -> Any:
+        headers = NDJSON | {"Idempotency-Key": "file"}
+        return await admin.post("/v1/bulk?atomic=true", content=content, headers=headers)
+
+    assert (await send(file(USER))).status_code == 200
+    for same in (file(USER, space=""), file(SPELLINGS[0], end="\r\n\n"), file(SPELLINGS[2])):
+        again = await send(same)
+        assert json.loads(again.text)["replayed"] is True, again.text
+    for other in (file(OTHERS[0]), file(USER) + file(USER), file(USER, version=1)):
+        answer = await send(other)
+        assert _code(answer) == (422, "idempotency-key-reused"), other
+
+
+async def test_outcomes_stored_under_the_former_hash_are_found_by_it(
+    admin: Client, database: str
+) -> None:
+    first = await _post(admin, "/v1/users", USER, "k")
+    said = "POST /v1/users" + json.dumps(json.loads(USER), sort_keys=True)
+    key = admin.app.state.context.request_key
+    former = hmac.new(key, said.encode(), hashlib.sha256).hexdigest()
+    known = admin.app.state.context.ledger.cache
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        query = "SELECT caller, key, outcome FROM ledger.outcomes WHERE key = 'k'"
+        ((caller, name, text),) = await (await connection.execute(query)).fetchall()
+        mac = known.outcome(caller, name, former, text).mac
+        query = "UPDATE ledger.outcomes SET request_hash = %s, mac = %s WHERE key = 'k'"
+        assert (await connection.execute(query, [former, mac])).rowcount == 1
+    again = await _post(admin, "/v1/users", USER.replace(", ", " ,"), "k")
+    assert again.json() == first.json()
+    for other in (SPELLINGS[0], OTHERS[0]):
+        answer = await _post(admin, "/v1/users", other, "k")
+        assert _code(answer) == (422, "idempotency-key-reused")
 
 
 class Inner(Form):

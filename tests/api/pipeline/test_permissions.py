@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from api.catalogue import ROUTES
 from api.pipeline.routes import AnyRoute
-from tests.api.conftest import PASSWORD, Client, Tell
+from tests.api.conftest import PASSWORD, Client
 from tests.api.routes.borrowers import logged_in
 from tests.reference import BORROWER, DOCS, WHO, verdict
 
@@ -51,44 +51,38 @@ def test_a_role_that_reads_everything_is_denied_every_command() -> None:
             assert verdict(route, "auditor") == "denied", _named(route)
 
 
-def test_every_route_asks_who_is_there_unless_it_is_public(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        nobody, made_up = (Client(admin.http, admin.app, token) for token in ("", "made up"))
-        for route in ROUTES:
-            for client in (nobody, made_up):
-                status, code = await _try(client, route)
-                if verdict(route, "superadmin") == "public":
-                    assert code not in ("forbidden", "internal-error"), _named(route)
-                    vouched = "callbacks" in route.path or route.path.endswith("/download")
-                    assert status != 401 or vouched, _named(route)
-                else:
-                    assert (status, code) == (401, "unauthenticated"), _named(route)
-
-    tell(story)
-
-
-def test_every_route_lets_in_whom_the_page_says_and_nobody_else(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        roles = (await admin.get("/v1/admin-roles", headers=await admin.caught_up())).json()
-        ids = {role["name"]: role["id"] for role in roles["items"]}
-        rows = _rows()
-        for column, role in enumerate(WHO):
-            if role == BORROWER:
-                client = await logged_in(admin)
+async def test_every_route_asks_who_is_there_unless_it_is_public(admin: Client) -> None:
+    nobody, made_up = (Client(admin.http, admin.app, token) for token in ("", "made up"))
+    for route in ROUTES:
+        for client in (nobody, made_up):
+            status, code = await _try(client, route)
+            if verdict(route, "superadmin") == "public":
+                assert code not in ("forbidden", "internal-error"), _named(route)
+                vouched = "callbacks" in route.path or route.path.endswith("/download")
+                assert status != 401 or vouched, _named(route)
             else:
-                person = {"username": role, "email": f"{role}@example.com", "password": PASSWORD}
-                made = await admin.post("/v1/admin-users", person | {"roleId": ids[role]})
-                assert made.status_code == 201, made.text
-                client = await admin.as_(role)
-            verdicts = [(route, rows[_named(route)][column]) for route in ROUTES]
-            # Whoever logs out is not asked any further.
-            for route, said in sorted(verdicts, key=_ends_the_session):
-                status, code = await _try(client, route)
-                about = f"{role} at {_named(route)}: {said}, but {status} {code}"
-                assert status < 500, about
-                if said == "denied":
-                    assert (status, code) == (403, "forbidden"), about
-                elif said in ("allowed", "own"):
-                    assert status not in (401, 403), about
+                assert (status, code) == (401, "unauthenticated"), _named(route)
 
-    tell(story)
+
+async def test_every_route_lets_in_whom_the_page_says_and_nobody_else(admin: Client) -> None:
+    roles = (await admin.get("/v1/admin-roles", headers=await admin.caught_up())).json()
+    ids = {role["name"]: role["id"] for role in roles["items"]}
+    rows = _rows()
+    for column, role in enumerate(WHO):
+        if role == BORROWER:
+            client = await logged_in(admin)
+        else:
+            person = {"username": role, "email": f"{role}@example.com", "password": PASSWORD}
+            made = await admin.post("/v1/admin-users", person | {"roleId": ids[role]})
+            assert made.status_code == 201, made.text
+            client = await admin.as_(role)
+        verdicts = [(route, rows[_named(route)][column]) for route in ROUTES]
+        # Whoever logs out is not asked any further.
+        for route, said in sorted(verdicts, key=_ends_the_session):
+            status, code = await _try(client, route)
+            about = f"{role} at {_named(route)}: {said}, but {status} {code}"
+            assert status < 500, about
+            if said == "denied":
+                assert (status, code) == (403, "forbidden"), about
+            elif said in ("allowed", "own"):
+                assert status not in (401, 403), about

@@ -19,7 +19,7 @@ from api.cli.replay import replay
 from api.config.backup_files import places
 from rim_ledger.system.backup_file import Archive
 from rim_ledger.system.backup_settings import StorageLocation
-from tests.api.conftest import PASSWORD, SECRET, Client, Tell
+from tests.api.conftest import PASSWORD, SECRET, Client, running
 from tests.api.routes.factors import (
     DISABLE,
     Clock,
@@ -276,8 +276,8 @@ def server() -> Iterator[str]:
         yield url
 
 
-def test_a_secret_stands_nowhere_but_where_it_was_told(
-    tell: Tell,
+async def test_a_secret_stands_nowhere_but_where_it_was_told(
+    database: str,
     server: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -285,23 +285,22 @@ def test_a_secret_stands_nowhere_but_where_it_was_told(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level(logging.DEBUG)
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         told = ReportProgress(admin)
         await speak_with_a_provider(admin, told)
         full = await backup(admin)
         await speak_with_a_mail_server(admin, told)
         await live_through_it_all(admin, told)
-        admin = await admin.as_("boss")
-        told.once.add(admin.headers["Authorization"].removeprefix("Bearer "))
-        more = await backup(admin)
-        context, home = admin.app.state.context, admin.app.state.settings.home
+        boss = await admin.as_("boss")
+        told.once.add(boss.headers["Authorization"].removeprefix("Bearer "))
+        more = await backup(boss)
+        context, home = boss.app.state.context, boss.app.state.settings.home
         assert await context.tables.wait(context.ledger.head)
-        await ask_for_everything(admin)
+        await ask_for_everything(boss)
         texts = {
-            "tables": await dump(admin),
+            "tables": await dump(boss),
             "backups": full + more,
-            "exports": await written_out(admin, tmp_path, monkeypatch),
+            "exports": await written_out(boss, tmp_path, monkeypatch),
             "logs": "\n".join(record.getMessage() for record in caplog.records),
             "printed": "".join(capfd.readouterr()),
         }
@@ -318,8 +317,6 @@ def test_a_secret_stands_nowhere_but_where_it_was_told(
         assert not leaks(secrets - told.sent, (home / "outbox.ndjson").read_text())
         assert {secret for secret in told.once if len(told.says(secret)) != 1} == set()
         assert {secret for secret in told.never if told.says(secret)} == set()
-
-    tell(story)
 
 
 def leaks(secrets: Iterable[str], place: str) -> list[str]:

@@ -17,7 +17,7 @@ from api.cli.protocol import BoundedProtocol
 from api.http import rate, stream
 from api.pipeline import list_formats, reads
 from api.routes import bulk, event_log, journal
-from tests.api.conftest import Client, Tell
+from tests.api.conftest import Client, running
 from tests.api.routes.test_bulk import register
 
 SECONDS = 0.3
@@ -119,13 +119,12 @@ DOCUMENTS = ["/docs/assets/swagger-ui-bundle.js", "/openapi.json"]
 
 
 @pytest.mark.parametrize(("path", "accept"), ANSWERS)
-def test_those_who_read_nothing_hold_no_connection_and_are_ended(
-    path: str, accept: str, tell: Tell, monkeypatch: pytest.MonkeyPatch
+async def test_those_who_read_nothing_hold_no_connection_and_are_ended(
+    path: str, accept: str, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swell(monkeypatch)
     monkeypatch.setattr(app, "READ_TIMEOUT_SECONDS", 5.0)
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         other = await admin.take_on_superadmin("other")
         unread = admin.app.state.context.rates._unread
         async with listening(admin) as come:
@@ -145,36 +144,29 @@ def test_those_who_read_nothing_hold_no_connection_and_are_ended(
                 each.close()
             await until(lambda: not unread)
 
-    tell(story)
 
-
-def test_what_a_slow_reader_takes_counts_though_the_system_asks_for_no_more(
-    tell: Tell, monkeypatch: pytest.MonkeyPatch
+async def test_what_a_slow_reader_takes_counts_though_the_system_asks_for_no_more(
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swell(monkeypatch)
-
-    async def story(admin: Client) -> None:
-        async with listening(admin) as come:
-            reader = come(admin)
-            await reader.ask("/v1/journal.csv")
-            await until(lambda: any(each.flow.write_paused for each in reader.connections))
-            (connection,) = reader.connections
-            for _ in range(3):
-                before = protocol._unread(connection.transport)
-                assert before > 0
-                await reader.read()
-                await until(lambda: protocol._unread(connection.transport) != before)  # noqa: B023
-
-    tell(story)
+    async with running(database) as admin, listening(admin) as come:
+        reader = come(admin)
+        await reader.ask("/v1/journal.csv")
+        await until(lambda: any(each.flow.write_paused for each in reader.connections))
+        (connection,) = reader.connections
+        for _ in range(3):
+            before = protocol._unread(connection.transport)
+            assert before > 0
+            await reader.read()
+            await until(lambda: protocol._unread(connection.transport) != before)  # noqa: B023
 
 
-def test_one_caller_has_few_answers_on_their_way_at_once_whichever_token_they_use(
-    tell: Tell, monkeypatch: pytest.MonkeyPatch
+async def test_one_caller_has_few_answers_on_their_way_at_once_whichever_token_they_use(
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate, "UNREAD_MAX", 2 * rate.STREAM)
     swell(monkeypatch)
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         again = await admin.as_("admin")
         other = await admin.take_on_superadmin("other")
         unread = admin.app.state.context.rates._unread
@@ -195,15 +187,12 @@ def test_one_caller_has_few_answers_on_their_way_at_once_whichever_token_they_us
             await until(lambda: not unread)
             assert (await admin.get("/v1/journal.csv")).status_code == 200
 
-    tell(story)
 
-
-def test_what_describes_the_service_has_its_bound_for_each_address(
-    tell: Tell, monkeypatch: pytest.MonkeyPatch
+async def test_what_describes_the_service_has_its_bound_for_each_address(
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate, "UNREAD_MAX", 2 * rate.STREAM)
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         front = admin.app.middleware_stack._inner
         async with listening(admin) as come:
             for path in DOCUMENTS:
@@ -214,11 +203,9 @@ def test_what_describes_the_service_has_its_bound_for_each_address(
                 assert (refused.status_code, refused.json()["code"]) == (429, "too-much-unread")
             assert (await admin.http.get("/asyncapi.json")).status_code == 200
 
-    tell(story)
 
-
-def test_the_lines_of_one_who_reads_no_answers_are_read_no_further(
-    tell: Tell, monkeypatch: pytest.MonkeyPatch
+async def test_the_lines_of_one_who_reads_no_answers_are_read_no_further(
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "UNREAD_MAX", stream.PIECE_MAX)
     answers = list[bulk.Answers]()
@@ -226,8 +213,7 @@ def test_the_lines_of_one_who_reads_no_answers_are_read_no_further(
     monkeypatch.setattr(
         bulk.Answers, "__init__", lambda each: (answers.append(each), made(each))[1]
     )
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         list_formats = b"".join(json.dumps(register(n)).encode() + b"\n" for n in range(300))
         more = b'{"op": "POST /v1/nothing"}\n' * 1_000
         async with listening(admin) as come:
@@ -249,21 +235,16 @@ def test_the_lines_of_one_who_reads_no_answers_are_read_no_further(
         users = await admin.get("/v1/users?email=u299@example.com")
         assert len(users.json()["items"]) == 1, "what was read was carried out"
 
-    tell(story)
 
-
-def test_who_sends_everything_before_reading_hears_of_every_line(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        list_formats = b'{"op": "POST /v1/nothing"}\n' * 5_000
-        async with listening(admin) as come:
-            client = come(admin)
-            await client.send_lines(len(list_formats))
-            await client.write(list_formats)
-            await asyncio.sleep(SECONDS)
-            said = b""
-            while not said.endswith(b"0\r\n\r\n"):
-                said += await client.read()
-            client.close()
-        assert said.count(b'"status": 404, "problem"') == 5_000
-
-    tell(story)
+async def test_who_sends_everything_before_reading_hears_of_every_line(admin: Client) -> None:
+    list_formats = b'{"op": "POST /v1/nothing"}\n' * 5_000
+    async with listening(admin) as come:
+        client = come(admin)
+        await client.send_lines(len(list_formats))
+        await client.write(list_formats)
+        await asyncio.sleep(SECONDS)
+        said = b""
+        while not said.endswith(b"0\r\n\r\n"):
+            said += await client.read()
+        client.close()
+    assert said.count(b'"status": 404, "problem"') == 5_000

@@ -9,7 +9,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.api.conftest import ADA, PASSWORD, Client, Tell
+from tests.api.conftest import ADA, PASSWORD, Client, running
 
 pytestmark = pytest.mark.begun_now
 
@@ -87,10 +87,11 @@ async def eventually(ask: Callable[[], Awaitable[httpx.Response]], status: int) 
 
 
 @pytest.mark.parametrize("state", [DISK_FULL, IO_ERROR])
-def test_a_full_disk_is_said_and_reading_goes_on(
-    tell: Tell, trouble: Trouble, caplog: pytest.LogCaptureFixture, state: str
+async def test_a_full_disk_is_said_and_reading_goes_on(
+    database: str, trouble: Trouble, caplog: pytest.LogCaptureFixture, state: str
 ) -> None:
-    async def story(admin: Client) -> None:
+    caplog.set_level(logging.WARNING)
+    async with running(database) as admin:
         ada = await admin.user()
         loan = {"userId": ada["id"], "amount": 100, "network": "MTN"}
         path, seen = f"/v1/users/{ada['id']}", await admin.caught_up()
@@ -122,70 +123,61 @@ def test_a_full_disk_is_said_and_reading_goes_on(
         ]
         assert state in lines[0]
 
-    caplog.set_level(logging.WARNING)
-    tell(story)
 
-
-def test_what_may_be_read_masked_is_not_refused_while_no_look_can_be_logged(
-    tell: Tell, trouble: Trouble
+async def test_what_may_be_read_masked_is_not_refused_while_no_look_can_be_logged(
+    admin: Client, trouble: Trouble
 ) -> None:
-    async def story(admin: Client) -> None:
-        ada = await admin.user()
-        loan = {"userId": ada["id"], "amount": 100, "network": "MTN"}
-        loan = (await admin.post("/v1/loans", loan)).json()
-        seen = await admin.caught_up()
-        user = f"/v1/users/{ada['id']}"
-        masked = [
-            user,
-            f"{user}?asOf={seen['Ledger-Position']}",
-            "/v1/users",
-            f"{user}/loans",
-            f"{user}/timeline",
-            f"{user}/events",
-            f"/v1/loans/{loan['id']}/explain",
-            "/v1/events",
-        ]
+    ada = await admin.user()
+    loan = {"userId": ada["id"], "amount": 100, "network": "MTN"}
+    loan = (await admin.post("/v1/loans", loan)).json()
+    seen = await admin.caught_up()
+    user = f"/v1/users/{ada['id']}"
+    masked = [
+        user,
+        f"{user}?asOf={seen['Ledger-Position']}",
+        "/v1/users",
+        f"{user}/loans",
+        f"{user}/timeline",
+        f"{user}/events",
+        f"/v1/loans/{loan['id']}/explain",
+        "/v1/events",
+    ]
+    for path in masked:
+        assert (await admin.get(path, headers=seen)).status_code == 200, path
+    with trouble.read_only(anew=True):
         for path in masked:
-            assert (await admin.get(path, headers=seen)).status_code == 200, path
-        with trouble.read_only(anew=True):
-            for path in masked:
-                await require_masked(admin, path)
-                if "events" in path:
-                    await require_masked(admin, path, Accept="application/x-ndjson")
-            missing = await admin.get("/v1/users/USR-2026-999999")
-            assert code(missing) == (404, "not-found")
-            for path in ("/v1/users?phone=08030000000", "/v1/journal.csv"):
-                assert code(await admin.get(path)) == (503, "database-read-only"), path
-        await eventually(lambda: admin.get("/readyz"), 200)
-        assert '"Ada"' in (await admin.get(user)).text
-
-    tell(story)
+            await require_masked(admin, path)
+            if "events" in path:
+                await require_masked(admin, path, Accept="application/x-ndjson")
+        missing = await admin.get("/v1/users/USR-2026-999999")
+        assert code(missing) == (404, "not-found")
+        for path in ("/v1/users?phone=08030000000", "/v1/journal.csv"):
+            assert code(await admin.get(path)) == (503, "database-read-only"), path
+    await eventually(lambda: admin.get("/readyz"), 200)
+    assert '"Ada"' in (await admin.get(user)).text
 
 
 @pytest.mark.parametrize("anew", [True, False])
-def test_a_read_only_database_is_said_and_all_recovers(
-    tell: Tell, trouble: Trouble, anew: bool
+async def test_a_read_only_database_is_said_and_all_recovers(
+    admin: Client, trouble: Trouble, anew: bool
 ) -> None:
-    async def story(admin: Client) -> None:
-        ada = await admin.user()
-        path = f"/v1/users/{ada['id']}"
-        await admin.get(path, headers=await admin.caught_up())
-        with trouble.read_only(anew=anew):
-            if not anew:  # Of the setting of a database only new sessions hear.
-                trouble.end_sessions()
-            for _ in range(2):
-                assert code(await admin.post("/v1/users", ADA)) == (503, "database-read-only")
-                assert (await admin.get(path)).status_code == 200
-                assert (await admin.get("/v1/users")).status_code == 200
-                assert code(await admin.get("/readyz")) == (503, "database-read-only")
-                login = {"username": "admin", "password": PASSWORD}
-                refused = await admin.post("/v1/auth/login", login)
-                assert code(refused) == (503, "database-read-only")
-        await eventually(lambda: admin.get("/readyz"), 200)
-        made = await admin.post("/v1/users", ADA)
-        assert made.status_code == 201, made.text
-        seen = {"Ledger-Position": str(made.json()["position"])}
-        assert (await admin.get("/v1/users", headers=seen)).status_code == 200
-        assert (await admin.as_("admin")).headers
-
-    tell(story)
+    ada = await admin.user()
+    path = f"/v1/users/{ada['id']}"
+    await admin.get(path, headers=await admin.caught_up())
+    with trouble.read_only(anew=anew):
+        if not anew:  # Of the setting of a database only new sessions hear.
+            trouble.end_sessions()
+        for _ in range(2):
+            assert code(await admin.post("/v1/users", ADA)) == (503, "database-read-only")
+            assert (await admin.get(path)).status_code == 200
+            assert (await admin.get("/v1/users")).status_code == 200
+            assert code(await admin.get("/readyz")) == (503, "database-read-only")
+            login = {"username": "admin", "password": PASSWORD}
+            refused = await admin.post("/v1/auth/login", login)
+            assert code(refused) == (503, "database-read-only")
+    await eventually(lambda: admin.get("/readyz"), 200)
+    made = await admin.post("/v1/users", ADA)
+    assert made.status_code == 201, made.text
+    seen = {"Ledger-Position": str(made.json()["position"])}
+    assert (await admin.get("/v1/users", headers=seen)).status_code == 200
+    assert (await admin.as_("admin")).headers

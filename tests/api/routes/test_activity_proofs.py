@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.api.conftest import Client, Tell
+from tests.api.conftest import Client
 from tests.api.routes.test_activity import LOG, lines
 from tests.api.routes.test_proofs import SCRIPT, sealed
 
@@ -21,50 +21,46 @@ def checked(place: Path, key: str, proof: dict[str, object]) -> str:
     return run.stdout + run.stderr
 
 
-def test_a_look_at_a_borrower_is_proved_to_be_in_the_log(
-    tell: Tell, database: str, tmp_path: Path
+async def test_a_look_at_a_borrower_is_proved_to_be_in_the_log(
+    admin: Client, database: str, tmp_path: Path
 ) -> None:
-    async def story(admin: Client) -> None:
-        user = await admin.user()
-        await admin.get(f"/v1/users/{user['id']}", headers=await admin.caught_up())
-        line = (await lines(admin, persons=user["id"]))[0]
-        path = f"{LOG}/{line['id']}/proof"
-        unsealed, unknown = await admin.get(path), await admin.get(f"{LOG}/{user['id']}/proof")
-        assert (unsealed.status_code, unsealed.json()["code"]) == (409, "not-sealed")
-        assert (unknown.status_code, unknown.json()["code"]) == (404, "not-found")
-        await sealed(database)
-        key = (await admin.get("/v1/checkpoint/key")).text
-        proof = (await admin.get(path)).json()
-        place, source, row = proof["entry"].split("\n", 2)
-        assert (int(place), source) == (proof["position"], "activity")
-        assert json.loads(row)["persons"] == [user["id"]]
-        said = f"activity {place} is in the log of {proof['treeSize']} lines\n"
-        assert checked(tmp_path, key, proof) == said
-        false = proof | {"entry": proof["entry"].replace(user["id"], line["id"])}
-        assert "the leaf is the hash of the entry" in checked(tmp_path, key, false)
-        older = (await admin.get(f"{path}?treeSize={place}")).json()
-        assert older["treeSize"] == int(place)
-        too_small = await admin.get(f"{path}?treeSize=0")
-        assert (too_small.status_code, too_small.json()["code"]) == (422, "invalid-parameter")
-
-    tell(story)
+    user = await admin.user()
+    await admin.get(f"/v1/users/{user['id']}", headers=await admin.caught_up())
+    line = (await lines(admin, persons=user["id"]))[0]
+    path = f"{LOG}/{line['id']}/proof"
+    unsealed, unknown = await admin.get(path), await admin.get(f"{LOG}/{user['id']}/proof")
+    assert (unsealed.status_code, unsealed.json()["code"]) == (409, "not-sealed")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "not-found")
+    await sealed(database)
+    key = (await admin.get("/v1/checkpoint/key")).text
+    proof = (await admin.get(path)).json()
+    place, source, row = proof["entry"].split("\n", 2)
+    assert (int(place), source) == (proof["position"], "activity")
+    assert json.loads(row)["persons"] == [user["id"]]
+    said = f"activity {place} is in the log of {proof['treeSize']} lines\n"
+    assert checked(tmp_path, key, proof) == said
+    false = proof | {"entry": proof["entry"].replace(user["id"], line["id"])}
+    assert "the leaf is the hash of the entry" in checked(tmp_path, key, false)
+    older = (await admin.get(f"{path}?treeSize={place}")).json()
+    assert older["treeSize"] == int(place)
+    too_small = await admin.get(f"{path}?treeSize=0")
+    assert (too_small.status_code, too_small.json()["code"]) == (422, "invalid-parameter")
 
 
-def test_a_refused_request_is_proved_too(tell: Tell, database: str, tmp_path: Path) -> None:
-    async def story(admin: Client) -> None:
-        user = await admin.user()
-        body = {"userId": user["id"], "amount": 999_999, "network": "MTN"}
-        assert (await admin.post("/v1/loans", body)).status_code in (409, 422)
-        await sealed(database)
-        (row,) = (await admin.get("/v1/refused-requests")).json()["items"]
-        proof = (await admin.get(f"/v1/refused-requests/{row['id']}/proof")).json()
-        key = (await admin.get("/v1/checkpoint/key")).text
-        assert "is in the log of" in checked(tmp_path, key, proof)
-        clerk = await admin.take_on("clerk", {"resource": "users", "actions": ["read"]})
-        denied = await clerk.get(f"/v1/refused-requests/{row['id']}/proof")
-        assert denied.status_code == 403
-        with psycopg.connect(database) as connection:
-            query = "SELECT count(*) FROM ledger.refused_requests WHERE mac IS NULL"
-            assert connection.execute(query).fetchone() == (0,)
-
-    tell(story)
+async def test_a_refused_request_is_proved_too(
+    admin: Client, database: str, tmp_path: Path
+) -> None:
+    user = await admin.user()
+    body = {"userId": user["id"], "amount": 999_999, "network": "MTN"}
+    assert (await admin.post("/v1/loans", body)).status_code in (409, 422)
+    await sealed(database)
+    (row,) = (await admin.get("/v1/refused-requests")).json()["items"]
+    proof = (await admin.get(f"/v1/refused-requests/{row['id']}/proof")).json()
+    key = (await admin.get("/v1/checkpoint/key")).text
+    assert "is in the log of" in checked(tmp_path, key, proof)
+    clerk = await admin.take_on("clerk", {"resource": "users", "actions": ["read"]})
+    denied = await clerk.get(f"/v1/refused-requests/{row['id']}/proof")
+    assert denied.status_code == 403
+    with psycopg.connect(database) as connection:
+        query = "SELECT count(*) FROM ledger.refused_requests WHERE mac IS NULL"
+        assert connection.execute(query).fetchone() == (0,)

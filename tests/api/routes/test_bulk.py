@@ -12,7 +12,7 @@ from api.routes import atomic, bulk
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import lagos_day
-from tests.api.conftest import ADA, WORLD, Client, Tell
+from tests.api.conftest import ADA, WORLD, Client, running
 
 NDJSON = {"content-type": "application/x-ndjson"}
 
@@ -29,86 +29,69 @@ async def send(admin: Client, lines: list[Any], query: str = "") -> list[dict[st
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
-def test_each_line_is_answered_in_order_and_fails_alone(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        own = f"USR-{lagos_day(WORLD.now()).year}-000001"
-        lines = [
-            register(1),
-            "{",
-            register(1),
-            {"op": "POST /v1/users"},
-            {"op": "GET /v1/users", "body": {}},
-            {"op": "POST /v1/nothing"},
-            {"op": f"POST /v1/users/{own}/suspend", "body": {"reason": "x"}, "version": 9},
-            {"op": f"POST /v1/users/{own}/suspend", "body": {"reason": "x"}},
-            {"op": "POST /v1/users", "body": "x" * (1024 * 1024)},
-            register(2),
-        ]
-        answers = await send(admin, lines)
-        assert [answer["line"] for answer in answers] == list(range(1, 11))
-        wanted = [201, 400, 409, 422, 422, 404, 412, 200, 413, 201]
-        assert [answer["status"] for answer in answers] == wanted
-        assert answers[0]["receipt"]["userId"] == own
-        assert answers[2]["problem"]["code"] == "phone-taken"
-
-    tell(story)
+async def test_each_line_is_answered_in_order_and_fails_alone(admin: Client) -> None:
+    own = f"USR-{lagos_day(WORLD.now()).year}-000001"
+    lines = [
+        register(1),
+        "{",
+        register(1),
+        {"op": "POST /v1/users"},
+        {"op": "GET /v1/users", "body": {}},
+        {"op": "POST /v1/nothing"},
+        {"op": f"POST /v1/users/{own}/suspend", "body": {"reason": "x"}, "version": 9},
+        {"op": f"POST /v1/users/{own}/suspend", "body": {"reason": "x"}},
+        {"op": "POST /v1/users", "body": "x" * (1024 * 1024)},
+        register(2),
+    ]
+    answers = await send(admin, lines)
+    assert [answer["line"] for answer in answers] == list(range(1, 11))
+    wanted = [201, 400, 409, 422, 422, 404, 412, 200, 413, 201]
+    assert [answer["status"] for answer in answers] == wanted
+    assert answers[0]["receipt"]["userId"] == own
+    assert answers[2]["problem"]["code"] == "phone-taken"
 
 
-def test_a_thousand_lines_keep_their_order(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        answers = await send(admin, [register(n) for n in range(1200)])
-        positions = [answer["receipt"]["position"] for answer in answers]
-        assert positions == list(range(positions[0], positions[0] + 1200))
-
-    tell(story)
+async def test_a_thousand_lines_keep_their_order(admin: Client) -> None:
+    answers = await send(admin, [register(n) for n in range(1200)])
+    positions = [answer["receipt"]["position"] for answer in answers]
+    assert positions == list(range(positions[0], positions[0] + 1200))
 
 
-def test_a_resent_file_repeats_nothing_also_not_what_was_sent_singly(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        single = await admin.post(
-            "/v1/users", register(0)["body"], headers={"Idempotency-Key": "k0"}
-        )
-        lines = [register(n, key=f"k{n}") for n in range(3)]
-        first, again = await send(admin, lines), await send(admin, lines)
-        assert first[0]["receipt"] == single.json()
-        assert [each["receipt"] for each in again] == [each["receipt"] for each in first]
-        assert all(each["replayed"] for each in again)
-
-    tell(story)
+async def test_a_resent_file_repeats_nothing_also_not_what_was_sent_singly(admin: Client) -> None:
+    single = await admin.post("/v1/users", register(0)["body"], headers={"Idempotency-Key": "k0"})
+    lines = [register(n, key=f"k{n}") for n in range(3)]
+    first, again = await send(admin, lines), await send(admin, lines)
+    assert first[0]["receipt"] == single.json()
+    assert [each["receipt"] for each in again] == [each["receipt"] for each in first]
+    assert all(each["replayed"] for each in again)
 
 
-def test_an_atomic_file_is_done_whole_or_not_at_all(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        bad = await send(admin, [register(1), register(2), register(1)], "?atomic=true")
-        assert [each["status"] for each in bad] == [409, 409, 409]
-        assert [each["problem"]["code"] for each in bad] == ["aborted", "aborted", "phone-taken"]
-        malformed = await send(admin, [register(1), "{"], "?atomic=true")
-        assert [each["status"] for each in malformed] == [409, 400]
-        lines = [register(1, key="a"), register(2, key="b")]
-        done = await send(admin, lines, "?atomic=true")
-        assert [each["status"] for each in done] == [201, 201]
-        assert done[0]["receipt"]["position"] == done[1]["receipt"]["position"]
-        again = await send(admin, lines, "?atomic=true")
-        assert all(each["replayed"] for each in again)
-        fresh = await admin.caught_up()
-        assert len((await admin.get("/v1/users", headers=fresh)).json()["items"]) == 2
-
-    tell(story)
+async def test_an_atomic_file_is_done_whole_or_not_at_all(admin: Client) -> None:
+    bad = await send(admin, [register(1), register(2), register(1)], "?atomic=true")
+    assert [each["status"] for each in bad] == [409, 409, 409]
+    assert [each["problem"]["code"] for each in bad] == ["aborted", "aborted", "phone-taken"]
+    malformed = await send(admin, [register(1), "{"], "?atomic=true")
+    assert [each["status"] for each in malformed] == [409, 400]
+    lines = [register(1, key="a"), register(2, key="b")]
+    done = await send(admin, lines, "?atomic=true")
+    assert [each["status"] for each in done] == [201, 201]
+    assert done[0]["receipt"]["position"] == done[1]["receipt"]["position"]
+    again = await send(admin, lines, "?atomic=true")
+    assert all(each["replayed"] for each in again)
+    fresh = await admin.caught_up()
+    assert len((await admin.get("/v1/users", headers=fresh)).json()["items"]) == 2
 
 
-def test_an_atomic_line_needs_its_own_permission(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        clerk = await admin.take_on("clerk", {"resource": "users", "actions": ["write"]})
-        setting = {"op": "PUT /v1/system-config/lending/autoApprove", "body": {"value": True}}
-        answers = await send(clerk, [register(1), setting], "?atomic=true")
-        assert [each["status"] for each in answers] == [409, 403]
-        assert [each["status"] for each in await send(clerk, [register(1), setting])] == [201, 403]
-
-    tell(story)
+async def test_an_atomic_line_needs_its_own_permission(admin: Client) -> None:
+    clerk = await admin.take_on("clerk", {"resource": "users", "actions": ["write"]})
+    setting = {"op": "PUT /v1/system-config/lending/autoApprove", "body": {"value": True}}
+    answers = await send(clerk, [register(1), setting], "?atomic=true")
+    assert [each["status"] for each in answers] == [409, 403]
+    assert [each["status"] for each in await send(clerk, [register(1), setting])] == [201, 403]
 
 
-def test_what_an_atomic_file_needs_is_loaded_together(
-    tell: Tell, monkeypatch: pytest.MonkeyPatch
+async def test_what_an_atomic_file_needs_is_loaded_together(
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds: list[int] = []
     work = atomic.Batch.work
@@ -118,23 +101,19 @@ def test_what_an_atomic_file_needs_is_loaded_together(
         return work(batch, uow)
 
     monkeypatch.setattr(atomic.Batch, "work", counted)
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         few = await send(admin, [register(n) for n in range(2)], "?atomic=true")
         loads_of_two = len(rounds)
         many = await send(admin, [register(n) for n in range(2, 202)], "?atomic=true")
         assert {each["status"] for each in few + many} == {201}
         assert len(rounds) - loads_of_two <= loads_of_two < 10
 
-    tell(story)
 
-
-def test_an_atomic_file_holds_up_nobody_for_long(
-    tell: Tell, monkeypatch: pytest.MonkeyPatch
+async def test_an_atomic_file_holds_up_nobody_for_long(
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(atomic, "SECONDS_MAX", 0.0)
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         text = "\n".join(json.dumps(register(n)) for n in range(20)).encode()
         answer = await admin.post("/v1/bulk?atomic=true", content=text, headers=NDJSON)
         assert (answer.status_code, answer.json()["code"]) == (413, "atomic-too-slow")
@@ -142,29 +121,23 @@ def test_an_atomic_file_holds_up_nobody_for_long(
         fresh = await admin.caught_up()
         assert (await admin.get("/v1/users", headers=fresh)).json()["items"] == []
 
-    tell(story)
+
+async def test_an_atomic_file_has_a_thousand_lines_at_most(admin: Client) -> None:
+    text = "\n".join(json.dumps(register(n)) for n in range(1001)).encode()
+    answer = await admin.post("/v1/bulk?atomic=true", content=text, headers=NDJSON)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too-many-lines")
 
 
-def test_an_atomic_file_has_a_thousand_lines_at_most(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        text = "\n".join(json.dumps(register(n)) for n in range(1001)).encode()
-        answer = await admin.post("/v1/bulk?atomic=true", content=text, headers=NDJSON)
-        assert (answer.status_code, answer.json()["code"]) == (413, "too-many-lines")
-
-    tell(story)
+async def test_bulk_asks_who_is_there_before_it_reads(admin: Client) -> None:
+    nobody = Client(admin.http, admin.app)
+    answer: httpx.Response = await nobody.post("/v1/bulk", content=b"{", headers=NDJSON)
+    assert answer.status_code == 401
+    assert (await admin.post("/v1/bulk", ADA)).status_code == 415
 
 
-def test_bulk_asks_who_is_there_before_it_reads(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        nobody = Client(admin.http, admin.app)
-        answer: httpx.Response = await nobody.post("/v1/bulk", content=b"{", headers=NDJSON)
-        assert answer.status_code == 401
-        assert (await admin.post("/v1/bulk", ADA)).status_code == 415
-
-    tell(story)
-
-
-def test_heavy_lines_wait_for_each_other(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_heavy_lines_wait_for_each_other(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("api.routes.bulk.WEIGHT_MAX", 0)
     under_way, most, carry_out = 0, 0, bulk._one
 
@@ -177,29 +150,25 @@ def test_heavy_lines_wait_for_each_other(tell: Tell, monkeypatch: pytest.MonkeyP
         return answer
 
     monkeypatch.setattr("api.routes.bulk._one", counted)
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         answers = await send(admin, [{"op": "POST /v1/users/x/activate"}] * 5)
         assert ([answer["status"] for answer in answers], most) == ([404] * 5, 1)
 
-    tell(story)
 
+async def test_lines_that_are_refused_as_they_are_read_leave_others_their_turn(
+    admin: Client,
+) -> None:
+    turns, ended = 0, asyncio.Event()
 
-def test_lines_that_are_refused_as_they_are_read_leave_others_their_turn(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        turns, ended = 0, asyncio.Event()
+    async def others() -> None:
+        nonlocal turns
+        while not ended.is_set():
+            await asyncio.sleep(0)
+            turns += 1
 
-        async def others() -> None:
-            nonlocal turns
-            while not ended.is_set():
-                await asyncio.sleep(0)
-                turns += 1
-
-        waiting = asyncio.create_task(others())
-        answers = await send(admin, ["{"] * 3000)
-        ended.set()
-        await waiting
-        assert len(answers) == 3000
-        assert turns > 3000 / bulk.TURN
-
-    tell(story)
+    waiting = asyncio.create_task(others())
+    answers = await send(admin, ["{"] * 3000)
+    ended.set()
+    await waiting
+    assert len(answers) == 3000
+    assert turns > 3000 / bulk.TURN

@@ -21,7 +21,7 @@ from rim_ledger.notifications.notification import (
     queue,
 )
 from rim_ledger.postgres.pool import lease
-from tests.api.conftest import WORLD, Client, Tell
+from tests.api.conftest import WORLD, Client, running
 from tests.api.routes.test_broadcasts import Listening, courier, drafted, sent
 from tests.notifications.desk import Through
 
@@ -75,58 +75,52 @@ async def one_by_one(admin: Client, user: UUID, channel: str, count: int = 1) ->
 
 
 @pytest.mark.parametrize("slow", ["broadcast", "single"])
-def test_a_slow_message_holds_up_no_other_channel_and_no_other_broadcast(
-    tell: Tell, slow: str
+async def test_a_slow_message_holds_up_no_other_channel_and_no_other_broadcast(
+    admin: Client, slow: str
 ) -> None:
-    async def story(admin: Client) -> None:
-        user, held = UUID((await admin.user())["id"]), Held()
-        async with carrying(admin, held):
-            if slow == "broadcast":
-                await sent(admin, await drafted(admin))
-            else:
-                await one_by_one(admin, user, "sms")
-            await held.holds.wait()
-            await one_by_one(admin, user, "email")
-            await held.mails.acquire()
-            await sent(admin, await drafted(admin, type="email"))
-            await held.mails.acquire()
-        assert [channel for channel, *_ in held.sent] == ["email", "email"]
-
-    tell(story)
+    user, held = UUID((await admin.user())["id"]), Held()
+    async with carrying(admin, held):
+        if slow == "broadcast":
+            await sent(admin, await drafted(admin))
+        else:
+            await one_by_one(admin, user, "sms")
+        await held.holds.wait()
+        await one_by_one(admin, user, "email")
+        await held.mails.acquire()
+        await sent(admin, await drafted(admin, type="email"))
+        await held.mails.acquire()
+    assert [channel for channel, *_ in held.sent] == ["email", "email"]
 
 
-def test_a_courier_outlives_a_database_that_is_away_and_a_broadcast_that_fails(
-    tell: Tell, monkeypatch: pytest.MonkeyPatch
+async def test_a_courier_outlives_a_database_that_is_away_and_a_broadcast_that_fails(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def story(admin: Client) -> None:
-        user, held = UUID((await admin.user())["id"]), Held()
-        monkeypatch.setattr("rim_ledger.notifications.delivery_worker.INTERVAL_SECONDS", 0.01)
-        carrier, away, fails = courier(admin, held), asyncio.Event(), asyncio.Event()
-        errands, broadcast = carrier._tasks, carrier._broadcast
+    user, held = UUID((await admin.user())["id"]), Held()
+    monkeypatch.setattr("rim_ledger.notifications.delivery_worker.INTERVAL_SECONDS", 0.01)
+    carrier, away, fails = courier(admin, held), asyncio.Event(), asyncio.Event()
+    errands, broadcast = carrier._tasks, carrier._broadcast
 
-        async def is_away() -> object:
-            carrier._tasks = errands  # type: ignore[method-assign]
-            away.set()
-            raise OSError
+    async def is_away() -> object:
+        carrier._tasks = errands  # type: ignore[method-assign]
+        away.set()
+        raise OSError
 
-        async def fail(*_: object) -> int:
-            carrier._broadcast = broadcast  # type: ignore[method-assign]
-            fails.set()
-            raise OSError
+    async def fail(*_: object) -> int:
+        carrier._broadcast = broadcast  # type: ignore[method-assign]
+        fails.set()
+        raise OSError
 
-        carrier._tasks = is_away  # type: ignore[method-assign, assignment]
-        carrier._broadcast = fail  # type: ignore[method-assign]
-        monkeypatch.setattr("tests.api.routes.test_courier.courier", lambda *_: carrier)
-        async with carrying(admin, held):
-            await away.wait()
-            await sent(admin, await drafted(admin, type="email"))
-            await fails.wait()
-            await held.mails.acquire()
-            await one_by_one(admin, user, "email")
-            await held.mails.acquire()
-        assert [channel for channel, *_ in held.sent] == ["email", "email"]
-
-    tell(story)
+    carrier._tasks = is_away  # type: ignore[method-assign, assignment]
+    carrier._broadcast = fail  # type: ignore[method-assign]
+    monkeypatch.setattr("tests.api.routes.test_courier.courier", lambda *_: carrier)
+    async with carrying(admin, held):
+        await away.wait()
+        await sent(admin, await drafted(admin, type="email"))
+        await fails.wait()
+        await held.mails.acquire()
+        await one_by_one(admin, user, "email")
+        await held.mails.acquire()
+    assert [channel for channel, *_ in held.sent] == ["email", "email"]
 
 
 class NoSms(Through):
@@ -139,13 +133,12 @@ class NoSms(Through):
 
 
 @pytest.mark.parametrize("standing", [2, 3, 4])
-def test_broadcasts_that_stand_still_hide_none_that_may_go(
-    tell: Tell, monkeypatch: pytest.MonkeyPatch, standing: int
+async def test_broadcasts_that_stand_still_hide_none_that_may_go(
+    database: str, monkeypatch: pytest.MonkeyPatch, standing: int
 ) -> None:
     monkeypatch.setattr("rim_ledger.notifications.delivery_worker.BROADCASTS", 2)
     monkeypatch.setattr("rim_ledger.notifications.delivery_worker.INTERVAL_SECONDS", 0.01)
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         await admin.user()
         held = Held()
         carrier = courier(admin, held)
@@ -164,18 +157,14 @@ def test_broadcasts_that_stand_still_hide_none_that_may_go(
                 await held.mails.acquire()
         assert [channel for channel, *_ in held.sent] == ["email"] * 3
 
-    tell(story)
 
-
-def test_however_many_broadcasts_are_due_they_leave_others_their_connections(
-    tell: Tell, monkeypatch: pytest.MonkeyPatch
+async def test_however_many_broadcasts_are_due_they_leave_others_their_connections(
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rim_ledger.notifications.delivery_worker.BROADCASTS", 2)
     monkeypatch.setattr("rim_ledger.notifications.delivery_worker.INTERVAL_SECONDS", 0.01)
     open_, most, leases = 0, 0, list[str]()
-
-    async def story(admin: Client) -> None:
-        nonlocal open_, most
+    async with running(database) as admin:
         await admin.user()
         carrier = courier(admin, Held())
         carrier._lanes = NoSms(Held())
@@ -209,6 +198,4 @@ def test_however_many_broadcasts_are_due_they_leave_others_their_connections(
             await sent(admin, await drafted(admin))
         async with carrying(admin, Held()):
             await all_had.wait()
-
-    tell(story)
     assert most == 2

@@ -6,7 +6,7 @@ from typing import Any
 
 from rim_ledger.schedule import tick
 from rim_ledger.values import LAGOS
-from tests.api.conftest import Client, Tell, serving
+from tests.api.conftest import Client, serving
 from tests.api.routes.test_broadcasts import courier
 
 SETTING = "/v1/system-config/lending/dueNotices"
@@ -54,83 +54,68 @@ async def pay(admin: Client, made: dict[str, Any]) -> None:
     assert answer.status_code == 201, answer.text
 
 
-def test_loans_of_before_the_setting_are_told_of_once(tell: Tell, database: str) -> None:
-    async def story(admin: Client) -> None:
-        made = await lent(admin)
-        await ask_for_notices(admin, -1, 0)
-        shown = (await admin.get(SETTING, headers=await admin.caught_up())).json()
-        assert (shown["value"], shown["dataType"]) == ([-1, 0], "json")
-        assert await scheduled(admin) == []
-        at = morning()
-        async with serving(database) as process:
-            here, there = (each.app.state.context.dispatch for each in (admin, process))
-            await asyncio.gather(*(tick(each, at) for each in (here, there, here)))
-            await tick(there, at + timedelta(hours=1))
-            workers = [courier(admin), courier(admin.at(process))]
-            await asyncio.gather(*(each.deliver_due(at) for each in workers))
-            await courier(admin).deliver_due(at)
-            told = [*sms(admin), *sms(process)]
-        (message,) = told
-        assert made["loanId"] in message["body"]
-        (notice,) = await scheduled(admin)
-        assert (notice["channel"], notice["status"], notice["userId"]) == (
-            "sms",
-            "sent",
-            made["user"],
-        )
-        events = (await admin.get(f"/v1/loans/{made['loan']}/events")).json()["items"]
-        assert [each["type"] for each in events].count("DueNoticeSent") == 1
-
-    tell(story)
-
-
-def test_a_payment_that_comes_before_the_message_goes_withholds_it(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        await ask_for_notices(admin, 0)
-        made, at = await lent(admin), morning()
-        await tick(admin.app.state.context.dispatch, at)
-        assert [each["status"] for each in await scheduled(admin)] == ["pending"]
-        await pay(admin, made)
+async def test_loans_of_before_the_setting_are_told_of_once(admin: Client, database: str) -> None:
+    made = await lent(admin)
+    await ask_for_notices(admin, -1, 0)
+    shown = (await admin.get(SETTING, headers=await admin.caught_up())).json()
+    assert (shown["value"], shown["dataType"]) == ([-1, 0], "json")
+    assert await scheduled(admin) == []
+    at = morning()
+    async with serving(database) as process:
+        here, there = (each.app.state.context.dispatch for each in (admin, process))
+        await asyncio.gather(*(tick(each, at) for each in (here, there, here)))
+        await tick(there, at + timedelta(hours=1))
+        workers = [courier(admin), courier(admin.at(process))]
+        await asyncio.gather(*(each.deliver_due(at) for each in workers))
         await courier(admin).deliver_due(at)
-        (notice,) = await scheduled(admin)
-        assert notice["status"] == "failed"
-        assert "Nothing is owed" in notice["errorMessage"]
-        assert sms(admin) == []
-
-    tell(story)
-
-
-def test_payment_and_notice_at_once_end_in_either_order(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        await ask_for_notices(admin, 0)
-        made, at = await lent(admin), morning()
-        dispatch = admin.app.state.context.dispatch
-        await asyncio.gather(tick(dispatch, at), pay(admin, made))
-        await courier(admin).deliver_due(at)
-        assert sms(admin) == []
-        await tick(dispatch, at + timedelta(hours=1))
-        assert all(each["status"] == "failed" for each in await scheduled(admin))
-
-    tell(story)
+        told = [*sms(admin), *sms(process)]
+    (message,) = told
+    assert made["loanId"] in message["body"]
+    (notice,) = await scheduled(admin)
+    assert (notice["channel"], notice["status"], notice["userId"]) == (
+        "sms",
+        "sent",
+        made["user"],
+    )
+    events = (await admin.get(f"/v1/loans/{made['loan']}/events")).json()["items"]
+    assert [each["type"] for each in events].count("DueNoticeSent") == 1
 
 
-def test_nothing_is_queued_while_sending_is_stopped(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        await ask_for_notices(admin, 0)
-        await lent(admin)
-        stopped = await admin.post("/v1/outbound", {"enabled": False})
-        assert stopped.status_code == 200, stopped.text
-        await tick(admin.app.state.context.dispatch, morning())
-        assert await scheduled(admin) == []
-        assert sms(admin) == []
+async def test_a_payment_that_comes_before_the_message_goes_withholds_it(admin: Client) -> None:
+    await ask_for_notices(admin, 0)
+    made, at = await lent(admin), morning()
+    await tick(admin.app.state.context.dispatch, at)
+    assert [each["status"] for each in await scheduled(admin)] == ["pending"]
+    await pay(admin, made)
+    await courier(admin).deliver_due(at)
+    (notice,) = await scheduled(admin)
+    assert notice["status"] == "failed"
+    assert "Nothing is owed" in notice["errorMessage"]
+    assert sms(admin) == []
 
-    tell(story)
+
+async def test_payment_and_notice_at_once_end_in_either_order(admin: Client) -> None:
+    await ask_for_notices(admin, 0)
+    made, at = await lent(admin), morning()
+    dispatch = admin.app.state.context.dispatch
+    await asyncio.gather(tick(dispatch, at), pay(admin, made))
+    await courier(admin).deliver_due(at)
+    assert sms(admin) == []
+    await tick(dispatch, at + timedelta(hours=1))
+    assert all(each["status"] == "failed" for each in await scheduled(admin))
 
 
-def test_what_is_no_list_of_days_is_refused(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        for value, code in (("1", "wrong-type"), ([1.5], "wrong-type"), ([400], "out-of-range")):
-            answer = await admin.ask("PUT", SETTING, {"value": value})
-            assert (answer.status_code, answer.json()["code"]) == (422, code)
+async def test_nothing_is_queued_while_sending_is_stopped(admin: Client) -> None:
+    await ask_for_notices(admin, 0)
+    await lent(admin)
+    stopped = await admin.post("/v1/outbound", {"enabled": False})
+    assert stopped.status_code == 200, stopped.text
+    await tick(admin.app.state.context.dispatch, morning())
+    assert await scheduled(admin) == []
+    assert sms(admin) == []
 
-    tell(story)
+
+async def test_what_is_no_list_of_days_is_refused(admin: Client) -> None:
+    for value, code in (("1", "wrong-type"), ([1.5], "wrong-type"), ([400], "out-of-range")):
+        answer = await admin.ask("PUT", SETTING, {"value": value})
+        assert (answer.status_code, answer.json()["code"]) == (422, code)

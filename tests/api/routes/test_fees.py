@@ -4,11 +4,11 @@ from decimal import Decimal
 
 import psycopg
 
-from tests.api.conftest import Client, Tell
+from tests.api.conftest import running
 
 
-def test_an_upfront_fee_is_seen_everywhere(tell: Tell, database: str) -> None:
-    async def story(admin: Client) -> None:
+async def test_an_upfront_fee_is_seen_everywhere(database: str) -> None:
+    async with running(database) as admin:
         officer, user = await admin.take_on_superadmin("officer"), await admin.user()
         await admin.ask("PUT", "/v1/system-config/lending/vatRate", {"value": 7.5})
         wish = {"userId": user["userId"], "amount": 100, "network": "MTN"}
@@ -44,8 +44,6 @@ def test_an_upfront_fee_is_seen_everywhere(tell: Tell, database: str) -> None:
         assert (nothing.status_code, nothing.json()["code"]) == (409, "fee-exceeds-amount")
         odd = await admin.post("/v1/loans", wish | {"feeMode": "later"})
         assert odd.status_code == 422
-
-    tell(story)
     with psycopg.connect(database) as connection:
         (sent,) = connection.execute("SELECT amount FROM ledger.simulated_top_ups").fetchall()
     assert sent == (Decimal("84.64"),)

@@ -11,7 +11,7 @@ import pytest
 from projections.measures import TableMeasures
 from rim_ledger.delivery.egress import Egress
 from rim_ledger.delivery.port import Channel
-from tests.api.conftest import Client, Tell, serving
+from tests.api.conftest import Client, running, serving
 from tests.api.routes.borrowers import ask_for_code
 from tests.api.routes.test_broadcasts import courier, drafted, loop_time, row, rows, sent
 from tests.api.routes.test_one_time import invite
@@ -69,10 +69,11 @@ async def status(admin: Client, one: str) -> str:
     return str((await row(admin, one))["status"])
 
 
-def test_codes_tokens_tests_and_broadcasts_take_the_way_that_is_connected(tell: Tell) -> None:
+async def test_codes_tokens_tests_and_broadcasts_take_the_way_that_is_connected(
+    database: str,
+) -> None:
     box, gateway = Mailbox(), Gateway()
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         async with a_mail_server(box) as smtp, a_provider(gateway.answer) as http:
             await connected(admin, "email", smtp)
             await connected(admin, "sms", http)
@@ -91,8 +92,6 @@ def test_codes_tokens_tests_and_broadcasts_take_the_way_that_is_connected(tell: 
             await courier(admin).deliver_due()
             assert (await row(admin, path))["sentCount"] == 2
         assert admin.outbox() == []
-
-    tell(story)
     own = {"A role was made", "An account was made"}  # What super-admins are alerted to.
     subjects = [each["Subject"] for each in box.got if each["Subject"] not in own]
     assert subjects == ["You are invited to RIM Ledger", "We moved"]
@@ -105,10 +104,9 @@ def test_codes_tokens_tests_and_broadcasts_take_the_way_that_is_connected(tell: 
     assert {each["from"] for each in gateway.got} == {"RIM"}
 
 
-def test_a_mail_server_is_tested_and_none_of_its_secrets_is_shown(tell: Tell) -> None:
+async def test_a_mail_server_is_tested_and_none_of_its_secrets_is_shown(database: str) -> None:
     box = Mailbox()
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         async with a_mail_server(box) as url:
             one = await added(admin, "email", url)
             shown = await admin.post(one + "/test", headers={"Prefer": "return=representation"})
@@ -123,8 +121,6 @@ def test_a_mail_server_is_tested_and_none_of_its_secrets_is_shown(tell: Tell) ->
         for secret in (USER, PASSWORD, "a-wrong-password"):
             assert secret not in shown.text + failed.text
         assert (await admin.post(one + "/activate")).json()["code"] == "not-tested"
-
-    tell(story)
     assert (box.left, box.got) == (1, [])
 
 
@@ -132,54 +128,44 @@ def test_a_mail_server_is_tested_and_none_of_its_secrets_is_shown(tell: Tell) ->
     "url",
     ["smtp://169.254.169.254:25", "smtps://10.0.0.1", "smtp://[fe80::1]", "smtp://0xa9fea9fe"],
 )
-def test_a_mail_server_inside_of_a_network_is_blocked(tell: Tell, url: str) -> None:
-    async def story(admin: Client) -> None:
-        one = await added(admin, "email", url)
-        tested = await admin.post(one + "/test")
-        assert (tested.status_code, tested.json()["code"]) == (422, "blocked-address")
-        assert (await row(admin, one))["lastTested"] is None
-
-    tell(story, following=True)
+async def test_a_mail_server_inside_of_a_network_is_blocked(admin: Client, url: str) -> None:
+    one = await added(admin, "email", url)
+    tested = await admin.post(one + "/test")
+    assert (tested.status_code, tested.json()["code"]) == (422, "blocked-address")
+    assert (await row(admin, one))["lastTested"] is None
 
 
-def test_a_mail_server_that_is_rebound_between_two_tests_is_blocked(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        async with a_mail_server(Mailbox()) as url:
-            one = await added(admin, "email", url.replace("127.0.0.1", "localhost"))
-            looks = naming(["127.0.0.1"], ["169.254.169.254"])
-            admin.app.state.context.dispatch.providers.egress = Egress(
-                development=True, resolve=looks
-            )
-            assert (await admin.post(one + "/test")).status_code == 200
-            again = await admin.post(one + "/test", headers={"Idempotency-Key": "rebound"})
-            assert (again.status_code, again.json()["code"]) == (422, "blocked-address")
-
-    tell(story, following=False)
+@pytest.mark.unfollowed
+async def test_a_mail_server_that_is_rebound_between_two_tests_is_blocked(admin: Client) -> None:
+    async with a_mail_server(Mailbox()) as url:
+        one = await added(admin, "email", url.replace("127.0.0.1", "localhost"))
+        looks = naming(["127.0.0.1"], ["169.254.169.254"])
+        admin.app.state.context.dispatch.providers.egress = Egress(development=True, resolve=looks)
+        assert (await admin.post(one + "/test")).status_code == 200
+        again = await admin.post(one + "/test", headers={"Idempotency-Key": "rebound"})
+        assert (again.status_code, again.json()["code"]) == (422, "blocked-address")
 
 
-def test_what_is_wrong_with_an_integration_is_told_with_its_place(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        mail = {"name": "M", "type": "email", "provider": "m", "baseUrl": "smtp://mail.example"}
-        sms = {"name": "S", "type": "sms", "provider": "s", "baseUrl": "https://sms.example"}
-        sender = {"config": {"from": "ledger@rim.example"}}
-        for body, code, place in (
-            (mail, "invalid-sender", "/config/from"),
-            (mail | sender | {"baseUrl": "https://mail.example"}, "wrong-scheme", "/baseUrl"),
-            (mail | sender | {"apiKey": "ledger"}, "missing", "/apiSecret"),
-            (sms | {"baseUrl": "smtps://sms.example"}, "wrong-scheme", "/baseUrl"),
-            (sms | {"config": {"perSecond": 0}}, "invalid-rate", "/config/perSecond"),
-        ):
-            refused = await admin.post(ALL, body)
-            assert (refused.status_code, refused.json()["code"]) == (422, code), refused.text
-            assert refused.json()["errors"][0]["pointer"] == place
-
-    tell(story, following=False)
+@pytest.mark.unfollowed
+async def test_what_is_wrong_with_an_integration_is_told_with_its_place(admin: Client) -> None:
+    mail = {"name": "M", "type": "email", "provider": "m", "baseUrl": "smtp://mail.example"}
+    sms = {"name": "S", "type": "sms", "provider": "s", "baseUrl": "https://sms.example"}
+    sender = {"config": {"from": "ledger@rim.example"}}
+    for body, code, place in (
+        (mail, "invalid-sender", "/config/from"),
+        (mail | sender | {"baseUrl": "https://mail.example"}, "wrong-scheme", "/baseUrl"),
+        (mail | sender | {"apiKey": "ledger"}, "missing", "/apiSecret"),
+        (sms | {"baseUrl": "smtps://sms.example"}, "wrong-scheme", "/baseUrl"),
+        (sms | {"config": {"perSecond": 0}}, "invalid-rate", "/config/perSecond"),
+    ):
+        refused = await admin.post(ALL, body)
+        assert (refused.status_code, refused.json()["code"]) == (422, code), refused.text
+        assert refused.json()["errors"][0]["pointer"] == place
 
 
-def test_a_provider_that_keeps_failing_gets_no_more_until_it_is_well(tell: Tell) -> None:
+async def test_a_provider_that_keeps_failing_gets_no_more_until_it_is_well(database: str) -> None:
     gateway = Gateway()
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         for number in range(12):
             await admin.user(number)
         await admin.ask("PUT", f"{CONFIG}/smsPerSecond", {"value": 20})
@@ -226,18 +212,17 @@ def test_a_provider_that_keeps_failing_gets_no_more_until_it_is_well(tell: Tell)
             assert (done["phase"], done["sentCount"], done["unknownCount"]) == ("sent", 7, 5)
             assert len(gateway.got) == 7
 
-    tell(story)
-
 
 async def ids(admin: Client, count: int) -> list[str]:
     users = await rows(admin, "/v1/users?sort=createdAt")
     return [each["id"] for each in users[:count]]
 
 
-def test_numbers_and_mailboxes_that_are_refused_say_nothing_of_the_provider(tell: Tell) -> None:
+async def test_numbers_and_mailboxes_that_are_refused_say_nothing_of_the_provider(
+    database: str,
+) -> None:
     box = Mailbox()
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         for number in range(7):
             await admin.user(number, email=f"nobody{number}@rim.example")
         async with a_mail_server(box) as url:
@@ -247,15 +232,12 @@ def test_numbers_and_mailboxes_that_are_refused_say_nothing_of_the_provider(tell
             await courier(admin).deliver_due()
             assert (await row(admin, path))["failedCount"] == 7
             assert await status(admin, one) == "active"
-
-    tell(story)
     assert box.got == []
 
 
-def test_what_was_in_hand_is_asked_about_where_it_went(tell: Tell) -> None:
+async def test_what_was_in_hand_is_asked_about_where_it_went(database: str) -> None:
     first, second = Gateway(), Gateway()
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         for number in range(3):
             await admin.user(number)
         async with a_provider(first.answer) as one, a_provider(second.answer) as other:
@@ -275,13 +257,12 @@ def test_what_was_in_hand_is_asked_about_where_it_went(tell: Tell) -> None:
         assert len(set(first.asked[1:])) == 3
         assert (second.asked, second.got, first.got) == ([], [], [])
 
-    tell(story)
 
-
-def test_who_does_not_answer_is_asked_again_until_nobody_uses_them_any_more(tell: Tell) -> None:
+async def test_who_does_not_answer_is_asked_again_until_nobody_uses_them_any_more(
+    database: str,
+) -> None:
     gateway = Gateway()
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         for number in range(3):
             await admin.user(number)
         async with a_provider(gateway.answer) as url:
@@ -301,8 +282,6 @@ def test_who_does_not_answer_is_asked_again_until_nobody_uses_them_any_more(tell
             assert (await admin.ask("DELETE", one)).status_code == 200
         assert gateway.got == []
 
-    tell(story)
-
 
 async def die(admin: Client) -> None:
     """Begin to hand over what waits, and die with it in hand."""
@@ -316,12 +295,9 @@ async def die(admin: Client) -> None:
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_two_processes_keep_to_the_rate_of_one_provider(
-    tell: Tell, database: str, own: bool
-) -> None:
+async def test_two_processes_keep_to_the_rate_of_one_provider(database: str, own: bool) -> None:
     gateway = Gateway()
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         for number in range(8):
             await admin.user(number)
         rate, other = (8, 1000) if own else (1000, 8)
@@ -338,13 +314,10 @@ def test_two_processes_keep_to_the_rate_of_one_provider(
         assert len(gateway.at) == 16
         assert max(gateway.at) - begun >= 14 / 8 - 0.05
 
-    tell(story)
 
-
-def test_one_provider_after_another_does_not_wait_for_the_former(tell: Tell) -> None:
+async def test_one_provider_after_another_does_not_wait_for_the_former(database: str) -> None:
     gateway, next_ = Gateway(), Gateway()
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         await admin.user(1)
         async with a_provider(gateway.answer) as url, a_provider(next_.answer) as other:
             first = await connected(admin, "sms", url, perSecond=1)
@@ -357,5 +330,3 @@ def test_one_provider_after_another_does_not_wait_for_the_former(tell: Tell) -> 
         paces = await admin.app.state.context.pool.rows("SELECT provider FROM ledger.paces")
         assert {name for (name,) in paces} == {each.rpartition("/")[2] for each in (first, second)}
         assert Counter(map(len, (gateway.got, next_.got))) == {1: 2}
-
-    tell(story)

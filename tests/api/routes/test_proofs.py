@@ -12,7 +12,7 @@ import pytest
 from projections.proofs.checkpoints import open_next_origin, signer
 from projections.proofs.sealer import Sealer
 from projections.proofs.signed_note import Checkpoint
-from tests.api.conftest import WORLD, Client, Tell, vault_of
+from tests.api.conftest import WORLD, Client, running, vault_of
 
 SCRIPT = Path(__file__).parents[3] / "docs" / "reference" / "verify.py"
 
@@ -55,70 +55,64 @@ def scripted(place: Path, *words: str, **texts: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_every_event_is_proved_offline_and_a_changed_one_is_not(
-    tell: Tell, database: str, tmp_path: Path
+async def test_every_event_is_proved_offline_and_a_changed_one_is_not(
+    admin: Client, database: str, tmp_path: Path
 ) -> None:
-    async def story(admin: Client) -> None:
-        await admin.user()
-        await sealed(database)
-        note = await admin.get("/v1/checkpoint")
-        assert note.headers["content-type"].startswith("text/plain")
-        size = int(note.text.split("\n")[1])
-        key = (await admin.get("/v1/checkpoint/key")).text
-        for position in (1, 2, size // 2, size):
-            proof = await admin.get(f"/v1/events/{position}/proof")
-            given = {"key": key, "checkpoint": note.text, "proof": proof.text}
-            told = f"event {position} is in the log of {size} events\n"
-            assert verified(tmp_path, **given) == (0, told)
-            said = proof.json()
-            event = (await admin.get(f"/v1/events?after={position - 1}&limit=1")).json()["items"][0]
-            head = said["entry"].split("\n")[:4]
-            assert head == [str(position), event["subject"], str(event["streamversion"]),
-                            event["type"]]  # fmt: skip
-            for changed in (
-                said | {"entry": said["entry"].replace("system", "sustem").replace("adm", "edm")},
-                said | {"position": position + 1},
-                said | {"hashes": said["hashes"][1:]},
-                said | {"hashes": [*said["hashes"][:-1], said["leaf"]]},
-            ):
-                code, words = verified(tmp_path, **given | {"proof": json.dumps(changed)})
-                assert (code, words.startswith("not proved")) == (1, True)
-        other = note.text.replace(str(size), str(size + 1))
-        assert verified(tmp_path, **given | {"checkpoint": other})[0] == 1
-
-    tell(story)
+    await admin.user()
+    await sealed(database)
+    note = await admin.get("/v1/checkpoint")
+    assert note.headers["content-type"].startswith("text/plain")
+    size = int(note.text.split("\n")[1])
+    key = (await admin.get("/v1/checkpoint/key")).text
+    for position in (1, 2, size // 2, size):
+        proof = await admin.get(f"/v1/events/{position}/proof")
+        given = {"key": key, "checkpoint": note.text, "proof": proof.text}
+        told = f"event {position} is in the log of {size} events\n"
+        assert verified(tmp_path, **given) == (0, told)
+        said = proof.json()
+        event = (await admin.get(f"/v1/events?after={position - 1}&limit=1")).json()["items"][0]
+        head = said["entry"].split("\n")[:4]
+        assert head == [str(position), event["subject"], str(event["streamversion"]),
+                        event["type"]]  # fmt: skip
+        for changed in (
+            said | {"entry": said["entry"].replace("system", "sustem").replace("adm", "edm")},
+            said | {"position": position + 1},
+            said | {"hashes": said["hashes"][1:]},
+            said | {"hashes": [*said["hashes"][:-1], said["leaf"]]},
+        ):
+            code, words = verified(tmp_path, **given | {"proof": json.dumps(changed)})
+            assert (code, words.startswith("not proved")) == (1, True)
+    other = note.text.replace(str(size), str(size + 1))
+    assert verified(tmp_path, **given | {"checkpoint": other})[0] == 1
 
 
-def test_a_proof_fits_its_checkpoint_though_seals_fall(
-    tell: Tell, database: str, tmp_path: Path
+async def test_a_proof_fits_its_checkpoint_though_seals_fall(
+    admin: Client, database: str, tmp_path: Path
 ) -> None:
     """It brings the one that it is against, or is asked for against one that was taken before."""
 
-    async def story(admin: Client) -> None:
-        await admin.user()
-        await sealed(database)
-        key = (await admin.get("/v1/checkpoint/key")).text
-        note = (await admin.get("/v1/checkpoint")).text
-        size = int(note.split("\n")[1])
-        await admin.user(2)
-        await sealed(database)
-        late = await admin.get("/v1/events/3/proof")
-        told = "event 3 is in the log of {} events\n".format
-        newer = late.json()["treeSize"]
-        assert newer > size
-        assert verified(tmp_path, key=key, proof=late.text) == (0, told(newer))
-        code, words = verified(tmp_path, key=key, proof=late.text, checkpoint=note)
-        assert (code, f"on {newer} events" in words, f"on {size}" in words) == (1, True, True)
-        asked = await admin.get(f"/v1/events/3/proof?treeSize={size}")
-        for given in ({}, {"checkpoint": note}):
-            assert verified(tmp_path, key=key, proof=asked.text, **given) == (0, told(size))
-        grown = await admin.get(f"/v1/consistency?from={size}")
-        words = f"the log of {newer} events begins with the log of {size} events\n"
-        assert verified(tmp_path, key=key, proof=grown.text, older=note) == (0, words)
-        none = (await admin.get(f"/v1/events/3/proof?treeSize={size - 1}")).json()
-        assert none["checkpoint"] is None
-
-    tell(story)
+    await admin.user()
+    await sealed(database)
+    key = (await admin.get("/v1/checkpoint/key")).text
+    note = (await admin.get("/v1/checkpoint")).text
+    size = int(note.split("\n")[1])
+    await admin.user(2)
+    await sealed(database)
+    late = await admin.get("/v1/events/3/proof")
+    told = "event 3 is in the log of {} events\n".format
+    newer = late.json()["treeSize"]
+    assert newer > size
+    assert verified(tmp_path, key=key, proof=late.text) == (0, told(newer))
+    code, words = verified(tmp_path, key=key, proof=late.text, checkpoint=note)
+    assert (code, f"on {newer} events" in words, f"on {size}" in words) == (1, True, True)
+    asked = await admin.get(f"/v1/events/3/proof?treeSize={size}")
+    for given in ({}, {"checkpoint": note}):
+        assert verified(tmp_path, key=key, proof=asked.text, **given) == (0, told(size))
+    grown = await admin.get(f"/v1/consistency?from={size}")
+    words = f"the log of {newer} events begins with the log of {size} events\n"
+    assert verified(tmp_path, key=key, proof=grown.text, older=note) == (0, words)
+    none = (await admin.get(f"/v1/events/3/proof?treeSize={size - 1}")).json()
+    assert none["checkpoint"] is None
 
 
 def test_what_is_no_proof_is_said_with_its_name(tmp_path: Path) -> None:
@@ -136,12 +130,11 @@ def test_what_is_no_proof_is_said_with_its_name(tmp_path: Path) -> None:
     assert (code, "inclusion" in words, "export" in words) == (0, True, True)
 
 
-def test_a_log_is_proved_to_begin_with_the_older_one(
-    tell: Tell, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_log_is_proved_to_begin_with_the_older_one(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("projections.proofs.sealer.PAGE", 8)
-
-    async def story(admin: Client) -> None:
+    async with running(database) as admin:
         for number in range(20):
             await admin.user(number)
         await sealed(database)
@@ -161,90 +154,82 @@ def test_a_log_is_proved_to_begin_with_the_older_one(
         changed = {"key": key, "checkpoint": last, "proof": wrong, "older": older}
         assert verified(tmp_path, **changed)[0] == 1
 
-    tell(story)
 
-
-def test_before_the_first_seal_there_is_nothing_to_prove(tell: Tell, database: str) -> None:
-    async def story(admin: Client) -> None:
-        assert (await admin.get("/v1/checkpoint/origins")).json() == {"items": []}
-        paths = ("/v1/checkpoint", "/v1/checkpoint/key", "/v1/events/1/proof")
-        for path in (*paths, "/v1/consistency?from=1"):
-            answer = await admin.get(path)
-            assert (answer.status_code, answer.json()["code"]) == (409, "not-sealed"), path
-        await sealed(database)
-        head = admin.app.state.context.ledger.head
-        await admin.user()
-        late = await admin.get(f"/v1/events/{head + 1}/proof")
-        assert (late.status_code, late.json()["code"]) == (409, "not-sealed")
-        for path in ("/v1/events/0/proof", "/v1/events/x/proof", f"/v1/events/{head + 99}/proof"):
-            assert (await admin.get(path)).status_code == 404
-        for query in ("", "from=0", f"from={head + 1}", "from=2&to=1", "from=1&a=1"):
-            assert (await admin.get(f"/v1/consistency?{query}")).status_code == 422, query
-        small = await admin.get("/v1/events/5/proof?treeSize=3")
-        assert (small.status_code, small.json()["code"]) == (422, "invalid-parameter")
-        earlier = (await admin.get("/v1/events/3/proof?treeSize=5")).json()
-        assert earlier["treeSize"] == 5
-        clerk = await admin.take_on("clerk", {"resource": "loans", "actions": ["read"]})
-        for path in (*paths, "/v1/checkpoint/origins", "/v1/consistency?from=1"):
-            assert (await clerk.get(path)).status_code == 403
-
-    tell(story)
-
-
-def test_whoever_knows_the_key_from_before_a_restore_follows_to_the_one_after(
-    tell: Tell, database: str, tmp_path: Path
+async def test_before_the_first_seal_there_is_nothing_to_prove(
+    admin: Client, database: str
 ) -> None:
-    async def story(admin: Client) -> None:
-        await sealed(database)
-        (first,) = (await admin.get("/v1/checkpoint/origins")).json()["items"]
-        old_key = (await admin.get("/v1/checkpoint/key")).text
-        old = (await admin.get("/v1/checkpoint")).text
-        await admin.user()
-        gone = Checkpoint(first["origin"], 99, b"r" * 32)
-        await restored(database, gone)
-        opening = (await admin.get("/v1/checkpoint")).text
-        position = int(opening.split("\n")[1])
-        assert opening.split("\n")[0] != first["origin"]
-        await admin.user(2)
-        await sealed(database)
+    assert (await admin.get("/v1/checkpoint/origins")).json() == {"items": []}
+    paths = ("/v1/checkpoint", "/v1/checkpoint/key", "/v1/events/1/proof")
+    for path in (*paths, "/v1/consistency?from=1"):
+        answer = await admin.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (409, "not-sealed"), path
+    await sealed(database)
+    head = admin.app.state.context.ledger.head
+    await admin.user()
+    late = await admin.get(f"/v1/events/{head + 1}/proof")
+    assert (late.status_code, late.json()["code"]) == (409, "not-sealed")
+    for path in ("/v1/events/0/proof", "/v1/events/x/proof", f"/v1/events/{head + 99}/proof"):
+        assert (await admin.get(path)).status_code == 404
+    for query in ("", "from=0", f"from={head + 1}", "from=2&to=1", "from=1&a=1"):
+        assert (await admin.get(f"/v1/consistency?{query}")).status_code == 422, query
+    small = await admin.get("/v1/events/5/proof?treeSize=3")
+    assert (small.status_code, small.json()["code"]) == (422, "invalid-parameter")
+    earlier = (await admin.get("/v1/events/3/proof?treeSize=5")).json()
+    assert earlier["treeSize"] == 5
+    clerk = await admin.take_on("clerk", {"resource": "loans", "actions": ["read"]})
+    for path in (*paths, "/v1/checkpoint/origins", "/v1/consistency?from=1"):
+        assert (await clerk.get(path)).status_code == 403
 
-        origins = (await admin.get("/v1/checkpoint/origins")).text
-        before, after = json.loads(origins)["items"]
-        assert (before, after["note"]) == (first, opening)
-        assert (first["after"], first["lost"], first["size"]) == (None, [], 0)
-        assert (first["key"], after["size"]) == (old_key.strip(), position)
-        assert after["after"]["size"] == int(old.split("\n")[1])
-        assert after["lost"] == [{"origin": first["origin"], "size": 99, "root": "72" * 32}]
-        assert after["openedAt"].endswith("Z")
 
-        texts = {"old_key": old_key, "origins": origins}
-        key = (await admin.get("/v1/checkpoint/key")).text
-        followed = scripted(tmp_path, "follow", "old_key", "origins", **texts)
-        origin, _, _, _, *more = opening.split("\n\n")[0].split("\n")
-        names = ["after", "lost", "number", "day", "activity"]
-        assert [each.split(" ")[0] for each in more] == names
-        losses = more[:2]
-        told = "\n  ".join([f"{origin} at {position}", *losses])
-        assert followed == (0, f"{key}{told}\n")
-        last = (await admin.get("/v1/checkpoint")).text
-        size = int(last.split("\n")[1])
-        for older in (old, opening):
-            begins = int(older.split("\n")[1])
-            proof = (await admin.get(f"/v1/consistency?from={begins}")).text
-            given = {"key": key, "checkpoint": last, "proof": proof, "older": older}
-            given |= {"older_key": old_key} if older == old else {}
-            told = f"the log of {size} events begins with the log of {begins} events\n"
-            assert verified(tmp_path, **given) == (0, told)
-        unsigned = "".join(opening.splitlines(keepends=True)[:-1])
-        for wrong in (
-            origins.replace(json.dumps(opening)[1:-1], json.dumps(unsigned)[1:-1]),
-            origins.replace(after["key"], before["key"]),
-            origins.replace(f"\\n{position}\\n", "\\n1\\n"),
-            origins.replace(before["key"], after["key"]),
-        ):
-            assert wrong != origins
-            code, words = scripted(tmp_path, "follow", "old_key", "origins",
-                                   old_key=old_key, origins=wrong)  # fmt: skip
-            assert (code, words.startswith("not proved")) == (1, True), words
-
-    tell(story)
+async def test_whoever_knows_the_key_from_before_a_restore_follows_to_the_one_after(
+    admin: Client, database: str, tmp_path: Path
+) -> None:
+    await sealed(database)
+    (first,) = (await admin.get("/v1/checkpoint/origins")).json()["items"]
+    old_key = (await admin.get("/v1/checkpoint/key")).text
+    old = (await admin.get("/v1/checkpoint")).text
+    await admin.user()
+    gone = Checkpoint(first["origin"], 99, b"r" * 32)
+    await restored(database, gone)
+    opening = (await admin.get("/v1/checkpoint")).text
+    position = int(opening.split("\n")[1])
+    assert opening.split("\n")[0] != first["origin"]
+    await admin.user(2)
+    await sealed(database)
+    origins = (await admin.get("/v1/checkpoint/origins")).text
+    before, after = json.loads(origins)["items"]
+    assert (before, after["note"]) == (first, opening)
+    assert (first["after"], first["lost"], first["size"]) == (None, [], 0)
+    assert (first["key"], after["size"]) == (old_key.strip(), position)
+    assert after["after"]["size"] == int(old.split("\n")[1])
+    assert after["lost"] == [{"origin": first["origin"], "size": 99, "root": "72" * 32}]
+    assert after["openedAt"].endswith("Z")
+    texts = {"old_key": old_key, "origins": origins}
+    key = (await admin.get("/v1/checkpoint/key")).text
+    followed = scripted(tmp_path, "follow", "old_key", "origins", **texts)
+    origin, _, _, _, *more = opening.split("\n\n")[0].split("\n")
+    names = ["after", "lost", "number", "day", "activity"]
+    assert [each.split(" ")[0] for each in more] == names
+    losses = more[:2]
+    told = "\n  ".join([f"{origin} at {position}", *losses])
+    assert followed == (0, f"{key}{told}\n")
+    last = (await admin.get("/v1/checkpoint")).text
+    size = int(last.split("\n")[1])
+    for older in (old, opening):
+        begins = int(older.split("\n")[1])
+        proof = (await admin.get(f"/v1/consistency?from={begins}")).text
+        given = {"key": key, "checkpoint": last, "proof": proof, "older": older}
+        given |= {"older_key": old_key} if older == old else {}
+        told = f"the log of {size} events begins with the log of {begins} events\n"
+        assert verified(tmp_path, **given) == (0, told)
+    unsigned = "".join(opening.splitlines(keepends=True)[:-1])
+    for wrong in (
+        origins.replace(json.dumps(opening)[1:-1], json.dumps(unsigned)[1:-1]),
+        origins.replace(after["key"], before["key"]),
+        origins.replace(f"\\n{position}\\n", "\\n1\\n"),
+        origins.replace(before["key"], after["key"]),
+    ):
+        assert wrong != origins
+        code, words = scripted(tmp_path, "follow", "old_key", "origins",
+                               old_key=old_key, origins=wrong)  # fmt: skip
+        assert (code, words.startswith("not proved")) == (1, True), words

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from rim_ledger.values import lagos_day
-from tests.api.conftest import Client, Tell, serving
+from tests.api.conftest import Client, serving
 from tests.api.routes.test_float import balances
 from tests.api.routes.test_statements import file, line, pay, upload
 
@@ -31,45 +31,39 @@ async def collected(admin: Client) -> str:
     return str(answer.json()["id"])
 
 
-def test_a_payout_is_recorded_at_once_and_listed(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        await collected(admin)
-        made = await settle(admin)
-        assert made.status_code == 201, made.text
-        assert made.headers["location"] == f"{SETTLEMENTS}/{made.json()['id']}"
-        accounts = await balances(admin)
-        assert (accounts["1300.paystack"], accounts["1310"], accounts["5210"]) == (100, 197, 3)
-        one = (await admin.get(f"{SETTLEMENTS}/{made.json()['id']}")).json()
-        assert (one["gross"], one["fee"], one["net"]) == (200, 3, 197)
-        assert (one["provider"], one["reference"], one["statementId"]) == ("paystack", "P-1", None)
-        items = (await admin.get(f"{SETTLEMENTS}?provider=paystack")).json()["items"]
-        assert items == [one]
-        for more, code in (
-            ({}, "reference-taken"),
-            ({"reference": "P-2"}, "settlement-too-large"),
-            ({"reference": "P-2", "provider": "Paystack"}, "settlement-too-large"),
-        ):
-            answer = await settle(admin, **more)
-            assert (answer.status_code, answer.json()["code"]) == (409, code)
-
-    tell(story)
+async def test_a_payout_is_recorded_at_once_and_listed(admin: Client) -> None:
+    await collected(admin)
+    made = await settle(admin)
+    assert made.status_code == 201, made.text
+    assert made.headers["location"] == f"{SETTLEMENTS}/{made.json()['id']}"
+    accounts = await balances(admin)
+    assert (accounts["1300.paystack"], accounts["1310"], accounts["5210"]) == (100, 197, 3)
+    one = (await admin.get(f"{SETTLEMENTS}/{made.json()['id']}")).json()
+    assert (one["gross"], one["fee"], one["net"]) == (200, 3, 197)
+    assert (one["provider"], one["reference"], one["statementId"]) == ("paystack", "P-1", None)
+    items = (await admin.get(f"{SETTLEMENTS}?provider=paystack")).json()["items"]
+    assert items == [one]
+    for more, code in (
+        ({}, "reference-taken"),
+        ({"reference": "P-2"}, "settlement-too-large"),
+        ({"reference": "P-2", "provider": "Paystack"}, "settlement-too-large"),
+    ):
+        answer = await settle(admin, **more)
+        assert (answer.status_code, answer.json()["code"]) == (409, code)
 
 
-def test_a_statement_settles_its_matched_lines(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        statement = await collected(admin)
-        made = await settle(admin, statementId=statement, gross=None)
-        assert made.status_code == 201, made.text
-        one = (
-            await admin.get(f"{SETTLEMENTS}/{made.json()['id']}", headers=await admin.caught_up())
-        ).json()
-        assert (one["gross"], one["statementId"]) == (300, statement)
-        again = await settle(admin, statementId=statement, gross=None, reference="P-2")
-        assert (again.status_code, again.json()["code"]) == (409, "statement-settled")
-        unknown = await settle(admin, statementId=one["id"], reference="P-2")
-        assert unknown.status_code == 404
-
-    tell(story)
+async def test_a_statement_settles_its_matched_lines(admin: Client) -> None:
+    statement = await collected(admin)
+    made = await settle(admin, statementId=statement, gross=None)
+    assert made.status_code == 201, made.text
+    one = (
+        await admin.get(f"{SETTLEMENTS}/{made.json()['id']}", headers=await admin.caught_up())
+    ).json()
+    assert (one["gross"], one["statementId"]) == (300, statement)
+    again = await settle(admin, statementId=statement, gross=None, reference="P-2")
+    assert (again.status_code, again.json()["code"]) == (409, "statement-settled")
+    unknown = await settle(admin, statementId=one["id"], reference="P-2")
+    assert unknown.status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -82,39 +76,32 @@ def test_a_statement_settles_its_matched_lines(tell: Tell) -> None:
         ({"gross": 0}, "invalid-fields"),
     ],
 )
-def test_a_settlement_that_cannot_be_meant_is_refused(
-    tell: Tell, more: dict[str, Any], code: str
+async def test_a_settlement_that_cannot_be_meant_is_refused(
+    admin: Client, more: dict[str, Any], code: str
 ) -> None:
-    async def story(admin: Client) -> None:
-        said = {"provider": "paystack", "gross": 200, "fee": 3, "reference": "P-1"}
-        said |= {"date": "2026-01-05"} | more
-        kept = {name: value for name, value in said.items() if value is not None}
-        answer = await admin.post(SETTLEMENTS, kept)
-        assert (answer.status_code, answer.json()["code"]) == (422, code)
-
-    tell(story)
+    said = {"provider": "paystack", "gross": 200, "fee": 3, "reference": "P-1"}
+    said |= {"date": "2026-01-05"} | more
+    kept = {name: value for name, value in said.items() if value is not None}
+    answer = await admin.post(SETTLEMENTS, kept)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 
-def test_settlements_at_once_never_pay_out_more_than_is_there(tell: Tell, database: str) -> None:
-    async def story(admin: Client) -> None:
-        await collected(admin)
-        async with serving(database) as process:
-            places = (admin, admin.at(process))
-            answers = await asyncio.gather(
-                *(settle(places[n % 2], gross=60, reference=f"P-{n}") for n in range(10))
-            )
-        assert sorted(each.status_code for each in answers) == [201] * 5 + [409] * 5
-        assert (await balances(admin))["1300.paystack"] == 0
+async def test_settlements_at_once_never_pay_out_more_than_is_there(
+    admin: Client, database: str
+) -> None:
+    await collected(admin)
+    async with serving(database) as process:
+        places = (admin, admin.at(process))
+        answers = await asyncio.gather(
+            *(settle(places[n % 2], gross=60, reference=f"P-{n}") for n in range(10))
+        )
+    assert sorted(each.status_code for each in answers) == [201] * 5 + [409] * 5
+    assert (await balances(admin))["1300.paystack"] == 0
 
-    tell(story)
 
-
-def test_only_those_with_the_right_settle(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        reader = await admin.take_on("reader", {"resource": "settlements", "actions": ["read"]})
-        other = await admin.take_on("other", {"resource": "statements", "actions": ["read"]})
-        assert (await settle(reader)).status_code == 403
-        assert (await reader.get(SETTLEMENTS)).json()["items"] == []
-        assert (await other.get(SETTLEMENTS)).status_code == 403
-
-    tell(story)
+async def test_only_those_with_the_right_settle(admin: Client) -> None:
+    reader = await admin.take_on("reader", {"resource": "settlements", "actions": ["read"]})
+    other = await admin.take_on("other", {"resource": "statements", "actions": ["read"]})
+    assert (await settle(reader)).status_code == 403
+    assert (await reader.get(SETTLEMENTS)).json()["items"] == []
+    assert (await other.get(SETTLEMENTS)).status_code == 403

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from projections.follow.rebuild import rebuild
-from tests.api.conftest import Client, Tell, serving
+from tests.api.conftest import Client, serving
 from tests.api.routes.providers import connected, word
 from tests.api.routes.test_broadcasts import Listening, courier, drafted, row, sent
 from tests.api.routes.test_callbacks import OTHER, Gateway, paid
@@ -46,116 +46,104 @@ async def counts(admin: Client, path: str) -> tuple[int, int, int]:
     return found["sent"], found["delivered"], found["failed"]
 
 
-def test_a_message_arrives_or_fails_and_the_broadcast_counts_it(tell: Tell, database: str) -> None:
-    async def story(admin: Client) -> None:
-        provider = await termii(admin)
-        path, (first, second, _) = await told(admin, 3, provider)
-        assert await counts(admin, path) == (3, 0, 0)
-        arrived = await provider.call(word(DELIVERED, first))
-        assert arrived.status_code == 200, arrived.text
-        assert arrived.json().keys() == {"id", "version", "position"}
-        assert arrived.json()["id"] == first
-        again = await provider.call(word(DELIVERED, first))
-        assert (again.text, again.headers["idempotency-replayed"]) == (arrived.text, "true")
-        assert (await provider.call(word(FAILED, second), key="m-2")).status_code == 200
-        assert await counts(admin, path) == (1, 1, 1)
-        shown = await row(admin, f"/v1/notifications/{second}")
-        assert (shown["status"], shown["errorMessage"]) == (
-            "failed",
-            "The provider says that it failed.",
-        )
-        checked = await rebuild(database, admin.app.state.context.vault, check=True)
-        assert checked.differences == ()
-
-    tell(story)
-
-
-def test_a_word_that_comes_too_late_moves_nothing_and_is_found_by_staff(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        provider = await termii(admin)
-        path, (first,) = await told(admin, 1, provider)
-        for key, type_ in enumerate((DELIVERED, FAILED, FAILED, DELIVERED)):
-            late = await provider.call(word(type_, first), key=f"m-{key}")
-            assert late.status_code == 200, late.text
-        assert await counts(admin, path) == (0, 1, 0)
-        found = await admin.get("/v1/notifications?providerClaim=failed")
-        assert [each["id"] for each in found.json()["items"]] == [first]
-
-    tell(story)
+async def test_a_message_arrives_or_fails_and_the_broadcast_counts_it(
+    admin: Client, database: str
+) -> None:
+    provider = await termii(admin)
+    path, (first, second, _) = await told(admin, 3, provider)
+    assert await counts(admin, path) == (3, 0, 0)
+    arrived = await provider.call(word(DELIVERED, first))
+    assert arrived.status_code == 200, arrived.text
+    assert arrived.json().keys() == {"id", "version", "position"}
+    assert arrived.json()["id"] == first
+    again = await provider.call(word(DELIVERED, first))
+    assert (again.text, again.headers["idempotency-replayed"]) == (arrived.text, "true")
+    assert (await provider.call(word(FAILED, second), key="m-2")).status_code == 200
+    assert await counts(admin, path) == (1, 1, 1)
+    shown = await row(admin, f"/v1/notifications/{second}")
+    assert (shown["status"], shown["errorMessage"]) == (
+        "failed",
+        "The provider says that it failed.",
+    )
+    checked = await rebuild(database, admin.app.state.context.vault, check=True)
+    assert checked.differences == ()
 
 
-def test_codes_of_the_log_in_and_what_nobody_knows_are_not_sent_again(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        handed = list[str]()
+async def test_a_word_that_comes_too_late_moves_nothing_and_is_found_by_staff(
+    admin: Client,
+) -> None:
+    provider = await termii(admin)
+    path, (first,) = await told(admin, 1, provider)
+    for key, type_ in enumerate((DELIVERED, FAILED, FAILED, DELIVERED)):
+        late = await provider.call(word(type_, first), key=f"m-{key}")
+        assert late.status_code == 200, late.text
+    assert await counts(admin, path) == (0, 1, 0)
+    found = await admin.get("/v1/notifications?providerClaim=failed")
+    assert [each["id"] for each in found.json()["items"]] == [first]
 
-        async def take(request: Request) -> bytes:
-            handed.append(request.headers.get("idempotency-key", ""))
-            return answer(200)
 
-        async with a_provider(take) as url:
-            provider = await connected(admin, url, **TERMII)
-            user = await admin.user(7)
-            code = await admin.http.post("/v1/auth/customer/code", json={"phone": "08030000007"})
-            assert code.status_code < 300, code.text
-            await admin.app.state.context.phone_codes.drain()
-        for reference in (handed[-1], user["id"], "nobody-knows"):
-            heard = await provider.call(word(DELIVERED, reference), key=reference)
-            assert (heard.status_code, heard.json()) == (200, {"known": False})
+async def test_codes_of_the_log_in_and_what_nobody_knows_are_not_sent_again(admin: Client) -> None:
+    handed = list[str]()
 
-    tell(story)
+    async def take(request: Request) -> bytes:
+        handed.append(request.headers.get("idempotency-key", ""))
+        return answer(200)
+
+    async with a_provider(take) as url:
+        provider = await connected(admin, url, **TERMII)
+        user = await admin.user(7)
+        code = await admin.http.post("/v1/auth/customer/code", json={"phone": "08030000007"})
+        assert code.status_code < 300, code.text
+        await admin.app.state.context.phone_codes.drain()
+    for reference in (handed[-1], user["id"], "nobody-knows"):
+        heard = await provider.call(word(DELIVERED, reference), key=reference)
+        assert (heard.status_code, heard.json()) == (200, {"known": False})
 
 
 @pytest.mark.parametrize(
     "said", [paid(), word("top-up.delivered", "R-1"), word("message.sent", "R-1")]
 )
-def test_a_provider_of_sms_speaks_of_messages_only(tell: Tell, said: dict[str, Any]) -> None:
-    async def story(admin: Client) -> None:
-        provider = await termii(admin)
-        heard = await provider.call(said)
-        assert (heard.status_code, heard.json()["code"]) == (422, "invalid-fields")
-        words = "Input should be 'message.delivered' or 'message.failed'"
-        assert {"pointer": "/type", "code": "literal-error", "detail": words} in (
-            heard.json()["errors"]
-        )
-        assert (await provider.call(said, secret=OTHER)).status_code == 401
-
-    tell(story)
-
-
-def test_words_of_many_messages_at_once_in_two_processes_are_counted_once(
-    tell: Tell, database: str
+async def test_a_provider_of_sms_speaks_of_messages_only(
+    admin: Client, said: dict[str, Any]
 ) -> None:
-    async def story(admin: Client) -> None:
-        provider = await termii(admin)
-        path, references = await told(admin, 12, provider)
-        async with serving(database) as process:
-            there = Gateway(process, provider.path.rsplit("/", 1)[1])
-            answers = await asyncio.gather(
-                *(
-                    door.call(word(FAILED if nth % 3 == 0 else DELIVERED, each), key=f"{nth}.{key}")
-                    for nth, each in enumerate(references)
-                    for key, door in enumerate((provider, there, provider, there))
-                )
+    provider = await termii(admin)
+    heard = await provider.call(said)
+    assert (heard.status_code, heard.json()["code"]) == (422, "invalid-fields")
+    words = "Input should be 'message.delivered' or 'message.failed'"
+    assert {"pointer": "/type", "code": "literal-error", "detail": words} in (
+        heard.json()["errors"]
+    )
+    assert (await provider.call(said, secret=OTHER)).status_code == 401
+
+
+async def test_words_of_many_messages_at_once_in_two_processes_are_counted_once(
+    admin: Client, database: str
+) -> None:
+    provider = await termii(admin)
+    path, references = await told(admin, 12, provider)
+    async with serving(database) as process:
+        there = Gateway(process, provider.path.rsplit("/", 1)[1])
+        answers = await asyncio.gather(
+            *(
+                door.call(word(FAILED if nth % 3 == 0 else DELIVERED, each), key=f"{nth}.{key}")
+                for nth, each in enumerate(references)
+                for key, door in enumerate((provider, there, provider, there))
             )
-            assert {each.status_code for each in answers} == {200}
-            assert await counts(admin, path) == (0, 8, 4)
+        )
+        assert {each.status_code for each in answers} == {200}
+        assert await counts(admin, path) == (0, 8, 4)
 
-    tell(story)
 
-
-def test_the_three_forms_are_described_by_their_type(tell: Tell) -> None:
-    async def story(admin: Client) -> None:
-        document = json.loads((await admin.http.get("/openapi.json")).text)
-        post = document["paths"]["/v1/callbacks/{integration}"]["post"]
-        named = post["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-        schemas = document["components"]["schemas"]
-        form = schemas[named.rpartition("/")[2]]
-        names = ("PaymentCallback", "TopUpCallback", "MessageCallback")
-        assert [each["$ref"].rpartition("/")[2] for each in form["oneOf"]] == [*names]
-        assert form["discriminator"]["propertyName"] == "type"
-        for name in names:
-            for word_ in schemas[name]["properties"]["type"]["enum"]:
-                assert form["discriminator"]["mapping"][word_].endswith(name)
-        assert post["security"] == []
-
-    tell(story)
+async def test_the_three_forms_are_described_by_their_type(admin: Client) -> None:
+    document = json.loads((await admin.http.get("/openapi.json")).text)
+    post = document["paths"]["/v1/callbacks/{integration}"]["post"]
+    named = post["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    schemas = document["components"]["schemas"]
+    form = schemas[named.rpartition("/")[2]]
+    names = ("PaymentCallback", "TopUpCallback", "MessageCallback")
+    assert [each["$ref"].rpartition("/")[2] for each in form["oneOf"]] == [*names]
+    assert form["discriminator"]["propertyName"] == "type"
+    for name in names:
+        for word_ in schemas[name]["properties"]["type"]["enum"]:
+            assert form["discriminator"]["mapping"][word_].endswith(name)
+    assert post["security"] == []

@@ -121,8 +121,8 @@ SELECT name, count(*), sum((body::json #>> '{data,amount}')::numeric(20, 2))
 TOTALS = "SELECT name, count(*), sum(amount) FROM {log} GROUP BY name ORDER BY name"
 
 
-def test_another_program_reads_the_same_log(log: str, tmp_path: Path) -> None:
-    held = asyncio.run(exported(log, tmp_path))
+async def test_another_program_reads_the_same_log(log: str, tmp_path: Path) -> None:
+    held = await exported(log, tmp_path)
     assert offline(tmp_path, held.key)[0] == 0
     assert [each.rows for each in held.segments] == [10, 10, held.last - 20]
     stored = rows(
@@ -140,8 +140,8 @@ def test_another_program_reads_the_same_log(log: str, tmp_path: Path) -> None:
     ]
 
 
-def test_polars_finds_the_same_totals(log: str, tmp_path: Path) -> None:
-    asyncio.run(exported(log, tmp_path))
+async def test_polars_finds_the_same_totals(log: str, tmp_path: Path) -> None:
+    await exported(log, tmp_path)
     with pl.SQLContext(log=pl.scan_parquet(tmp_path / "*.parquet")) as context:
         found = context.execute(TOTALS.format(log="log"), eager=True).rows()
     assert _with_amounts(found) == _with_amounts(rows(log, STORED))
@@ -149,14 +149,14 @@ def test_polars_finds_the_same_totals(log: str, tmp_path: Path) -> None:
 
 @pytest.mark.heavy
 @pytest.mark.filterwarnings("ignore")  # The client of Spark warns of its own libraries.
-def test_a_distributed_engine_finds_the_same_totals(
+async def test_a_distributed_engine_finds_the_same_totals(
     log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Spark's client asks for this when pytest runs in several processes, and does not use it.
     monkeypatch.setenv("SPARK_HOME", str(tmp_path))
     spark_connect = pytest.importorskip("pysail.spark", reason="needs the group `heavy`")
     session = pytest.importorskip("pyspark.sql", reason="needs the group `heavy`").SparkSession
-    asyncio.run(exported(log, tmp_path))
+    await exported(log, tmp_path)
     server = spark_connect.SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)
     address, port = server.listening_address
@@ -177,18 +177,18 @@ def _with_amounts(totals: list[Any]) -> list[Any]:
     return [(name, count, amount or 0) for name, count, amount in totals]
 
 
-def test_persons_are_hidden_and_the_erased_are_null(log: str, tmp_path: Path) -> None:
-    asyncio.run(exported(log, tmp_path))
+async def test_persons_are_hidden_and_the_erased_are_null(log: str, tmp_path: Path) -> None:
+    await exported(log, tmp_path)
     query = "SELECT data, erased FROM {log} WHERE name = 'UserRegistered' ORDER BY position"
     (ada, ada_erased), (bola, bola_erased) = asked(tmp_path, query)
     assert (ada_erased, bola_erased) == (True, False)
     assert (json.loads(ada)["phone"], json.loads(bola)["phone"]) == (None, "***")
 
 
-def test_an_export_goes_on_where_it_stopped_and_writes_nothing_twice(
+async def test_an_export_goes_on_where_it_stopped_and_writes_nothing_twice(
     log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = asyncio.run(exported(log, tmp_path / "whole"))
+    whole = await exported(log, tmp_path / "whole")
     place, written_out = tmp_path / "broken", export.pq.ParquetWriter.write_table
     tables = list[int]()
 
@@ -202,17 +202,17 @@ def test_an_export_goes_on_where_it_stopped_and_writes_nothing_twice(
     with monkeypatch.context() as patch:
         patch.setattr(export.pq.ParquetWriter, "write_table", breaks)
         with pytest.raises(OSError, match="no space"):
-            asyncio.run(exported(log, place))
+            await exported(log, place)
     assert len(list(proof_of(place).glob("*.partial"))) == 1
     first = {each.name: each.stat().st_mtime_ns for each in place.glob("*.parquet")}
     assert len(first) == 1
-    assert asyncio.run(exported(log, place)).segments == whole.segments
+    assert (await exported(log, place)).segments == whole.segments
     assert not list(proof_of(place).glob("*.partial"))
     assert all((place / name).stat().st_mtime_ns == at for name, at in first.items())
-    again = asyncio.run(exported(log, place))
+    again = await exported(log, place)
     assert again.segments == whole.segments
-    asyncio.run(written(log, paid(77)))
-    more = asyncio.run(exported(log, place))
+    await written(log, paid(77))
+    more = await exported(log, place)
     assert (more.last, more.segments[:-1]) == (whole.last + 1, whole.segments)
 
 
@@ -226,47 +226,47 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
 
 @pytest.mark.parametrize("new", [False, True], ids=["nothing is new", "something is new"])
 @pytest.mark.parametrize(("damage", "words"), DAMAGES)
-def test_an_export_is_not_gone_on_with_where_an_earlier_file_is_not_as_it_was(
+async def test_an_export_is_not_gone_on_with_where_an_earlier_file_is_not_as_it_was(
     log: str, tmp_path: Path, damage: Callable[[Path], object], words: str, *, new: bool
 ) -> None:
-    held = asyncio.run(exported(log, tmp_path))
+    held = await exported(log, tmp_path)
     damage(tmp_path / held.segments[1].file)
     manifest = (proof_of(tmp_path) / "manifest.json").read_bytes()
     if new:
-        asyncio.run(written(log, paid(77)))
+        await written(log, paid(77))
     with pytest.raises(BadExport, match=words):
-        asyncio.run(exported(log, tmp_path))
+        await exported(log, tmp_path)
     assert (proof_of(tmp_path) / "manifest.json").read_bytes() == manifest
 
 
-def test_an_export_of_an_earlier_version_is_gone_on_with(log: str, tmp_path: Path) -> None:
-    held = asyncio.run(exported(log, tmp_path))
+async def test_an_export_of_an_earlier_version_is_gone_on_with(log: str, tmp_path: Path) -> None:
+    held = await exported(log, tmp_path)
     old = [replace(each, size=None) for each in held.segments]
     before = replace(held, segments=tuple(old))
     (proof_of(tmp_path) / "manifest.json").write_bytes(msgspec.json.encode(before))
-    asyncio.run(written(log, paid(77)))
-    later = asyncio.run(exported(log, tmp_path))
+    await written(log, paid(77))
+    later = await exported(log, tmp_path)
     assert (list(later.segments[:-1]), later.last) == (old, held.last + 1)
     file = tmp_path / held.segments[0].file
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(BadExport, match="is not the file"):
-        asyncio.run(exported(log, tmp_path))
+        await exported(log, tmp_path)
 
 
-def test_a_part_of_the_log_is_exported_alone(log: str, tmp_path: Path) -> None:
-    asyncio.run(exported(log, tmp_path, first=8, types=("TransactionRecorded",)))
+async def test_a_part_of_the_log_is_exported_alone(log: str, tmp_path: Path) -> None:
+    await exported(log, tmp_path, first=8, types=("TransactionRecorded",))
     found = asked(tmp_path, "SELECT DISTINCT name, min(position) >= 8 FROM {log} GROUP BY name")
     assert found == [("TransactionRecorded", True)]
     with pytest.raises(BadExport, match="from position 8 of TransactionRecorded"):
-        asyncio.run(exported(log, tmp_path))
+        await exported(log, tmp_path)
 
 
-def test_an_export_is_verified_with_the_public_key_alone(log: str, tmp_path: Path) -> None:
-    held = asyncio.run(exported(log, tmp_path))
+async def test_an_export_is_verified_with_the_public_key_alone(log: str, tmp_path: Path) -> None:
+    held = await exported(log, tmp_path)
     verifier = Verifier.of(str(held.key))
     assert covered(tmp_path, held.key) == held.last
-    asyncio.run(written(log, paid(99)))
-    later = asyncio.run(exported(log, tmp_path))
+    await written(log, paid(99))
+    later = await exported(log, tmp_path)
     assert covered(tmp_path, held.key) == held.last == later.last - 1
     with pytest.raises(VerificationError):
         verify(tmp_path, Signer(b"k" * 32))
@@ -302,10 +302,10 @@ def sets(at: int, **values: Any) -> Callable[[Any], Any]:
     return lambda rows: [row | (values if place == at else {}) for place, row in enumerate(rows)]
 
 
-def test_an_export_that_was_changed_with_its_manifest_is_found_out(
+async def test_an_export_that_was_changed_with_its_manifest_is_found_out(
     log: str, tmp_path: Path
 ) -> None:
-    held = asyncio.run(exported(log, tmp_path))
+    held = await exported(log, tmp_path)
     body = pq.read_table(tmp_path / held.segments[1].file).column("body").to_pylist()[3]
     text = body.replace("browser", "program")
     assert text != body
@@ -333,10 +333,10 @@ def test_an_export_that_was_changed_with_its_manifest_is_found_out(
     ],
 )
 @pytest.mark.parametrize("part", [{}, {"first": 8, "types": ("TransactionRecorded",)}])
-def test_every_column_that_people_query_follows_from_what_was_signed(
+async def test_every_column_that_people_query_follows_from_what_was_signed(
     log: str, tmp_path: Path, column: str, value: object, part: dict[str, Any]
 ) -> None:
-    held = asyncio.run(exported(log, tmp_path, **part))
+    held = await exported(log, tmp_path, **part)
     assert covered(tmp_path, held.key) == held.last
     forged(tmp_path, held, 1, sets(3, **{column: value}))
     words = f"{held.segments[1].file}: position .*: {column} does not follow from its body"
@@ -348,10 +348,10 @@ def test_every_column_that_people_query_follows_from_what_was_signed(
 
 
 @pytest.mark.parametrize("column", ["position", "stream", "version", "name", "recorded_at"])
-def test_what_was_signed_beside_the_body_is_compared_too(
+async def test_what_was_signed_beside_the_body_is_compared_too(
     log: str, tmp_path: Path, column: str
 ) -> None:
-    held = asyncio.run(exported(log, tmp_path))
+    held = await exported(log, tmp_path)
     other = {
         "position": 99,
         "stream": str(ADA),
@@ -365,10 +365,10 @@ def test_what_was_signed_beside_the_body_is_compared_too(
     assert offline(tmp_path, held.key)[0] == 1
 
 
-def test_words_that_are_hidden_as_those_of_an_erased_person_need_the_erasure(
+async def test_words_that_are_hidden_as_those_of_an_erased_person_need_the_erasure(
     log: str, tmp_path: Path
 ) -> None:
-    held = asyncio.run(exported(log, tmp_path))
+    held = await exported(log, tmp_path)
 
     def erases_bola(rows: Any) -> Any:
         for row in rows:
@@ -401,21 +401,21 @@ PARTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_of_the_log_is_verified_with_the_proofs_that_lie_beside_it(
+async def test_a_part_of_the_log_is_verified_with_the_proofs_that_lie_beside_it(
     log: str, tmp_path: Path, part: dict[str, Any]
 ) -> None:
     """Also when it grows, when the last events are not sealed yet, and after a restore."""
-    asyncio.run(exported(log, tmp_path, **part))
-    asyncio.run(written(log, paid(50), paid(51), opens(User, BOLA, AutoLimitDisabled())))
-    held = asyncio.run(exported(log, tmp_path, **part))
+    await exported(log, tmp_path, **part)
+    await written(log, paid(50), paid(51), opens(User, BOLA, AutoLimitDisabled()))
+    held = await exported(log, tmp_path, **part)
     assert covered(tmp_path, held.key) == held.last - 3
-    asyncio.run(sealed(log))
-    held = asyncio.run(exported(log, tmp_path, **part))
+    await sealed(log)
+    held = await exported(log, tmp_path, **part)
     assert covered(tmp_path, held.key) == held.last
-    asyncio.run(restored(log))
-    asyncio.run(written(log, paid(52)))
-    asyncio.run(sealed(log))
-    later = asyncio.run(exported(log, tmp_path, **part))
+    await restored(log)
+    await written(log, paid(52))
+    await sealed(log)
+    later = await exported(log, tmp_path, **part)
     assert covered(tmp_path, held.key) == later.last
     for key in (held.key, later.key):
         code, said = offline(tmp_path, key)
@@ -424,10 +424,10 @@ def test_a_part_of_the_log_is_verified_with_the_proofs_that_lie_beside_it(
 
 
 @pytest.mark.parametrize("part", PARTS[:4])
-def test_a_forged_part_of_the_log_is_found_out(
+async def test_a_forged_part_of_the_log_is_found_out(
     log: str, tmp_path: Path, part: dict[str, Any]
 ) -> None:
-    held = asyncio.run(exported(log, tmp_path, **part))
+    held = await exported(log, tmp_path, **part)
     key = Verifier.of(str(held.key))
     number = next(place for place, each in enumerate(held.segments) if each.rows > 1)
 
@@ -447,34 +447,34 @@ def test_a_forged_part_of_the_log_is_found_out(
     assert (code, "is in the export" in said) == (1, True), said
 
 
-def test_a_part_that_hides_words_has_the_erasures_beside_it(log: str, tmp_path: Path) -> None:
-    held = asyncio.run(exported(log, tmp_path, types=("UserRegistered",)))
+async def test_a_part_that_hides_words_has_the_erasures_beside_it(log: str, tmp_path: Path) -> None:
+    held = await exported(log, tmp_path, types=("UserRegistered",))
     (proof,) = held.proofs
     texts = [each.entry for each in read_proofs(proof_of(tmp_path) / proof.file) if each.entry]
     assert [text.split(b"\n")[1].decode() for text in texts] == [str(ADA)]
 
 
-def test_a_file_of_proofs_that_is_missing_is_told(log: str, tmp_path: Path) -> None:
-    held = asyncio.run(exported(log, tmp_path, first=8))
+async def test_a_file_of_proofs_that_is_missing_is_told(log: str, tmp_path: Path) -> None:
+    held = await exported(log, tmp_path, first=8)
     (proof_of(tmp_path) / held.proofs[0].file).unlink()
     with pytest.raises(BadExport, match="is missing"):
-        asyncio.run(exported(log, tmp_path, first=8))
+        await exported(log, tmp_path, first=8)
 
 
-def test_an_erasure_that_is_not_sealed_yet_is_told(log: str, tmp_path: Path) -> None:
-    asyncio.run(written(log, erases(BOLA, UserErased())))
-    held = asyncio.run(exported(log, tmp_path))
+async def test_an_erasure_that_is_not_sealed_yet_is_told(log: str, tmp_path: Path) -> None:
+    await written(log, erases(BOLA, UserErased()))
+    held = await exported(log, tmp_path)
     with pytest.raises(BadExport, match="not sealed yet"):
         verify(tmp_path, Verifier.of(str(held.key)))
-    asyncio.run(sealed(log))
-    held = asyncio.run(exported(log, tmp_path))
+    await sealed(log)
+    held = await exported(log, tmp_path)
     assert covered(tmp_path, held.key) == held.last
 
 
-def test_an_export_whose_last_file_was_taken_away_says_where_it_ends(
+async def test_an_export_whose_last_file_was_taken_away_says_where_it_ends(
     log: str, tmp_path: Path
 ) -> None:
-    held = asyncio.run(exported(log, tmp_path))
+    held = await exported(log, tmp_path)
     less = replace(held, segments=held.segments[:-1])
     write_manifest(tmp_path, less)
     for each in unexpected_files(tmp_path, less):
@@ -494,10 +494,10 @@ def test_an_export_whose_last_file_was_taken_away_says_where_it_ends(
         lambda file: pq.write_table(pa.table({name: [None] for name in COLUMNS}), file),
     ],
 )
-def test_a_file_without_events_that_fits_its_manifest_is_untrue(
+async def test_a_file_without_events_that_fits_its_manifest_is_untrue(
     log: str, tmp_path: Path, change: Callable[[Path], object]
 ) -> None:
-    held = asyncio.run(exported(log, tmp_path))
+    held = await exported(log, tmp_path)
     segment = held.segments[0]
     change(tmp_path / segment.file)
     text = (proof_of(tmp_path) / "manifest.json").read_text()
@@ -509,53 +509,51 @@ def test_a_file_without_events_that_fits_its_manifest_is_untrue(
     assert (code, str(tmp_path / segment.file) in said) == (1, True), said
 
 
-def test_what_is_sealed_after_it_was_exported_is_sealed_in_the_export_too(
+async def test_what_is_sealed_after_it_was_exported_is_sealed_in_the_export_too(
     log: str, tmp_path: Path
 ) -> None:
     place = tmp_path / "out"
-    before = asyncio.run(exported(log, place)).last
-    asyncio.run(written(log, paid(98), paid(99)))
-    held = asyncio.run(exported(log, place))
+    before = (await exported(log, place)).last
+    await written(log, paid(98), paid(99))
+    held = await exported(log, place)
     (tmp_path / "key").write_text(str(held.key))
     _, words = verify_export(place, tmp_path / "key")
     said = "{} events in {}; the first {} of the log are sealed by".format
     assert words.startswith(said(before + 2, place, before))
-
     file = place / held.segments[-1].file
     was = file.read_bytes()
     file.write_bytes(was[:100] + b"!" + was[101:])
     (found,), _ = verify_export(place, tmp_path / "key")
     assert found.endswith("is not the file that was written")
-
     file.write_bytes(was)
-    asyncio.run(sealed(log))
-    later = asyncio.run(exported(log, place))
+    await sealed(log)
+    later = await exported(log, place)
     assert (later.segments, later.last) == (held.segments, before + 2)
     _, words = verify_export(place, tmp_path / "key")
     assert words.startswith(said(before + 2, place, before + 2))
 
 
-def test_a_key_that_is_no_text_is_untrue(log: str, tmp_path: Path) -> None:
-    asyncio.run(exported(log, tmp_path))
+async def test_a_key_that_is_no_text_is_untrue(log: str, tmp_path: Path) -> None:
+    await exported(log, tmp_path)
     (tmp_path / "key").write_bytes(b"\xff\xfe\x00")
     (found,), _ = verify_export(tmp_path, tmp_path / "key")
     assert found == "this is no verifier key of a log"
 
 
-def test_a_manifest_that_is_none_is_refused(log: str, tmp_path: Path) -> None:
+async def test_a_manifest_that_is_none_is_refused(log: str, tmp_path: Path) -> None:
     proof_of(tmp_path).mkdir()
     (proof_of(tmp_path) / "manifest.json").write_text("{}")
     with pytest.raises(BadExport, match="cannot be read"):
-        asyncio.run(exported(log, tmp_path))
+        await exported(log, tmp_path)
 
 
-def test_an_export_of_a_restored_log_is_verified_with_any_of_its_keys(
+async def test_an_export_of_a_restored_log_is_verified_with_any_of_its_keys(
     log: str, tmp_path: Path
 ) -> None:
-    before = asyncio.run(exported(log, tmp_path))
-    opening = asyncio.run(restored(log))
-    asyncio.run(sealed(log))
-    held = asyncio.run(exported(log, tmp_path))
+    before = await exported(log, tmp_path)
+    opening = await restored(log)
+    await sealed(log)
+    held = await exported(log, tmp_path)
     assert held.key == opening.verifier.key != before.key
     assert held.origins == (*before.origins, opening.note)
     for key in (before.key, held.key):
@@ -568,27 +566,27 @@ def test_an_export_of_a_restored_log_is_verified_with_any_of_its_keys(
         verify(tmp_path, Verifier.of(str(before.key)))
 
 
-def test_what_opened_an_origin_on_other_events_is_found_in_an_export(
+async def test_what_opened_an_origin_on_other_events_is_found_in_an_export(
     log: str, tmp_path: Path
 ) -> None:
     size = rows(log, "SELECT max(size) FROM ledger.checkpoints")[0][0]
-    forged_origin(log, b"r" * 32, b"r" * 32, size)
-    held = asyncio.run(exported(log, tmp_path))
+    await forged_origin(log, b"r" * 32, b"r" * 32, size)
+    held = await exported(log, tmp_path)
     with pytest.raises(
         VerificationError, match=f"the first {size} events are not those that were signed"
     ):
         verify(tmp_path, Verifier.of(str(held.key)))
 
 
-def test_an_export_is_not_gone_on_with_after_a_restore_to_before_its_end(
+async def test_an_export_is_not_gone_on_with_after_a_restore_to_before_its_end(
     log: str, tmp_path: Path
 ) -> None:
-    asyncio.run(written(log, paid(99)))
-    held = asyncio.run(exported(log, tmp_path))
+    await written(log, paid(99))
+    held = await exported(log, tmp_path)
     tampered(log, f"DELETE FROM ledger.events WHERE position = {held.last}")
-    opening = asyncio.run(restored(log))
+    opening = await restored(log)
     with pytest.raises(BadExport, match=f"up to position {held.last}, and then {opening}"):
-        asyncio.run(exported(log, tmp_path))
-    assert asyncio.run(exported(log, tmp_path / "another")).last == held.last
+        await exported(log, tmp_path)
+    assert (await exported(log, tmp_path / "another")).last == held.last
     with pytest.raises(BadExport, match="another log"):
-        asyncio.run(exported(log, tmp_path, origins=(opening.note,)))
+        await exported(log, tmp_path, origins=(opening.note,))

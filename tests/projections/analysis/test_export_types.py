@@ -1,6 +1,5 @@
 """An export as data sets: the log, and each type of event with columns of its own."""
 
-import asyncio
 import importlib.util
 import json
 import re
@@ -72,9 +71,9 @@ def type_files(place: Path, name: str) -> Path:
     return types_of(place) / name
 
 
-def test_the_directories_open_as_data_sets(log: str, tmp_path: Path) -> None:
+async def test_the_directories_open_as_data_sets(log: str, tmp_path: Path) -> None:
     place = tmp_path / "out"
-    held = asyncio.run(exported(log, place))
+    held = await exported(log, place)
     typed = type_files(place, "TransactionRecorded")
     for directory, rows in ((place, held.last), (typed, 20)):
         assert pl.read_parquet(directory).height == rows
@@ -87,8 +86,8 @@ def test_the_directories_open_as_data_sets(log: str, tmp_path: Path) -> None:
     assert {each.name for each in types_of(place).iterdir()} == kinds
 
 
-def test_fields_are_columns_with_types_of_their_own(log: str, tmp_path: Path) -> None:
-    asyncio.run(exported(log, tmp_path / "out"))
+async def test_fields_are_columns_with_types_of_their_own(log: str, tmp_path: Path) -> None:
+    await exported(log, tmp_path / "out")
 
     def rows(name: str) -> list[dict[str, Any]]:
         return pl.read_parquet(type_files(tmp_path / "out", name)).sort("position").to_dicts()
@@ -153,10 +152,10 @@ def retyped(place: Path, held: Manifest, number: int, change: Callable[[Any], An
 
 @pytest.mark.parametrize(("column", "value"), FORGERIES)
 @pytest.mark.parametrize("part", [{}, {"first": 8, "types": ("TransactionRecorded",)}])
-def test_every_column_by_type_follows_from_what_was_signed(
+async def test_every_column_by_type_follows_from_what_was_signed(
     log: str, tmp_path: Path, column: str, value: Any, part: dict[str, Any]
 ) -> None:
-    held = asyncio.run(exported(log, tmp_path, **part))
+    held = await exported(log, tmp_path, **part)
     assert covered(tmp_path, held.key) == held.last
 
     def change(table: Any) -> Any:
@@ -184,10 +183,10 @@ TABLES: list[tuple[Callable[[Any], Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("change", "words", "offline_words"), TABLES)
-def test_a_file_by_type_has_the_events_of_its_segment_and_their_columns(
+async def test_a_file_by_type_has_the_events_of_its_segment_and_their_columns(
     log: str, tmp_path: Path, change: Callable[[Any], Any], words: str, offline_words: str
 ) -> None:
-    held = asyncio.run(exported(log, tmp_path))
+    held = await exported(log, tmp_path)
     retyped(tmp_path, held, 1, change)
     with pytest.raises(VerificationError, match=words):
         verify(tmp_path, Verifier.of(str(held.key)))
@@ -228,11 +227,11 @@ LOGS: list[tuple[Callable[[Any], Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("change", "words", "offline_words"), LOGS)
-def test_the_files_of_the_log_have_its_columns_and_say_no_more(
+async def test_the_files_of_the_log_have_its_columns_and_say_no_more(
     log: str, tmp_path: Path, change: Callable[[Any], Any], words: str, offline_words: str
 ) -> None:
     place = tmp_path / "out"
-    held = asyncio.run(exported(log, place))
+    held = await exported(log, place)
     number, file = next(
         (number, place / each.file)
         for number, each in enumerate(held.segments)
@@ -254,9 +253,9 @@ def refitted(place: Path, held: Manifest, number: int) -> None:
     write_manifest(place, replace(held, segments=tuple(segments)))
 
 
-def test_a_file_says_no_more_than_its_columns(log: str, tmp_path: Path) -> None:
+async def test_a_file_says_no_more_than_its_columns(log: str, tmp_path: Path) -> None:
     place = tmp_path / "out"
-    held = asyncio.run(exported(log, place))
+    held = await exported(log, place)
     file = place / held.segments[0].file
     indexed = pq.read_table(file).replace_schema_metadata({"pandas": '{"index_columns": ["id"]}'})
     pq.write_table(indexed, file, **WRITTEN | {"store_schema": True})
@@ -267,9 +266,9 @@ def test_a_file_says_no_more_than_its_columns(log: str, tmp_path: Path) -> None:
     assert (code, "says no more than its columns" in said) == (1, True), said
 
 
-def test_statistics_that_would_hide_rows_are_found(log: str, tmp_path: Path) -> None:
+async def test_statistics_that_would_hide_rows_are_found(log: str, tmp_path: Path) -> None:
     place = tmp_path / "out"
-    held = asyncio.run(exported(log, place))
+    held = await exported(log, place)
     file = place / held.segments[1].file
     data = file.read_bytes()
     end = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
@@ -290,9 +289,9 @@ def test_statistics_that_would_hide_rows_are_found(log: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["part-0", "more.PARQUET", ".more", "link"])
-def test_a_file_of_any_name_is_found(log: str, tmp_path: Path, name: str) -> None:
+async def test_a_file_of_any_name_is_found(log: str, tmp_path: Path, name: str) -> None:
     place = tmp_path / "out"
-    held = asyncio.run(exported(log, place))
+    held = await exported(log, place)
     known, other = place / held.segments[0].file, types_of(place) / "LoanRequested" / name
     if name == "link":
         other.symlink_to(place, target_is_directory=True)
@@ -305,11 +304,11 @@ def test_a_file_of_any_name_is_found(log: str, tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.parametrize("among", ["the log", "a type", "a type of its own"])
-def test_a_file_that_readers_would_take_for_a_part_of_the_export_is_found(
+async def test_a_file_that_readers_would_take_for_a_part_of_the_export_is_found(
     log: str, tmp_path: Path, among: str
 ) -> None:
     place = tmp_path / "out"
-    held = asyncio.run(exported(log, place))
+    held = await exported(log, place)
     known = type_files(place, "LoanRequested") / held.segments[0].file
     other = {
         "the log": place / "more.parquet",
@@ -323,7 +322,7 @@ def test_a_file_that_readers_would_take_for_a_part_of_the_export_is_found(
     code, said = offline(place, held.key)
     assert (code, str(other) in said) == (1, True), said
     with pytest.raises(BadExport, match=r"more.parquet is none of this export"):
-        asyncio.run(exported(log, place))
+        await exported(log, place)
 
 
 def as_before(place: Path, held: Manifest) -> None:
@@ -351,27 +350,27 @@ def write_manifest_of_before(place: Path, held: Manifest) -> None:
 
 
 @pytest.mark.parametrize("part", [{}, {"first": 8}])
-def test_an_export_of_before_is_verified_and_gone_on_with(
+async def test_an_export_of_before_is_verified_and_gone_on_with(
     log: str, tmp_path: Path, part: dict[str, Any]
 ) -> None:
     place = tmp_path / "out"
-    held = asyncio.run(exported(log, place, **part))
+    held = await exported(log, place, **part)
     as_before(place, held)
     assert covered(place, held.key) == held.last
     assert offline(place, held.key)[0] == 0
-    asyncio.run(written(log, paid(77)))
-    later = asyncio.run(exported(log, place, **part))
+    await written(log, paid(77))
+    later = await exported(log, place, **part)
     assert later.segments[:-1] == held.segments
     assert all(each.suffix == ".parquet" for each in place.iterdir())
     assert covered(place, held.key) == held.last
     assert offline(place, held.key)[0] == 0
 
 
-def test_a_run_that_broke_off_between_its_files_leaves_no_event_twice(
+async def test_a_run_that_broke_off_between_its_files_leaves_no_event_twice(
     log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "out"
-    whole = asyncio.run(exported(log, tmp_path / "whole"))
+    whole = await exported(log, tmp_path / "whole")
     pages = list[str]()
 
     def breaks(file: Path) -> str:
@@ -383,21 +382,21 @@ def test_a_run_that_broke_off_between_its_files_leaves_no_event_twice(
     with monkeypatch.context() as patch:
         patch.setattr(export_types, "digest", breaks)
         with pytest.raises(OSError, match="no space"):
-            asyncio.run(exported(log, place))
+            await exported(log, place)
     assert list(unexpected_files(place, None)), "files that no manifest names"
-    asyncio.run(written(log, paid(77)))
-    held = asyncio.run(exported(log, place))
+    await written(log, paid(77))
+    held = await exported(log, place)
     assert held.last == whole.last + 1
     assert pl.read_parquet(place)["position"].sort().to_list() == [*range(1, held.last + 1)]
     assert pl.read_parquet(type_files(place, "TransactionRecorded")).height == 21
     assert covered(place, held.key) == whole.last
 
 
-def test_an_export_of_before_is_brought_up_after_a_run_that_broke_off(
+async def test_an_export_of_before_is_brought_up_after_a_run_that_broke_off(
     log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "out"
-    held = asyncio.run(exported(log, place))
+    held = await exported(log, place)
     as_before(place, held)
 
     def breaks(*_: Any) -> None:
@@ -406,9 +405,9 @@ def test_an_export_of_before_is_brought_up_after_a_run_that_broke_off(
     with monkeypatch.context() as patch:
         patch.setattr(export, "write_manifest", breaks)
         with pytest.raises(OSError, match="no space"):
-            asyncio.run(exported(log, place))
+            await exported(log, place)
     assert list(types_of(place).rglob("*.parquet"))
-    assert asyncio.run(exported(log, place)) == held
+    assert await exported(log, place) == held
     assert covered(place, held.key) == held.last
 
 
@@ -420,9 +419,9 @@ def test_an_export_does_not_begin_where_nothing_can_lie_beside_it(
         begin(tmp_path)
 
 
-def test_only_the_types_that_are_wanted_have_files(log: str, tmp_path: Path) -> None:
+async def test_only_the_types_that_are_wanted_have_files(log: str, tmp_path: Path) -> None:
     place = tmp_path / "out"
-    asyncio.run(exported(log, place, types=("LoanRequested", "UserRegistered"), first=3))
+    await exported(log, place, types=("LoanRequested", "UserRegistered"), first=3)
     assert {each.name for each in types_of(place).iterdir()} == {"LoanRequested", "UserRegistered"}
     assert pl.read_parquet(type_files(place, "UserRegistered"))["position"].to_list() == [3, 4]
 
@@ -474,8 +473,10 @@ def test_the_verifier_of_the_reference_knows_what_is_left_out() -> None:
     assert all(set(COMMON) < set(schema_of(name).names) or not fields_of(name) for name in EVENTS)
 
 
-def test_a_forged_log_is_found_though_its_files_by_type_agree(log: str, tmp_path: Path) -> None:
-    held = asyncio.run(exported(log, tmp_path))
+async def test_a_forged_log_is_found_though_its_files_by_type_agree(
+    log: str, tmp_path: Path
+) -> None:
+    held = await exported(log, tmp_path)
 
     def dearer(rows: Any) -> Any:
         for row in rows:

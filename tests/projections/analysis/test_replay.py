@@ -1,6 +1,5 @@
 """The tables as of a position in a file of their own: the same as the live ones were then."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -53,13 +52,15 @@ async def replayed(url: str, upto: int, into: Path) -> None:
 
 
 @pytest.mark.parametrize("erased", [False, True])
-def test_the_file_has_what_the_tables_had_then(database: str, tmp_path: Path, erased: bool) -> None:
+async def test_the_file_has_what_the_tables_had_then(
+    database: str, tmp_path: Path, erased: bool
+) -> None:
     async def story() -> int:
         head = await written(database, *START)
         await followed(database)
         return head
 
-    head = asyncio.run(story())
+    head = await story()
     assert head == EVENTS
     with psycopg.connect(database) as connection:
         then = contents(
@@ -68,8 +69,8 @@ def test_the_file_has_what_the_tables_had_then(database: str, tmp_path: Path, er
     later = [opens(User, BOLA, CreditScoreSet(score=700, reason="a test"))]
     if erased:
         later.append(erases(ADA, UserErased()))
-    asyncio.run(written(database, *later))
-    asyncio.run(replayed(database, head, tmp_path / "then.duckdb"))
+    await written(database, *later)
+    await replayed(database, head, tmp_path / "then.duckdb")
     with duckdb.connect(str(tmp_path / "then.duckdb")) as target:
         found = contents(lambda query: target.execute(query).fetchall(), "", "epoch_us({})")
         people = target.execute("SELECT phone, email, name FROM users").fetchall()

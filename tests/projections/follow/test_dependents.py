@@ -39,8 +39,8 @@ def asked(url: str, role: str, query: str) -> list[tuple[object, ...]]:
     return rows(make_conninfo(url, user=role, password="secret"), query)
 
 
-def test_grants_are_as_they_were(database: str, role: str) -> None:
-    told(database, *START)
+async def test_grants_are_as_they_were(database: str, role: str) -> None:
+    await told(database, *START)
     change(
         database,
         f"GRANT USAGE ON SCHEMA read TO {role}",
@@ -60,12 +60,12 @@ def test_grants_are_as_they_were(database: str, role: str) -> None:
     change(database, f"GRANT SELECT ON ALL TABLES IN SCHEMA read TO {role}")
     before = rows(database, query), rows(database, defaults)
     for _ in range(2):
-        asyncio.run(rebuild(database, VAULT))
+        await rebuild(database, VAULT)
         assert (rows(database, query), rows(database, defaults)) == before
     assert asked(database, role, "SELECT count(*) FROM read.loans") == [(1,)]
 
 
-def test_more_grants_make_the_exchange_no_longer(
+async def test_more_grants_make_the_exchange_no_longer(
     database: str, role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody writes the tables meanwhile, so what was granted goes to the database at once."""
@@ -85,20 +85,20 @@ def test_more_grants_make_the_exchange_no_longer(
             await exchange.drop(connection, exchange.NEXT)
         return made
 
-    told(database, *START)
+    await told(database, *START)
     monkeypatch.setattr(exchange, "_run", counted)
-    before = asyncio.run(tried())
+    before = await tried()
     change(
         database, f"GRANT SELECT, REFERENCES ON ALL TABLES IN SCHEMA read, read_masked TO {role}"
     )
-    after = asyncio.run(tried())
+    after = await tried()
     assert len(before) == len(after)
     assert any(f"read.users TO {role}" in each for each in after)
 
 
-def test_views_are_made_again(database: str, role: str) -> None:
+async def test_views_are_made_again(database: str, role: str) -> None:
     """Those on others as well, with owner, rights, options, comments, indexes and content."""
-    told(database, *START)
+    await told(database, *START)
     change(
         database,
         f"GRANT USAGE ON SCHEMA read TO {role}",
@@ -134,18 +134,18 @@ def test_views_are_made_again(database: str, role: str) -> None:
     before = rows(database, about), rows(database, indexes)
     assert len(before[1]) == 2
     for _ in range(2):
-        asyncio.run(rebuild(database, VAULT))
+        await rebuild(database, VAULT)
         assert (rows(database, about), rows(database, indexes)) == before
     assert rows(database, "SELECT loans FROM work.kept") == [(1,)]
     assert asked(database, role, 'SELECT loans FROM work."By Day"') == [(1,)]
-    told(database)
+    await told(database)
     assert rows(
         database, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'read%' ORDER BY 1"
     ) == [(name,) for name in LIVE]
 
 
-def test_an_update_carries_them_over_too(database: str, role: str) -> None:
-    told(database, *START)
+async def test_an_update_carries_them_over_too(database: str, role: str) -> None:
+    await told(database, *START)
     change(
         database,
         f"GRANT SELECT ON read.loans TO {role}",
@@ -153,26 +153,28 @@ def test_an_update_carries_them_over_too(database: str, role: str) -> None:
         "ALTER TABLE read.users ADD COLUMN former text",
         "COMMENT ON SCHEMA read IS 'of yesterday'",
     )
-    assert asyncio.run(prepare(database, VAULT))
+    assert await prepare(database, VAULT)
     assert rows(database, "SELECT count(*) FROM public.lent") == [(1,)]
     may = f"SELECT has_table_privilege('{role}', 'read.loans', 'SELECT')"
     assert rows(database, may) == [(True,)]
 
 
-def test_an_update_from_a_version_without_masked_views_takes_the_same_road(database: str) -> None:
-    told(database, *START)
+async def test_an_update_from_a_version_without_masked_views_takes_the_same_road(
+    database: str,
+) -> None:
+    await told(database, *START)
     change(
         database,
         "CREATE VIEW public.lent AS SELECT id FROM read.loans",
         "DROP SCHEMA read_masked CASCADE",
         "COMMENT ON SCHEMA read IS 'of yesterday'",
     )
-    assert asyncio.run(prepare(database, VAULT))
+    assert await prepare(database, VAULT)
     assert rows(database, "SELECT count(*) FROM public.lent") == [(1,)]
 
 
-def test_a_view_whose_column_is_gone_stops_the_rebuild(database: str) -> None:
-    told(database, *START)
+async def test_a_view_whose_column_is_gone_stops_the_rebuild(database: str) -> None:
+    await told(database, *START)
     change(
         database,
         "ALTER TABLE read.users ADD COLUMN former text",
@@ -182,7 +184,7 @@ def test_a_view_whose_column_is_gone_stops_the_rebuild(database: str) -> None:
         "COMMENT ON SCHEMA read IS 'of yesterday'",
     )
     with pytest.raises(Irreplaceable) as stopped:
-        asyncio.run(prepare(database, VAULT))
+        await prepare(database, VAULT)
     assert 'view public.olds (column "former" does not exist)' in str(stopped.value)
     assert "view public.older" in str(stopped.value)
     assert "public.fine" not in str(stopped.value)
@@ -191,7 +193,7 @@ def test_a_view_whose_column_is_gone_stops_the_rebuild(database: str) -> None:
     left = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'read%' ORDER BY 1"
     assert rows(database, left) == [(name,) for name in LIVE]
     change(database, "DROP VIEW public.olds CASCADE")
-    assert asyncio.run(prepare(database, VAULT))
+    assert await prepare(database, VAULT)
     assert rows(database, "SELECT count(*) FROM public.fine") == [(2,)]
 
 
@@ -224,47 +226,45 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_what_cannot_be_made_again_stops_the_rebuild_and_is_named(database: str, name: str) -> None:
-    told(database, *START)
+async def test_what_cannot_be_made_again_stops_the_rebuild_and_is_named(
+    database: str, name: str
+) -> None:
+    await told(database, *START)
     change(database, *OTHERS[name])
     with pytest.raises(Irreplaceable, match=re.escape(name)):
-        asyncio.run(rebuild(database, VAULT))
+        await rebuild(database, VAULT)
     assert rows(database, "SELECT count(*) FROM read.loans") == [(1,)]
 
 
-def test_a_view_that_is_made_meanwhile_is_kept(database: str) -> None:
-    told(database, *START)
+async def test_a_view_that_is_made_meanwhile_is_kept(database: str) -> None:
+    await told(database, *START)
 
     def make(done: int, total: int) -> None:
         change(database, "CREATE OR REPLACE VIEW public.lent AS SELECT id FROM read.loans")
 
-    assert asyncio.run(rebuild(database, VAULT, make)).swapped
+    assert (await rebuild(database, VAULT, make)).swapped
     assert rows(database, "SELECT count(*) FROM public.lent") == [(1,)]
 
 
-def test_a_reader_of_a_view_holds_up_the_swap_and_nobody_else(database: str) -> None:
-    told(database, *START)
+async def test_a_reader_of_a_view_holds_up_the_swap_and_nobody_else(database: str) -> None:
+    await told(database, *START)
     change(database, "CREATE VIEW public.lent AS SELECT id FROM read.loans")
-
-    async def story() -> None:
-        async with await psycopg.AsyncConnection.connect(database) as reader:
-            await reader.execute("SELECT FROM public.lent")
-            task = asyncio.create_task(rebuild(database, VAULT))
-            await asyncio.sleep(1)
-            assert not task.done()
-            change(database, "SET lock_timeout = '5s'", "SELECT count(*) FROM read.users")
-            await reader.commit()
-            assert (await task).swapped
-
-    asyncio.run(story())
+    async with await psycopg.AsyncConnection.connect(database) as reader:
+        await reader.execute("SELECT FROM public.lent")
+        task = asyncio.create_task(rebuild(database, VAULT))
+        await asyncio.sleep(1)
+        assert not task.done()
+        change(database, "SET lock_timeout = '5s'", "SELECT count(*) FROM read.users")
+        await reader.commit()
+        assert (await task).swapped
     assert rows(database, "SELECT count(*) FROM public.lent") == [(1,)]
 
 
-def test_analysts_see_no_word_about_a_person_and_do_so_after_rebuilds(
+async def test_analysts_see_no_word_about_a_person_and_do_so_after_rebuilds(
     database: str, role: str
 ) -> None:
     migrate(database)
-    told(database, *START)
+    await told(database, *START)
     change(database, f"GRANT rim_analyst TO {role}")
     for _ in range(2):
         query = f"SELECT phone, email, name, credit_limit FROM read_masked.users WHERE id = '{ADA}'"
@@ -280,4 +280,4 @@ def test_analysts_see_no_word_about_a_person_and_do_so_after_rebuilds(
                     asked(database, role, f"SELECT FROM {hidden}")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             asked(database, role, "DELETE FROM read_masked.users")
-        assert asyncio.run(rebuild(database, VAULT)).swapped
+        assert (await rebuild(database, VAULT)).swapped

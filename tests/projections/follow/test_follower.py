@@ -58,28 +58,24 @@ from tests.projections.story import (
 )
 
 
-def test_a_follower_writes_nothing_into_the_tables_of_another_version(database: str) -> None:
-    told(database, *START)
-
-    async def story() -> None:
-        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
-            follower = Follower(connection, VAULT)
-            assert await follower.advance() == 0
-            await written(database, opens(User, BOLA, AutoLimitDisabled()))
-            await connection.execute("COMMENT ON SCHEMA read IS 'of tomorrow'")
-            with pytest.raises(Outdated):
-                await follower.advance()
-
-    asyncio.run(story())
+async def test_a_follower_writes_nothing_into_the_tables_of_another_version(database: str) -> None:
+    await told(database, *START)
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+        follower = Follower(connection, VAULT)
+        assert await follower.advance() == 0
+        await written(database, opens(User, BOLA, AutoLimitDisabled()))
+        await connection.execute("COMMENT ON SCHEMA read IS 'of tomorrow'")
+        with pytest.raises(Outdated):
+            await follower.advance()
     assert rows(database, "SELECT position FROM read.tracking") == [(EVENTS,)]
 
 
 WHEN = "2026-03-04T05:06:07.000089Z"
 
 
-def test_pages_of_one_transaction_may_each_refer_to_what_they_bring(database: str) -> None:
+async def test_pages_of_one_transaction_may_each_refer_to_what_they_bring(database: str) -> None:
     """The journal entry of a payment refers to the payment, which comes with the same page."""
-    told(database, *START)
+    await told(database, *START)
     payment = WORLD.new_id()
     paid = TransactionRecorded(
         transaction_id="TXN-2026-000001",
@@ -88,20 +84,16 @@ def test_pages_of_one_transaction_may_each_refer_to_what_they_bring(database: st
         amount=Decimal(50),
     )
     completed = TransactionCompleted(unallocated=Decimal(50))
-
-    async def story() -> None:
-        await written(
-            database,
-            opens(User, BOLA, AutoLimitDisabled()),
-            opens(Transaction, payment, paid, completed),
-        )
-        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
-            follower = Follower(connection, VAULT)
-            async with connection.transaction():
-                assert await follower.advance(limit=1) == 1
-                assert await follower.advance() == 2
-
-    asyncio.run(story())
+    await written(
+        database,
+        opens(User, BOLA, AutoLimitDisabled()),
+        opens(Transaction, payment, paid, completed),
+    )
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+        follower = Follower(connection, VAULT)
+        async with connection.transaction():
+            assert await follower.advance(limit=1) == 1
+            assert await follower.advance() == 2
     assert rows(database, "SELECT transaction_id FROM read.journal_entries") == [(payment,)]
 
 
@@ -113,8 +105,8 @@ def shown(url: str, table: str, id: Any, masked: bool = False) -> dict[str, Any]
     return dict(shown)
 
 
-def test_a_user_is_shown_with_every_field(database: str) -> None:
-    told(database, *START)
+async def test_a_user_is_shown_with_every_field(database: str) -> None:
+    await told(database, *START)
     assert shown(database, "users", ADA) == {
         "id": str(ADA),
         "userId": "USR-2026-000001",
@@ -143,8 +135,8 @@ def test_a_user_is_shown_with_every_field(database: str) -> None:
     assert (version, updated) == (2, recorded)
 
 
-def test_a_loan_is_shown_with_every_field(database: str) -> None:
-    told(database, *START)
+async def test_a_loan_is_shown_with_every_field(database: str) -> None:
+    await told(database, *START)
     assert shown(database, "loans", LOAN) == {
         "id": str(LOAN),
         "loanId": "LOAN-2026-000001",
@@ -196,7 +188,7 @@ def test_a_loan_is_shown_with_every_field(database: str) -> None:
     }
 
 
-def test_admins_roles_settings_and_transactions_are_shown(database: str) -> None:
+async def test_admins_roles_settings_and_transactions_are_shown(database: str) -> None:
     payment, rate = WORLD.new_id(), SetConfig(category="lending", key="interestRate", value=12.5)
     recorded = TransactionRecorded(
         transaction_id="TXN-2026-000001",
@@ -207,7 +199,7 @@ def test_admins_roles_settings_and_transactions_are_shown(database: str) -> None
         metadata={"fee": 3},
     )
     note = TransactionNoted(note="brought by her sister")
-    told(database, *START, opens(Transaction, payment, recorded, note), rate.work)
+    await told(database, *START, opens(Transaction, payment, recorded, note), rate.work)
     admin = shown(database, "admin_users", ADMIN)
     assert (admin["username"], admin["role"]) == ("root", "superadmin")
     assert admin["email"] == "root@example.com"
@@ -224,48 +216,52 @@ def test_admins_roles_settings_and_transactions_are_shown(database: str) -> None
     assert config["updatedBy"] == str(ADMIN)
 
 
-def test_a_setting_that_was_reset_and_has_no_default_shows_no_value(database: str) -> None:
+async def test_a_setting_that_was_reset_and_has_no_default_shows_no_value(database: str) -> None:
     name = config_id("site", "banner")
     on = SetConfig(category="site", key="banner", value=True)
-    told(database, *START, on.work, opens(SystemConfig, name, SystemConfigReset()))
+    await told(database, *START, on.work, opens(SystemConfig, name, SystemConfigReset()))
     setting = shown(database, "system_config", name)
     assert (setting["value"], setting["dataType"]) == (None, "boolean")
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
-def test_money_has_two_decimals_and_a_rate_only_those_it_needs(database: str) -> None:
-    told(database, *START)
+async def test_money_has_two_decimals_and_a_rate_only_those_it_needs(database: str) -> None:
+    await told(database, *START)
     ((text,),) = rows(database, f"SELECT {TABLES['loans'].json(masked=False)} FROM read.loans t")
     assert '"amount":100.00,' in text
     assert '"interestRate":15.36,' in text
 
 
-def test_phones_emails_and_names_are_masked_for_those_who_may_not_see_them(database: str) -> None:
-    told(database, *START)
+async def test_phones_emails_and_names_are_masked_for_those_who_may_not_see_them(
+    database: str,
+) -> None:
+    await told(database, *START)
     masked = shown(database, "users", ADA, masked=True)
     assert (masked["phone"], masked["email"]) == ("+234******4567", "a***@example.com")
     assert masked["name"] == "A***"
     assert shown(database, "loans", LOAN, masked=True)["userPhone"] == "+234******4567"
 
 
-def test_a_changed_contact_reaches_every_copy(database: str) -> None:
-    told(database, *START)
-    told(database, opens(User, ADA, UserContactChanged(phone="+2348030000000", phone_hash="x")))
+async def test_a_changed_contact_reaches_every_copy(database: str) -> None:
+    await told(database, *START)
+    await told(
+        database, opens(User, ADA, UserContactChanged(phone="+2348030000000", phone_hash="x"))
+    )
     copy = shown(database, "loans", LOAN)
     assert (copy["userPhone"], copy["userEmail"]) == ("+2348030000000", "ada@example.com")
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
 @pytest.mark.parametrize("page", [1, 2, 1000])
-def test_the_size_of_a_page_changes_nothing(database: str, page: int) -> None:
+async def test_the_size_of_a_page_changes_nothing(database: str, page: int) -> None:
     changed = UserContactChanged(email="new@example.com", email_hash="y")
-    assert told(database, *START, opens(User, ADA, changed), page=page) == EVENTS + 1
+    assert await told(database, *START, opens(User, ADA, changed), page=page) == EVENTS + 1
     assert shown(database, "loans", LOAN)["userEmail"] == "new@example.com"
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
-def test_the_audit_log_tells_who_what_when_from_where_and_old_and_new(database: str) -> None:
-    told(database, *START, opens(User, ADA, CreditScoreSet(score=650, reason="paid on time")))
+async def test_the_audit_log_tells_who_what_when_from_where_and_old_and_new(database: str) -> None:
+    await told(database, *START, opens(User, ADA, CreditScoreSet(score=650, reason="paid on time")))
     ((found,),) = rows(database, "SELECT id FROM read.audit_logs WHERE action = 'CreditScoreSet'")
     entry = shown(database, "audit_logs", found)
     entry.pop("recordedAt")
@@ -292,8 +288,8 @@ def test_the_audit_log_tells_who_what_when_from_where_and_old_and_new(database: 
     }
 
 
-def test_the_audit_log_keeps_personal_words_sealed(database: str) -> None:
-    told(database, *START)
+async def test_the_audit_log_keeps_personal_words_sealed(database: str) -> None:
+    await told(database, *START)
     ((changes,),) = rows(
         database, "SELECT changes FROM read.audit_logs WHERE action = 'UserRegistered' LIMIT 1"
     )
@@ -306,23 +302,20 @@ def test_the_audit_log_keeps_personal_words_sealed(database: str) -> None:
     assert changes["creditLimit"] == {"old": None, "new": 1000.5}
 
 
-def test_what_the_system_did_names_no_admin(database: str) -> None:
-    async def story() -> None:
-        await written(database, *START)
-        system = Stamp(at=AT, actor=SYSTEM)
-        await written(database, opens(User, ADA, AutoLimitDisabled()), stamp=system)
-        await followed(database)
-
-    asyncio.run(story())
+async def test_what_the_system_did_names_no_admin(database: str) -> None:
+    await written(database, *START)
+    system = Stamp(at=AT, actor=SYSTEM)
+    await written(database, opens(User, ADA, AutoLimitDisabled()), stamp=system)
+    await followed(database)
     query = "SELECT user_id, user_name, actor_type FROM read.audit_logs ORDER BY position DESC"
     assert rows(database, query)[0] == (None, "system", "system")
 
 
-def test_an_erased_person_is_gone_from_every_table(database: str) -> None:
+async def test_an_erased_person_is_gone_from_every_table(database: str) -> None:
     rejected = LoanRejected(reason="she told us she lost her job")
-    told(database, *START, opens(Loan, LOAN, rejected))
+    await told(database, *START, opens(Loan, LOAN, rejected))
     assert shown(database, "loans", LOAN)["rejectionReason"] == "she told us she lost her job"
-    told(database, erases(ADA, UserErased()))
+    await told(database, erases(ADA, UserErased()))
     user = shown(database, "users", ADA)
     assert (user["phone"], user["email"], user["name"], user["erased"]) == (None, None, None, True)
     lent = shown(database, "loans", LOAN)
@@ -336,12 +329,12 @@ def test_an_erased_person_is_gone_from_every_table(database: str) -> None:
     )
     assert not any(w in everything for w in ("8031234567", "ada@", "lost her job", "school fees"))
     assert "bola@example.com" in everything
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
-def test_any_event_of_an_erased_person_takes_the_words_away(database: str) -> None:
-    told(database, *START)
-    told(database, erases(ADA, AutoLimitDisabled()))
+async def test_any_event_of_an_erased_person_takes_the_words_away(database: str) -> None:
+    await told(database, *START)
+    await told(database, erases(ADA, AutoLimitDisabled()))
     assert shown(database, "users", ADA)["phone"] is None
     assert shown(database, "loans", LOAN)["userPhone"] is None
 
@@ -354,36 +347,30 @@ def many(count: int) -> list[Any]:
     return works
 
 
-def test_killed_between_pages_it_goes_on_where_it_was_and_shows_each_event_once(
+async def test_killed_between_pages_it_goes_on_where_it_was_and_shows_each_event_once(
     database: str,
 ) -> None:
-    async def story() -> None:
-        head = await written(database, *START, *many(60))
-        while (reached := position(database)) < head:
-            task = asyncio.create_task(follow(database, VAULT, page=7))
-            while position(database) == reached:  # noqa: ASYNC110 - looked at from outside
-                await asyncio.sleep(0.001)
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-    asyncio.run(story())
+    head = await written(database, *START, *many(60))
+    while (reached := position(database)) < head:
+        task = asyncio.create_task(follow(database, VAULT, page=7))
+        while position(database) == reached:  # noqa: ASYNC110 - looked at from outside
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
     assert once(database)
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
-def test_two_followers_at_once_show_each_event_once(database: str) -> None:
-    async def story() -> None:
-        tasks = [asyncio.create_task(follow(database, VAULT, page=3)) for _ in range(2)]
-        head = await written(database, *START, *many(60))
-        await reached(database, head)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    asyncio.run(story())
+async def test_two_followers_at_once_show_each_event_once(database: str) -> None:
+    tasks = [asyncio.create_task(follow(database, VAULT, page=3)) for _ in range(2)]
+    head = await written(database, *START, *many(60))
+    await reached(database, head)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     assert once(database)
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
 def position(url: str) -> int:
@@ -403,7 +390,7 @@ def once(url: str) -> bool:
     return bool(count == distinct == last == position(url))
 
 
-def test_it_hears_of_new_events_and_tells_the_readers(database: str) -> None:
+async def test_it_hears_of_new_events_and_tells_the_readers(database: str) -> None:
     async def story() -> bool:
         task, heard = asyncio.create_task(follow(database, VAULT)), False
         async with await psycopg.AsyncConnection.connect(database, autocommit=True) as listener:
@@ -415,31 +402,29 @@ def test_it_hears_of_new_events_and_tells_the_readers(database: str) -> None:
         task.cancel()
         return heard
 
-    assert asyncio.run(story())
+    assert await story()
 
 
-def test_it_comes_back_when_the_database_ends_its_session(database: str) -> None:
+async def test_it_comes_back_when_the_database_ends_its_session(database: str) -> None:
     notices: list[str] = []
-
-    async def story() -> None:
-        await written(database, *START)
-        task = asyncio.create_task(follow(database, VAULT, notices.append))
-        await reached(database, EVENTS)
-        rows(
-            database,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE pid <> pg_backend_pid() AND datname = current_database()",
-        )
-        head = await written(database, opens(User, ADA, AutoLimitDisabled()))
-        await reached(database, head)
-        task.cancel()
-
-    asyncio.run(story())
+    await written(database, *START)
+    task = asyncio.create_task(follow(database, VAULT, notices.append))
+    await reached(database, EVENTS)
+    rows(
+        database,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND datname = current_database()",
+    )
+    head = await written(database, opens(User, ADA, AutoLimitDisabled()))
+    await reached(database, head)
+    task.cancel()
     assert notices
     assert "reader" not in notices[0]
 
 
-def test_an_event_that_cannot_be_written_stops_it_with_position_and_cause(database: str) -> None:
+async def test_an_event_that_cannot_be_written_stops_it_with_position_and_cause(
+    database: str,
+) -> None:
     """Two live roles of one name cannot come from commands; here they stand for any such event."""
     twin = AdminRoleCreated(name="superadmin", description="", permissions=[])
     works = [*START, opens(AdminRole, WORLD.new_id(), twin), *many(3)]
@@ -449,13 +434,13 @@ def test_an_event_that_cannot_be_written_stops_it_with_position_and_cause(databa
         await asyncio.wait_for(follow(database, VAULT), 60)
 
     with pytest.raises(PoisonEvent, match="admin_roles_name") as poisoned:
-        asyncio.run(story())
+        await story()
     assert poisoned.value.position == EVENTS + 1
     assert position(database) == EVENTS
 
 
-def test_an_event_that_nobody_knows_stops_it_with_position_and_cause(database: str) -> None:
-    told(database, *START)
+async def test_an_event_that_nobody_knows_stops_it_with_position_and_cause(database: str) -> None:
+    await told(database, *START)
     with psycopg.connect(database) as connection:
         connection.execute(
             "INSERT INTO ledger.events (position, stream_id, version, name, body)"
@@ -463,10 +448,10 @@ def test_an_event_that_nobody_knows_stops_it_with_position_and_cause(database: s
             [EVENTS + 1],
         )
     with pytest.raises(PoisonEvent, match=rf"position {EVENTS + 1} \(MoonLanded"):
-        asyncio.run(followed(database))
+        await followed(database)
 
 
-def test_an_error_quotes_no_personal_word(database: str) -> None:
+async def test_an_error_quotes_no_personal_word(database: str) -> None:
     twin = user(1, "+2348035555555", "twin@example.com")
 
     async def story() -> None:
@@ -474,11 +459,11 @@ def test_an_error_quotes_no_personal_word(database: str) -> None:
         await follow(database, VAULT)
 
     with pytest.raises(PoisonEvent) as poisoned:
-        asyncio.run(story())
+        await story()
     words = f"{poisoned.value} {poisoned.value.__cause__} {poisoned.value.cause}"
     assert not any(word in words for word in ("8035555555", "twin@example.com"))
 
 
-def test_suspension_is_shown_and_its_reason_is_not(database: str) -> None:
-    told(database, *START, opens(User, ADA, UserSuspended(reason="a long story")))
+async def test_suspension_is_shown_and_its_reason_is_not(database: str) -> None:
+    await told(database, *START, opens(User, ADA, UserSuspended(reason="a long story")))
     assert shown(database, "users", ADA)["status"] == "suspended"

@@ -1,6 +1,5 @@
 """Who works behind the log is late when it is silent or behind, and an alert counts it."""
 
-import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -33,12 +32,9 @@ def test_what_is_wrong_is_named(late: ProcessLag, trouble: str | None) -> None:
     assert late.trouble(10) == trouble
 
 
-def test_behind_is_how_long_the_next_event_has_waited(database: str) -> None:
-    async def create() -> None:
-        async with await AsyncConnection.connect(database, autocommit=True) as connection:
-            await schema.create(connection)
-
-    asyncio.run(create())
+async def test_behind_is_how_long_the_next_event_has_waited(database: str) -> None:
+    async with await AsyncConnection.connect(database, autocommit=True) as connection:
+        await schema.create(connection)
     event = (
         "INSERT INTO ledger.events (position, stream_id, version, name, body, recorded_at)"
         " VALUES (%s, gen_random_uuid(), 1, 'X', '{}', now() - %s * interval '1 s')"
@@ -59,4 +55,4 @@ def test_behind_is_how_long_the_next_event_has_waited(database: str) -> None:
         assert (seal.position, seal.lag) == (0, 3)
         assert seal.behind_seconds == pytest.approx(490, abs=60), "ten seconds are for gathering"
     value = TableMeasures(database).value(AlertType.SYSTEM_ERROR, datetime.now(UTC))
-    assert asyncio.run(value) == Decimal(3)
+    assert await value == Decimal(3)

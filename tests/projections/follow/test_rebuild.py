@@ -42,23 +42,23 @@ def change(url: str, statement: str) -> None:
         connection.execute(statement.encode())
 
 
-def test_a_tampered_table_is_reported_and_mended(database: str) -> None:
-    told(database, *START)
+async def test_a_tampered_table_is_reported_and_mended(database: str) -> None:
+    await told(database, *START)
     change(database, f"UPDATE read.users SET credit_limit = 99999 WHERE id = '{ADA}'")
     change(database, f"DELETE FROM read.loans WHERE id = '{LOAN}'")
-    found = asyncio.run(rebuild(database, VAULT)).differences
+    found = (await rebuild(database, VAULT)).differences
     assert found == (
         Difference("users", ADA, ("credit_limit",)),
         Difference("loans", LOAN, ("missing",)),
     )
     assert rows(database, f"SELECT credit_limit FROM read.users WHERE id = '{ADA}'") != [(99999,)]
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
-def test_a_check_reports_and_changes_nothing(database: str) -> None:
-    told(database, *START)
+async def test_a_check_reports_and_changes_nothing(database: str) -> None:
+    await told(database, *START)
     change(database, "UPDATE read.loans SET user_phone = 'x'")
-    checked = asyncio.run(rebuild(database, VAULT, check=True))
+    checked = await rebuild(database, VAULT, check=True)
     assert checked.differences == (Difference("loans", LOAN, ("user_phone",)),)
     assert not checked.swapped
     assert rows(database, "SELECT user_phone FROM read.loans") == [("x",)]
@@ -73,29 +73,27 @@ def schemas(url: str) -> list[str]:
     return [name for (name,) in rows(url, query)]
 
 
-def test_the_tables_of_a_rebuild_are_made_as_the_live_ones_are(database: str) -> None:
+async def test_the_tables_of_a_rebuild_are_made_as_the_live_ones_are(database: str) -> None:
     query = (
         "SELECT indexdef FROM pg_indexes WHERE schemaname = 'read' UNION ALL SELECT"
         " conrelid::regclass || pg_get_constraintdef(oid) FROM pg_constraint"
         " WHERE connamespace = 'read'::regnamespace ORDER BY 1"
     )
-    told(database, *START)
+    await told(database, *START)
     before = rows(database, query)
-    asyncio.run(rebuild(database, VAULT))
+    await rebuild(database, VAULT)
     assert rows(database, query) == before
 
 
-def test_a_rebuild_tells_how_far_it_is(database: str) -> None:
-    told(database, *START)
+async def test_a_rebuild_tells_how_far_it_is(database: str) -> None:
+    await told(database, *START)
     steps: list[tuple[int, int]] = []
-    asyncio.run(rebuild(database, VAULT, lambda done, total: steps.append((done, total))))
+    await rebuild(database, VAULT, lambda done, total: steps.append((done, total)))
     assert steps[-1] == (EVENTS, EVENTS)
 
 
-def test_what_an_interrupted_rebuild_left_is_dropped_by_the_next(
-    database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told(database, *START)
+def test_what_an_interrupted_rebuild_left_is_dropped_by_the_next(database: str) -> None:
+    asyncio.run(told(database, *START))
 
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
@@ -107,21 +105,23 @@ def test_what_an_interrupted_rebuild_left_is_dropped_by_the_next(
     assert schemas(database) == LIVE
 
 
-def test_there_is_one_rebuild_at_a_time(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_there_is_one_rebuild_at_a_time(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(rebuilding, "LINGERING", 10)
-    told(database, *START)
+    await told(database, *START)
     with psycopg.connect(database) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [rebuilding.LOCK])
         with pytest.raises(Busy):
-            asyncio.run(rebuild(database, VAULT))
+            await rebuild(database, VAULT)
 
 
 WAITING = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
-def test_a_rebuild_that_has_just_ended_is_not_in_the_way_of_the_next(database: str) -> None:
+async def test_a_rebuild_that_has_just_ended_is_not_in_the_way_of_the_next(database: str) -> None:
     """Its session may need a moment until it is gone."""
-    told(database, *START)
+    await told(database, *START)
     with psycopg.connect(database) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [rebuilding.LOCK])
 
@@ -132,10 +132,10 @@ def test_a_rebuild_that_has_just_ended_is_not_in_the_way_of_the_next(database: s
             connection.close()
             assert (await coming).differences == ()
 
-        asyncio.run(story())
+        await story()
 
 
-def test_reads_and_the_follower_go_on_during_rebuilds(database: str) -> None:
+async def test_reads_and_the_follower_go_on_during_rebuilds(database: str) -> None:
     reads = 0
 
     async def read() -> None:
@@ -148,23 +148,20 @@ def test_reads_and_the_follower_go_on_during_rebuilds(database: str) -> None:
                 assert await cursor.fetchone() == (1,)
                 reads += 1
 
-    async def story() -> None:
-        tasks = [asyncio.create_task(read()), asyncio.create_task(follow(database, VAULT))]
-        for _ in range(5):
-            await written(database, opens(User, ADA, AutoLimitDisabled()))
-            assert (await rebuild(database, VAULT)).differences == ()
-        assert not any(task.done() for task in tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    told(database, *START)
-    asyncio.run(story())
+    await told(database, *START)
+    tasks = [asyncio.create_task(read()), asyncio.create_task(follow(database, VAULT))]
+    for _ in range(5):
+        await written(database, opens(User, ADA, AutoLimitDisabled()))
+        assert (await rebuild(database, VAULT)).differences == ()
+    assert not any(task.done() for task in tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     assert reads > 5
-    assert rebuilt_equals_live(database)
+    assert await rebuilt_equals_live(database)
 
 
-def test_rebuilds_come_to_their_end_while_money_comes_in(database: str) -> None:
+async def test_rebuilds_come_to_their_end_while_money_comes_in(database: str) -> None:
     """Two cashiers record payments, each of which the journal refers to, as fast as they can."""
     number, stopping = itertools.count(1), asyncio.Event()
 
@@ -182,57 +179,51 @@ def test_rebuilds_come_to_their_end_while_money_comes_in(database: str) -> None:
         while not stopping.is_set():
             await ledger.submit(payment(), STAMP)
 
-    async def story() -> None:
-        async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
-            following = asyncio.create_task(follow(database, VAULT))
-            cashiers = [asyncio.create_task(cashier(ledger)) for _ in range(2)]
-            for _ in range(3):
-                before = ledger.head
-                assert (await rebuild(database, VAULT)).differences == ()
-                assert ledger.head > before
-            assert not following.done()
-            stopping.set()
-            await asyncio.gather(*cashiers)
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
-
-    told(database, *START)
-    asyncio.run(story())
-    asyncio.run(followed(database))
-    assert rebuilt_equals_live(database)
+    await told(database, *START)
+    async with Ledger(database, ENTITY_OF, VAULT, WORLD) as ledger:
+        following = asyncio.create_task(follow(database, VAULT))
+        cashiers = [asyncio.create_task(cashier(ledger)) for _ in range(2)]
+        for _ in range(3):
+            before = ledger.head
+            assert (await rebuild(database, VAULT)).differences == ()
+            assert ledger.head > before
+        assert not following.done()
+        stopping.set()
+        await asyncio.gather(*cashiers)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+    await followed(database)
+    assert await rebuilt_equals_live(database)
 
 
-def test_tables_that_lag_are_compared_where_they_stand_and_brought_to_the_end_of_the_log(
+async def test_tables_that_lag_are_compared_where_they_stand_and_brought_to_the_end_of_the_log(
     database: str,
 ) -> None:
-    told(database, *START)
-    asyncio.run(written(database, opens(User, ADA, AutoLimitDisabled())))
-    checked = asyncio.run(rebuild(database, VAULT, check=True))
+    await told(database, *START)
+    await written(database, opens(User, ADA, AutoLimitDisabled()))
+    checked = await rebuild(database, VAULT, check=True)
     assert (checked.position, checked.differences) == (EVENTS, ())
-    rebuilt = asyncio.run(rebuild(database, VAULT))
+    rebuilt = await rebuild(database, VAULT)
     assert (rebuilt.position, rebuilt.differences) == (EVENTS + 1, ())
-    assert asyncio.run(followed(database)) == 0
+    assert await followed(database) == 0
 
 
 HELD_UP = "SELECT FROM pg_locks WHERE locktype = 'relation' AND NOT granted"
 
 
-def test_a_reader_of_the_former_tables_is_let_finish_before_they_are_dropped(
+async def test_a_reader_of_the_former_tables_is_let_finish_before_they_are_dropped(
     database: str,
 ) -> None:
-    async def story() -> None:
-        async with await psycopg.AsyncConnection.connect(database) as reader:
-            await reader.execute("SELECT FROM read.loans")
-            task = asyncio.create_task(rebuild(database, VAULT))
-            while not rows(database, HELD_UP):  # noqa: ASYNC110 - the drop waits for the reader
-                await asyncio.sleep(0.01)
-            cursor = await reader.execute("SELECT count(*) FROM read_past.users")
-            assert await cursor.fetchone() == (2,)
-            await reader.commit()
-            assert (await task).swapped
-
-    told(database, *START)
-    asyncio.run(story())
+    await told(database, *START)
+    async with await psycopg.AsyncConnection.connect(database) as reader:
+        await reader.execute("SELECT FROM read.loans")
+        task = asyncio.create_task(rebuild(database, VAULT))
+        while not rows(database, HELD_UP):  # noqa: ASYNC110 - the drop waits for the reader
+            await asyncio.sleep(0.01)
+        cursor = await reader.execute("SELECT count(*) FROM read_past.users")
+        assert await cursor.fetchone() == (2,)
+        await reader.commit()
+        assert (await task).swapped
     assert schemas(database) == LIVE
 
 
@@ -242,64 +233,59 @@ SELECT FROM pg_locks w WHERE mode = 'ShareUpdateExclusiveLock' AND NOT granted A
        (SELECT FROM pg_locks WHERE pid = w.pid AND mode = 'AccessExclusiveLock')"""
 
 
-def test_a_vacuum_of_the_former_tables_is_waited_for_so_that_postgres_ends_it(
+async def test_a_vacuum_of_the_former_tables_is_waited_for_so_that_postgres_ends_it(
     database: str,
 ) -> None:
     """It does so when nobody but the vacuum is in the way of a lock for a second."""
 
-    async def story() -> None:
-        async with await psycopg.AsyncConnection.connect(database) as vacuum:
-            await vacuum.execute(VACUUM)
-            task = asyncio.create_task(rebuild(database, VAULT))
-            while not rows(database, PATIENT):  # noqa: ASYNC110 - with no other lock in hand
-                await asyncio.sleep(0.01)
-            await vacuum.commit()
-            assert (await task).swapped
-
-    told(database, *START)
-    asyncio.run(story())
+    await told(database, *START)
+    async with await psycopg.AsyncConnection.connect(database) as vacuum:
+        await vacuum.execute(VACUUM)
+        task = asyncio.create_task(rebuild(database, VAULT))
+        while not rows(database, PATIENT):  # noqa: ASYNC110 - with no other lock in hand
+            await asyncio.sleep(0.01)
+        await vacuum.commit()
+        assert (await task).swapped
     assert schemas(database) == LIVE
 
 
-def test_tables_of_another_version_are_rebuilt_before_they_are_followed(database: str) -> None:
-    told(database, *START)
+async def test_tables_of_another_version_are_rebuilt_before_they_are_followed(
+    database: str,
+) -> None:
+    await told(database, *START)
     change(database, "COMMENT ON SCHEMA read IS 'of yesterday'")
     with pytest.raises(Outdated):
-        asyncio.run(follow(database, VAULT))
-    assert asyncio.run(prepare(database, VAULT))
-    assert not asyncio.run(prepare(database, VAULT))
-    assert rebuilt_equals_live(database)
+        await follow(database, VAULT)
+    assert await prepare(database, VAULT)
+    assert not await prepare(database, VAULT)
+    assert await rebuilt_equals_live(database)
 
 
-def test_a_version_that_was_replaced_comes_back_on_purpose_only(database: str) -> None:
-    told(database, *START)
+async def test_a_version_that_was_replaced_comes_back_on_purpose_only(database: str) -> None:
+    await told(database, *START)
     marks = f"of tomorrow\n{fingerprint()}\nof yesterday"
     change(database, f"COMMENT ON SCHEMA read IS '{marks}'")
     with pytest.raises(Outdated, match="has taken over"):
-        asyncio.run(prepare(database, VAULT))
-    asyncio.run(rebuild(database, VAULT))
-    assert not asyncio.run(prepare(database, VAULT))
+        await prepare(database, VAULT)
+    await rebuild(database, VAULT)
+    assert not await prepare(database, VAULT)
     mark = rows(database, "SELECT obj_description('read'::regnamespace)")
     assert mark == [(f"{fingerprint()}\nof tomorrow\nof yesterday",)]
 
 
-def test_who_watches_hears_at_once_that_another_version_took_over(database: str) -> None:
-    told(database, *START)
-
-    async def story() -> None:
-        watching = asyncio.create_task(watch(database))
-        await asyncio.sleep(1.5)
-        assert not watching.done()
-        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
-            await connection.execute("COMMENT ON SCHEMA read IS 'of tomorrow'")
-        with pytest.raises(Outdated):
-            await watching
-
-    asyncio.run(story())
+async def test_who_watches_hears_at_once_that_another_version_took_over(database: str) -> None:
+    await told(database, *START)
+    watching = asyncio.create_task(watch(database))
+    await asyncio.sleep(1.5)
+    assert not watching.done()
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+        await connection.execute("COMMENT ON SCHEMA read IS 'of tomorrow'")
+    with pytest.raises(Outdated):
+        await watching
 
 
-def test_the_first_tables_are_built_from_the_log_at_once(database: str) -> None:
-    asyncio.run(written(database, *START))
-    assert asyncio.run(prepare(database, VAULT))
+async def test_the_first_tables_are_built_from_the_log_at_once(database: str) -> None:
+    await written(database, *START)
+    assert await prepare(database, VAULT)
     assert rows(database, "SELECT position FROM read.tracking") == [(EVENTS,)]
     assert schemas(database) == LIVE

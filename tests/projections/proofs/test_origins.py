@@ -1,6 +1,5 @@
 """A log goes on under another key: whoever knows the one before follows, and nobody else opens."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -159,7 +158,7 @@ async def looked_at(url: str, *kept: Checkpoint) -> tuple[list[str], str | None]
 
 
 @pytest.fixture
-def notes(database: str) -> list[str]:
+async def notes(database: str) -> list[str]:
     """Twenty events, sealed; three more are not."""
 
     async def story() -> list[str]:
@@ -169,63 +168,60 @@ def notes(database: str) -> list[str]:
         await written(database, *scores(3))
         return found
 
-    return asyncio.run(story())
+    return await story()
 
 
-def test_a_log_that_goes_on_is_true_under_three_keys(database: str, notes: list[str]) -> None:
-    async def story() -> None:
-        first = parsed(notes[-1])
-        gone = Checkpoint(first.origin, 31, ROOT)
-        second = await restored(database, [first, gone])
-        assert (second.checkpoint.size, second.after, second.lost) == (23, bare(first), [gone])
-        (later,) = await sealed(database)
-        assert (parsed(later).origin, parsed(later).size) == (second.verifier.origin, 24)
-        third = await restored(database, [gone, parsed(later)])
-        assert (third.checkpoint.size, third.after, third.lost) == (24, bare(parsed(later)), [])
-        await sealed(database)
-        assert await looked_at(database, first, gone, parsed(later)) == ([], None)
-
-    asyncio.run(story())
+async def test_a_log_that_goes_on_is_true_under_three_keys(database: str, notes: list[str]) -> None:
+    first = parsed(notes[-1])
+    gone = Checkpoint(first.origin, 31, ROOT)
+    second = await restored(database, [first, gone])
+    assert (second.checkpoint.size, second.after, second.lost) == (23, bare(first), [gone])
+    (later,) = await sealed(database)
+    assert (parsed(later).origin, parsed(later).size) == (second.verifier.origin, 24)
+    third = await restored(database, [gone, parsed(later)])
+    assert (third.checkpoint.size, third.after, third.lost) == (24, bare(parsed(later)), [])
+    await sealed(database)
+    assert await looked_at(database, first, gone, parsed(later)) == ([], None)
 
 
-def test_events_that_nobody_had_signed_are_under_the_new_key(
+async def test_events_that_nobody_had_signed_are_under_the_new_key(
     database: str, notes: list[str]
 ) -> None:
-    asyncio.run(restored(database))
+    await restored(database)
     tampered(database, FLIP.replace("= 7", "= 22"))
-    (found,), _ = asyncio.run(looked_at(database))
+    (found,), _ = await looked_at(database)
     assert found.startswith("position 22: the event")
 
 
-def test_what_no_restore_has_named_contradicts(database: str, notes: list[str]) -> None:
+async def test_what_no_restore_has_named_contradicts(database: str, notes: list[str]) -> None:
     origin = parsed(notes[-1]).origin
-    asyncio.run(restored(database, [Checkpoint(origin, 31, ROOT)]))
+    await restored(database, [Checkpoint(origin, 31, ROOT)])
     for size, root, whole, quick in (
         (31, ROOT, None, None),
         (32, ROOT, f"{origin} signed 32 events, which", f"{origin} signed 32 events, which"),
         (20, ROOT, "checkpoint of 20 events: another root", "the first 20 events are not those"),
     ):
-        found, at_once = asyncio.run(looked_at(database, Checkpoint(origin, size, root)))
+        found, at_once = await looked_at(database, Checkpoint(origin, size, root))
         assert [each.startswith(str(whole)) for each in found] == [True] * bool(whole), size
         assert (at_once or "None").startswith(str(quick)), size
 
 
-def test_a_log_that_shares_no_origin_is_another_one(database: str, notes: list[str]) -> None:
+async def test_a_log_that_shares_no_origin_is_another_one(database: str, notes: list[str]) -> None:
     kept = Checkpoint(STRANGER.origin, 5, ROOT)
-    asyncio.run(restored(database, [kept]))
-    _, found = asyncio.run(looked_at(database, kept))
+    await restored(database, [kept])
+    _, found = await looked_at(database, kept)
     assert found == "this is not the log that was signed there"
 
 
-def test_two_branches_of_one_log_are_told_apart(database: str, notes: list[str]) -> None:
+async def test_two_branches_of_one_log_are_told_apart(database: str, notes: list[str]) -> None:
     """A restore whose store was lost too: its checkpoints are known outside and nowhere else."""
     kept = [parsed(notes[-1]), Checkpoint(STRANGER.origin, 22, ROOT)]
-    opening = asyncio.run(restored(database, kept))
+    opening = await restored(database, kept)
     assert opening.lost == kept[1:]
-    assert asyncio.run(looked_at(database, *kept)) == ([], None)
+    assert await looked_at(database, *kept) == ([], None)
 
 
-def forged_origin(url: str, root: bytes, after: bytes, size: int = 20) -> None:
+async def forged_origin(url: str, root: bytes, after: bytes, size: int = 20) -> None:
     """What somebody writes who has both private keys, on other events than there are."""
 
     async def story() -> None:
@@ -239,16 +235,16 @@ def forged_origin(url: str, root: bytes, after: bytes, size: int = 20) -> None:
             await connection.execute(checkpoints.CHANGE.encode(), [wrapped, *checkpoints.KEY])
             await connection.execute(checkpoints.SIGNED.encode(), [number, size, True, note])
 
-    asyncio.run(story())
+    await story()
 
 
 @pytest.mark.parametrize("wrong", ["root", "after"])
-def test_an_origin_on_other_events_than_there_are_is_found(
+async def test_an_origin_on_other_events_than_there_are_is_found(
     database: str, notes: list[str], wrong: str
 ) -> None:
     true = parsed(notes[-1]).root
-    forged_origin(database, **({"root": true, "after": true} | {wrong: ROOT}))
-    found, _ = asyncio.run(looked_at(database))
+    await forged_origin(database, **({"root": true, "after": true} | {wrong: ROOT}))
+    found, _ = await looked_at(database)
     assert found == ["checkpoint of 20 events: another root was signed than they have"]
 
 
@@ -260,13 +256,13 @@ def test_an_origin_on_other_events_than_there_are_is_found(
         "UPDATE ledger.checkpoints SET note = replace(note, 'after', 'lost') WHERE opens",
     ],
 )
-def test_a_store_whose_origins_were_changed_is_untrue(
+async def test_a_store_whose_origins_were_changed_is_untrue(
     database: str, notes: list[str], change: str
 ) -> None:
-    asyncio.run(restored(database))
+    await restored(database)
     tampered(database, change)
     with pytest.raises(VerificationError):
-        asyncio.run(looked_at(database))
+        await looked_at(database)
 
 
 @pytest.mark.parametrize(
@@ -277,23 +273,23 @@ def test_a_store_whose_origins_were_changed_is_untrue(
         ("size = 21", "lack hashes"),
     ],
 )
-def test_a_restore_signs_no_last_checkpoint_that_the_old_key_did_not(
+async def test_a_restore_signs_no_last_checkpoint_that_the_old_key_did_not(
     database: str, notes: list[str], change: str, words: str
 ) -> None:
     tampered(database, f"UPDATE ledger.checkpoints SET {change} WHERE size = 20")
     with pytest.raises((VerificationError, Contradiction), match=words):
-        asyncio.run(restored(database))
+        await restored(database)
 
 
-def test_a_restore_signs_no_checkpoint_whose_seals_were_changed(
+async def test_a_restore_signs_no_checkpoint_whose_seals_were_changed(
     database: str, notes: list[str]
 ) -> None:
-    forged(database)
+    await forged(database)
     with pytest.raises(Contradiction, match="the first 20 events are not those that were signed"):
-        asyncio.run(restored(database))
+        await restored(database)
 
 
-def test_the_old_key_signs_no_more(database: str, notes: list[str]) -> None:
+async def test_the_old_key_signs_no_more(database: str, notes: list[str]) -> None:
     async def story() -> list[Any]:
         async with await AsyncConnection.connect(database, autocommit=True) as connection:
             old = await signer(connection, VAULT, WORLD)
@@ -302,10 +298,12 @@ def test_the_old_key_signs_no_more(database: str, notes: list[str]) -> None:
             await Sealer(connection, old, VAULT, WORLD).advance()
         return (await looked_at(database))[0]
 
-    (found,) = asyncio.run(story())
+    (found,) = await story()
     assert found.endswith("had ended before 24 events")
 
 
-def test_what_opened_an_origin_is_not_changed_by_accident(database: str, notes: list[str]) -> None:
+async def test_what_opened_an_origin_is_not_changed_by_accident(
+    database: str, notes: list[str]
+) -> None:
     with psycopg.connect(database) as connection, pytest.raises(psycopg.Error, match="never"):
         connection.execute("UPDATE ledger.checkpoints SET opens = false")

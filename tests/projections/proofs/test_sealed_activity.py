@@ -1,6 +1,5 @@
 """Activities and refused requests are sealed as events are; what is done to them is named."""
 
-import asyncio
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -52,7 +51,7 @@ def refused(uow: UnitOfWork) -> UUID:
 
 
 @pytest.fixture
-def note(database: str) -> str:
+async def note(database: str) -> str:
     """The note on a log with five looks and a refused request."""
 
     async def story() -> str:
@@ -60,24 +59,24 @@ def note(database: str) -> str:
         await written(database, *[look()] * 5, refused)
         return (await sealed(database))[-1]
 
-    return asyncio.run(story())
+    return await story()
 
 
-def test_each_row_is_a_leaf_and_the_root_is_signed(database: str, note: str) -> None:
+async def test_each_row_is_a_leaf_and_the_root_is_signed(database: str, note: str) -> None:
     found = parsed(note).activity
     assert found is not None
     assert (found.size, found.since) == (6, 0)
-    assert asyncio.run(faults(database, note)) == []
-    assert asyncio.run(sealed(database)) == []
-    asyncio.run(written(database, look(BOLA)))
-    (later,) = asyncio.run(sealed(database))
+    assert await faults(database, note) == []
+    assert await sealed(database) == []
+    await written(database, look(BOLA))
+    (later,) = await sealed(database)
     assert parsed(later).size == parsed(note).size
     assert (activity := parsed(later).activity)
     assert activity.size == 7
-    assert asyncio.run(faults(database, note, later)) == []
+    assert await faults(database, note, later) == []
 
 
-def test_a_leaf_is_what_the_documents_say(database: str, note: str) -> None:
+async def test_a_leaf_is_what_the_documents_say(database: str, note: str) -> None:
     query = """
         SELECT p.place, json_build_object('n', r.network, 'a', r.amount::text, 'i', r.id)
           FROM ledger.activity_places p JOIN ledger.refused_requests r USING (number)
@@ -150,26 +149,26 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("what", TAMPERED)
-def test_what_was_done_to_them_is_named(database: str, note: str, what: str) -> None:
+async def test_what_was_done_to_them_is_named(database: str, note: str, what: str) -> None:
     statement, found = TAMPERED[what]
     tampered(database, UNBOUND, *statement.split(";"))
-    told = asyncio.run(faults(database))
+    told = await faults(database)
     assert [one in each for one, each in zip(found, told, strict=True)] == [True] * len(found)
 
 
-def test_a_false_line_is_never_sealed(database: str, note: str) -> None:
+async def test_a_false_line_is_never_sealed(database: str, note: str) -> None:
     tampered(database, FALSE)
     with pytest.raises(Contradiction, match="the line at activity 7 was not written by this"):
-        asyncio.run(sealed(database))
+        await sealed(database)
 
 
-def test_what_was_not_sealed_yet_can_be_removed_unseen(database: str, note: str) -> None:
-    asyncio.run(written(database, look(BOLA)))
+async def test_what_was_not_sealed_yet_can_be_removed_unseen(database: str, note: str) -> None:
+    await written(database, look(BOLA))
     tampered(database, "DELETE FROM ledger.activity WHERE number = 6")
-    assert asyncio.run(faults(database)) == []
+    assert await faults(database) == []
 
 
-def test_lines_and_seals_changed_together_do_not_have_the_signed_root(
+async def test_lines_and_seals_changed_together_do_not_have_the_signed_root(
     database: str, note: str
 ) -> None:
     tampered(
@@ -179,10 +178,10 @@ def test_lines_and_seals_changed_together_do_not_have_the_signed_root(
         "UPDATE ledger.activity_tiles SET hashes = substr(hashes, 1, 5 * 32)",
         "DELETE FROM ledger.checkpoints WHERE NOT opens",
     )
-    told = asyncio.run(faults(database, note))
+    told = await faults(database, note)
     assert "activity 6: the line is missing" in told
     with pytest.raises(Contradiction, match="the log ends at activity 5, and was signed up to 6"):
-        asyncio.run(sealed_knowing(database, note))
+        await sealed_knowing(database, note)
 
 
 async def sealed_knowing(url: str, note: str) -> None:
@@ -191,7 +190,7 @@ async def sealed_knowing(url: str, note: str) -> None:
         await Sealer(connection, key, VAULT, WORLD, parsed(note)).advance()
 
 
-def test_lines_from_before_the_codes_are_sealed_at_the_first_sealing(database: str) -> None:
+async def test_lines_from_before_the_codes_are_sealed_at_the_first_sealing(database: str) -> None:
     async def story() -> list[str]:
         await written(database, *START)
         await written(database, look(), look())
@@ -199,24 +198,24 @@ def test_lines_from_before_the_codes_are_sealed_at_the_first_sealing(database: s
         await written(database, look(BOLA))
         return await sealed(database)
 
-    found = parsed(asyncio.run(story())[-1]).activity
+    found = parsed((await story())[-1]).activity
     assert found is not None
     assert (found.size, found.since) == (3, 2)
-    assert asyncio.run(faults(database)) == []
+    assert await faults(database) == []
     tampered(database, "UPDATE ledger.activity SET mac = NULL WHERE number = 3")
     told = ["activity 3: the line (Read) was not written by this ledger"]
-    assert asyncio.run(faults(database)) == told
+    assert await faults(database) == told
 
 
-def test_a_line_that_was_committed_late_is_sealed_after_its_neighbours(
+async def test_a_line_that_was_committed_late_is_sealed_after_its_neighbours(
     database: str, note: str
 ) -> None:
-    asyncio.run(written(database, look(BOLA), look(BOLA)))
+    await written(database, look(BOLA), look(BOLA))
     tampered(database, "INSERT INTO ledger.activity_places VALUES (7, 'activity', 7)")
-    assert len(asyncio.run(sealed(database))) == 1
+    assert len(await sealed(database)) == 1
     query = "SELECT place, number FROM ledger.activity_places WHERE place > 6 ORDER BY place"
     assert rows(database, query) == [(7, 7), (8, 6)]
-    assert asyncio.run(faults(database)) == []
+    assert await faults(database) == []
 
 
 @pytest.mark.parametrize(
@@ -239,15 +238,15 @@ def test_a_line_that_was_committed_late_is_sealed_after_its_neighbours(
         ),
     ],
 )
-def test_a_checkpoint_that_is_gone_or_exchanged_is_missed(
+async def test_a_checkpoint_that_is_gone_or_exchanged_is_missed(
     database: str, note: str, change: str, found: list[str]
 ) -> None:
     for _ in range(2):
-        asyncio.run(written(database, look()))
-        asyncio.run(sealed(database))
-    assert asyncio.run(faults(database)) == []
+        await written(database, look())
+        await sealed(database)
+    assert await faults(database) == []
     tampered(database, *change.split(";"))
-    told = asyncio.run(faults(database))
+    told = await faults(database)
     assert [each for each in told if each.startswith("checkpoint number")] == found
 
 
@@ -260,24 +259,24 @@ async def dropped(
         return await drop(connection, key, datetime.fromisoformat(before), said)
 
 
-def test_a_span_is_dropped_as_a_whole_and_says_so(database: str, note: str) -> None:
-    asyncio.run(written(database, look(BOLA)))
-    later = asyncio.run(sealed(database))[-1]
-    assert asyncio.run(dropped(database, "2020-01-01T00:00:00Z")) is None
-    span = asyncio.run(dropped(database, "2999-01-01T00:00:00Z", "five years\nand more"))
+async def test_a_span_is_dropped_as_a_whole_and_says_so(database: str, note: str) -> None:
+    await written(database, look(BOLA))
+    later = (await sealed(database))[-1]
+    assert await dropped(database, "2020-01-01T00:00:00Z") is None
+    span = await dropped(database, "2999-01-01T00:00:00Z", "five years\nand more")
     assert span is not None
     assert (span.first, span.last, span.by) == (1, 6, "root@ledger-1")
     assert (span.before, span.reason) == ("2999-01-01T00:00:00Z", "five years and more")
     assert rows(database, "SELECT count(*) FROM ledger.activity") == [(1,)]
     assert rows(database, "SELECT count(*) FROM ledger.refused_requests") == [(0,)]
-    assert asyncio.run(faults(database, note, later)) == []
-    assert asyncio.run(contradicts(database, later)) is None
-    asyncio.run(written(database, look()))
-    (newest,) = asyncio.run(sealed(database))
-    again = asyncio.run(dropped(database, "2999-01-01T00:00:00Z"))
+    assert await faults(database, note, later) == []
+    assert await contradicts(database, later) is None
+    await written(database, look())
+    (newest,) = await sealed(database)
+    again = await dropped(database, "2999-01-01T00:00:00Z")
     assert again is not None
     assert (again.first, again.last) == (7, 7)
-    assert asyncio.run(faults(database, note, newest)) == []
+    assert await faults(database, note, newest) == []
 
 
 SPAN = "UPDATE ledger.activity_spans SET"
@@ -296,18 +295,18 @@ SPAN = "UPDATE ledger.activity_spans SET"
         ("DELETE FROM ledger.activity", "activity 7: the line is missing"),
     ],
 )
-def test_what_was_not_dropped_under_a_signed_note_is_missing(
+async def test_what_was_not_dropped_under_a_signed_note_is_missing(
     database: str, note: str, change: str, found: str
 ) -> None:
-    asyncio.run(written(database, look(BOLA)))
-    asyncio.run(sealed(database))
-    asyncio.run(dropped(database, "2999-01-01T00:00:00Z"))
+    await written(database, look(BOLA))
+    await sealed(database)
+    await dropped(database, "2999-01-01T00:00:00Z")
     tampered(database, change)
-    told = asyncio.run(faults(database))
+    told = await faults(database)
     assert told[0].startswith(found)
 
 
-def test_rows_are_not_dropped_otherwise(database: str, note: str) -> None:
+async def test_rows_are_not_dropped_otherwise(database: str, note: str) -> None:
     for table in ("activity", "refused_requests", "activity_places"):
         for change in ("DELETE FROM", "TRUNCATE"):
             statement = f"{change} ledger.{table}"

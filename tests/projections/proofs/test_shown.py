@@ -1,6 +1,5 @@
 """Rows of the read tables that somebody changed, deleted or put in are found a few at a time."""
 
-import asyncio
 from datetime import UTC, datetime
 
 import psycopg
@@ -43,8 +42,8 @@ async def looked(url: str, place: RowsProgress | None = None) -> list[str]:
         return [fault async for fault in faults if fault.startswith("read")]
 
 
-def found(url: str) -> list[str]:
-    return asyncio.run(looked(url))
+async def found(url: str) -> list[str]:
+    return await looked(url)
 
 
 def opens_another() -> Work:
@@ -87,31 +86,31 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_what_somebody_changed_in_a_read_table_is_found(database: str, what: str) -> None:
-    told(database, *START)
-    assert found(database) == []
+async def test_what_somebody_changed_in_a_read_table_is_found(database: str, what: str) -> None:
+    await told(database, *START)
+    assert await found(database) == []
     statement, words = CHANGES[what]
     change(database, statement)
-    faults = found(database)
+    faults = await found(database)
     assert len(faults) == len(words)
     assert all(word in fault for word, fault in zip(words, faults, strict=True))
 
 
-def test_tables_that_lag_are_compared_where_they_stand(database: str) -> None:
-    told(database, *START)
-    asyncio.run(written(database, erases(ADA, UserErased()), opens_another()))
-    assert found(database) == [], "words of who was erased meanwhile may still be shown"
-    asyncio.run(followed(database))
-    assert found(database) == []
+async def test_tables_that_lag_are_compared_where_they_stand(database: str) -> None:
+    await told(database, *START)
+    await written(database, erases(ADA, UserErased()), opens_another())
+    assert await found(database) == [], "words of who was erased meanwhile may still be shown"
+    await followed(database)
+    assert await found(database) == []
     change(database, f"UPDATE read.users SET name = 'Ada' WHERE id = '{ADA}'")
-    assert found(database) == [f"read.users: {ADA} differs in name"]
+    assert await found(database) == [f"read.users: {ADA} differs in name"]
 
 
-def test_a_look_goes_on_where_another_was_interrupted(
+async def test_a_look_goes_on_where_another_was_interrupted(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "SPAN", 2)
-    told(database, *START)
+    await told(database, *START)
     place, spans = RowsProgress(), 0
 
     class Interrupted(Exception):
@@ -128,8 +127,8 @@ def test_a_look_goes_on_where_another_was_interrupted(
                 assert not fault.startswith("read"), fault
 
     with pytest.raises(Interrupted):
-        asyncio.run(interrupted())
+        await interrupted()
     assert sum(place.shown.values()) > 0
-    told(database, opens_another())
+    await told(database, opens_another())
     change(database, f"UPDATE read.users SET credit_limit = 99999 WHERE id = '{BOLA}'")
-    assert asyncio.run(looked(database, place)) == [f"read.users: {BOLA} differs in credit_limit"]
+    assert await looked(database, place) == [f"read.users: {BOLA} differs in credit_limit"]
