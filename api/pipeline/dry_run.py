@@ -152,7 +152,7 @@ async def _shown(
     look.persons |= persons_in(shown)
     for row in rows:
         look.at_rows(row.row, [each.text for each in (row.before, row.after) if each])
-    of_events = cloud_events.Reader(rights.sees_persons, keys[1], context.public_url)
+    of_events = cloud_events.Reader(rights.sees_persons, keys[1], context.settings.public_url)
     return {
         "events": [Raw(cloud_events.shown(line, of_events)) for line in shown],
         "leftOut": len(lines) - len(shown),

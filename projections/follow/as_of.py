@@ -12,10 +12,12 @@ from psycopg import AsyncConnection
 from projections.catalogue import TABLES
 from projections.follow import log
 from projections.follow.fold import Entry, StreamFold
+from projections.follow.snapshots import StreamStates
 from projections.tables.table import Row
 from projections.tables.upsert_sql import Source, select_json, sources
 from projections.tables.writer import Rows, Values, encode, persons_of, rows_of
 from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.event_mac import EventMac
 from rim_ledger.vault.personal_keys import Keys
 
 
@@ -53,6 +55,7 @@ async def past_rows(
     row: type[Row],
     ids: Sequence[UUID],
     moment: Moment,
+    event_mac: EventMac,
     *,
     masked: bool,
     tests: Sequence[tuple[str, list[Any]]],
@@ -60,12 +63,11 @@ async def past_rows(
 ) -> list[PastRow]:
     """The rows with these ids as of a moment, as far as they had begun and meet the conditions, in
     this order; copied columns are as of the same moment."""
-    entries = await folded(connection, map(row.OF.stream_of, ids), moment)
-    aggregates = [entry.aggregate for entry in entries.values()]
-    others = {
-        source: await folded(connection, copied_streams(row, source, aggregates), moment)
-        for source in sources(row)
-    }
+    entries = await _loaded(connection, map(row.OF.stream_of, ids), moment, event_mac)
+    others = {}
+    for source in sources(row):
+        streams = copied_streams(row, source, (entry.aggregate for entry in entries.values()))
+        others[source] = await _loaded(connection, streams, moment, event_mac)
     everybody = [*entries.values(), *(each for one in others.values() for each in one.values())]
     keys = await keys_of(persons_of(everybody))
     copied = {source: rows_of(other.values(), (), keys) for source, other in others.items()}
@@ -74,6 +76,15 @@ async def past_rows(
     unsure = {each.aggregate.id for each in entries.values() if each.times.approximate}
     found = {each[0]: PastRow._make([*each, each[0] in unsure]) for each in shown}
     return [found[each] for each in ids if each in found]
+
+
+async def _loaded(
+    connection: AsyncConnection[Any], ids: Iterable[UUID], moment: Moment, event_mac: EventMac
+) -> dict[UUID, Entry]:
+    """As `folded`, from a milestone on where all that was recorded counts."""
+    if moment.happened_by:
+        return await folded(connection, ids, moment)
+    return await StreamStates(connection, event_mac).load_past([*ids], moment.position)
 
 
 def copied_streams(row: type[Row], source: Source, aggregates: Iterable[Aggregate]) -> set[UUID]:
