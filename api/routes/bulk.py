@@ -8,18 +8,19 @@ from contextlib import suppress
 from typing import Any, Final
 
 from api.context import Context
-from api.description.components import FLAG
+from api.description.components import DRY_RUN, FLAG
 from api.http.body import BODY_MAX, BODY_SECONDS, Disconnected
 from api.http.call import NDJSON, Call
-from api.http.query import unfit
+from api.http.query import flag
 from api.http.stream import PIECE_MAX
 from api.http.text import TextFile
-from api.pipeline.commands import receipt_fields, status_of
 from api.pipeline.pipeline import submit
+from api.pipeline.receipts import receipt_fields, status_of
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, CommandRequest, Done, Route, operation
 from api.routes.atomic import ASKED, perform_all
 from api.routes.bulk_lines import Line, Sender
+from api.routes.dry_bulk import try_all
 from rim_ledger.engine.refusals import Refused
 
 WINDOW: Final = 500
@@ -64,20 +65,22 @@ def _done(number: int, done: Done) -> bytes:
     form=Line,
     media_type=NDJSON.decode(),
     answers=NDJSON.decode(),
-    query={"atomic": FLAG},
+    query={"atomic": FLAG, **DRY_RUN},
 )
 async def submit_bulk(context: Context, call: Call, _: Rights) -> None:
-    """Streams the answers as they are decided; `?atomic=true` decides all lines as one."""
-    sender = Sender(context, call)
+    """Streams the answers as they are decided; `?atomic=true` decides all lines as one, and
+    `?dryRun=true` tries them, each on top of those before it."""
+    sender, atomic = Sender(context, call), flag(call.query_params, "atomic")
+    call.dry_run = flag(call.query_params, "dryRun")
+    seconds = BODY_SECONDS if atomic or call.dry_run else None
     with context.rates.room(call, context.callers):
-        match call.query_params.get("atomic", ["false"]):
-            case ["false"]:
-                await _stream(sender, TextFile(call.receive, call.headers, NDJSON))
-            case ["true"]:
-                file = TextFile(call.receive, call.headers, NDJSON, seconds=BODY_SECONDS)
-                await call.reply(await perform_all(sender, file))
-            case _:
-                raise unfit("atomic", "this is true or false")
+        file = TextFile(call.receive, call.headers, NDJSON, seconds=seconds)
+        if call.dry_run:
+            await try_all(sender, file, atomic=atomic)
+        elif atomic:
+            await call.reply(await perform_all(sender, file))
+        else:
+            await _stream(sender, file)
 
 
 class Answers:

@@ -96,13 +96,13 @@ async def test_what_an_atomic_file_needs_is_loaded_together(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds: list[int] = []
-    work = atomic._Batch.work
+    work = atomic.Batch.work
 
     def counted(batch: Any, uow: UnitOfWork) -> tuple[UUID, list[Receipt]]:
         rounds.append(len(batch.requests))
         return work(batch, uow)
 
-    monkeypatch.setattr(atomic._Batch, "work", counted)
+    monkeypatch.setattr(atomic.Batch, "work", counted)
     async with running(database) as admin:
         few = await send(admin, [register(n) for n in range(2)], "?atomic=true")
         loads_of_two = len(rounds)
