@@ -20,7 +20,6 @@ from api.pipeline.visible_rows import seen
 from projections import cloud_events
 from projections.catalogue import ROW_OF
 from projections.cloud_events import persons_in
-from projections.follow.log import Line
 from projections.follow.preview import ChangedRow, Preview, Reader, Seen
 from projections.journal import JournalEntryRow
 from projections.lending import UserRow
@@ -30,6 +29,7 @@ from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.engine.activity import as_tried
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.idempotency import Receipt
+from rim_ledger.engine.store import Line
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.vault.personal_keys import Keys
 

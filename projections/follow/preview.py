@@ -13,7 +13,6 @@ from psycopg import AsyncConnection
 from projections.catalogue import ROW_OF
 from projections.follow.as_of import copied_streams, select_rows
 from projections.follow.fold import Entry, shown, traces
-from projections.follow.log import Line
 from projections.journal import JournalEntry, JournalEntryRow
 from projections.tables.table import Row
 from projections.tables.upsert_sql import sources
@@ -22,6 +21,7 @@ from rim_ledger.business_time import Times
 from rim_ledger.catalogue import ENTITY_OF, EVENTS
 from rim_ledger.engine import entry
 from rim_ledger.engine.codec import Codec, Recorded
+from rim_ledger.engine.store import Line
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending.user import User
 from rim_ledger.values import ZERO
