@@ -12,7 +12,7 @@ from rim_ledger.engine.draft import Draft, Outcome
 from rim_ledger.engine.entry import Entry
 from rim_ledger.engine.idempotency import Expired
 from rim_ledger.engine.recent import Recent
-from rim_ledger.engine.rows import mark
+from rim_ledger.engine.rows import key_print, mark
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.engine.view import Claim, Count, Missing, Secret, amended
@@ -38,6 +38,8 @@ class Batch:
         """For each list that was read: the limit, and the entries."""
         self.outcomes: dict[tuple[str, str], Outcome | Expired | None] = {}
         """By caller and idempotency key."""
+        self.key_prints: dict[tuple[str, str], str] = {}
+        """The fingerprints of these keys."""
         self.counts: dict[Count, int] = {}
 
     def copy(self) -> "Batch":
@@ -120,7 +122,9 @@ class Batch:
 
     async def load_outcomes(self, scopes: Sequence[tuple[str, str]], store: Store) -> None:
         """Load the outcomes of these keys."""
-        found = await self._cache.load_outcomes(store, scopes, self._at)
+        prints = {each: key_print(self._cache.vault, *each) for each in scopes}
+        found = await self._cache.load_outcomes(store, prints, self._at)
+        self.key_prints |= prints
         self.outcomes |= dict.fromkeys(scopes) | found
 
     def accept(self, draft: Draft) -> None:

@@ -1,7 +1,7 @@
 """The process's cache of the log: streams, claims, keys and numbers, as committed."""
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from hmac import compare_digest
 from typing import Final, NoReturn
@@ -21,7 +21,6 @@ from rim_ledger.engine.rows import (
     TAKEN,
     is_held,
     key_fits,
-    key_print,
     name_print,
     secret_fits,
 )
@@ -167,14 +166,13 @@ class Cache:
         return Outcome(caller, key, request_hash, text, mac)
 
     async def load_outcomes(
-        self, store: Store, wanted: Sequence[tuple[str, str]], now: datetime
+        self, store: Store, wanted: Mapping[tuple[str, str], str], now: datetime
     ) -> dict[tuple[str, str], Outcome | Expired]:
-        """Return stored outcomes, and those that are stored no more although the command was
-        committed. Raises RowForged for one that this ledger did not store, or that is missing
-        before its retention ends."""
+        """Return the outcomes stored under these keys (each with its fingerprint), and those that
+        are stored no more although the command was committed. Raises RowForged for one that this
+        ledger did not store, or that is missing before its retention ends."""
         found = dict[tuple[str, str], Outcome | Expired]()
-        prints = {each: key_print(self.vault, *each) for each in wanted}
-        outcomes, mentioned = await store.outcomes(prints)
+        outcomes, mentioned = await store.outcomes(wanted)
         for scope, line in mentioned.items():
             self.read(line)
             if line.recorded_at > now - KEPT:

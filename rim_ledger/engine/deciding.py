@@ -19,7 +19,7 @@ from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.event_mac import leaf
 from rim_ledger.engine.idempotency import Idempotency, Receipt, kept, replayed
 from rim_ledger.engine.refusals import Unavailable
-from rim_ledger.engine.rows import DONE, key_print
+from rim_ledger.engine.rows import DONE
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.engine.view import Missing
@@ -119,7 +119,7 @@ class Deciding:
             failure = error
         activities = [with_uuids(each, uow.holder) for each in uow.activities]
         if failure is None and item.writes and not outage:
-            uow.mentioned += [DONE + key_print(self._vault, key.caller, key.key)] if key else []
+            uow.mentioned += [DONE + view.key_prints[scope]] if scope else []
             self._take(uow, view, draft)
         item.answer = failure or (_receipt(stream, uow, view, draft) if stream else None)
         if outage:

@@ -5,14 +5,17 @@ from collections.abc import Awaitable, Callable
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from rim_ledger.engine import adopted_secrets
 from rim_ledger.engine.adopted_secrets import adopt_names
+from rim_ledger.engine.aggregate import Actor
 from rim_ledger.engine.event_mac import RowForged, leaf
 from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.ledger import Ledger, Work
 from rim_ledger.engine.refusals import Refused
-from rim_ledger.engine.store import CLAIMS, INDEXES_ONLY, OUTCOMES
+from rim_ledger.engine.store import CLAIMS, INDEXES_ONLY, OUTCOMES, PLAN_ONCE
+from rim_ledger.engine.unit_of_work import UnitOfWork
 from tests.engine.test_ledger import VAULT, WORLD, a_ledger, coins, on_ledger, rows
 from tests.engine.test_rows import did, find, label, on_new_release, tamper, unlabel
 from tests.sample import JARS, STAMP, add_coin, open_jar
@@ -108,13 +111,32 @@ async def test_an_outcome_that_is_gone_does_not_let_a_command_be_carried_out_aga
     assert coins(database, jar) == 2
 
 
+async def test_an_outcome_is_missed_as_well_if_only_the_admission_told_its_caller(
+    database: str,
+) -> None:
+    jar = WORLD.new_id()
+
+    def admit(uow: UnitOfWork) -> None:
+        uow.stamp = replace(uow.stamp, actor=Actor(type="admin", id=jar, name="ada"))
+
+    async def add(ledger: Ledger) -> Receipt:
+        return await ledger.submit(add_coin(jar), STAMP, Idempotency("", "k", "hash"), admit)
+
+    await did(database, open_jar(jar))
+    await on_ledger(database, add)
+    assert (await on_ledger(database, add)).replayed
+    tamper(database, "DELETE FROM ledger.outcomes")
+    with pytest.raises(RowForged, match=r"ledger\.outcomes for the key k does not follow"):
+        await on_ledger(database, add)
+
+
 def test_events_are_found_by_the_names_they_tell_of_and_not_by_reading_the_log(
     database: str,
 ) -> None:
     """Also by plans that were made while there were no events."""
     with psycopg.connect(database) as connection:
         connection.execute(INDEXES_ONLY)
-        connection.execute("SET plan_cache_mode = force_generic_plan")
+        connection.execute(PLAN_ONCE)
         for query in (CLAIMS, OUTCOMES):
             cursor = connection.execute(f"EXPLAIN {query}".encode(), [["a"], ["b"], ["c"]])
             assert "Bitmap Index Scan on events_claims" in str(cursor.fetchall())
