@@ -31,7 +31,7 @@ class Rates:
     """
 
     def __init__(self, most: int, callers_max: int = CALLERS_MAX) -> None:
-        """`callers_max` addresses are counted separately in a minute; the others share one count."""
+        """`callers_max` addresses are counted separately in a minute; others share one count."""
         self._asked: dict[str | None, int] = {}
         self._callers_max = callers_max
         self._unread: Counter[UUID | str | None] = Counter()
@@ -53,11 +53,8 @@ class Rates:
         token = call.token_hash
         caller = token if token in callers else _site(call.ip)
         most, name, policy = self._authenticated if caller is token else self._unauthenticated
-        if (
-            caller is not token
-            and caller not in self._asked
-            and len(self._asked) >= self._callers_max
-        ):
+        is_new = caller is not token and caller not in self._asked
+        if is_new and len(self._asked) >= self._callers_max:
             caller = None
         self._asked[caller] = asked = self._asked.get(caller, 0) + 1
         left, wait = max(0, most - asked), ceil(self._until - now)

@@ -58,6 +58,7 @@ class Sealer:
         vault: Vault,
         environment: Environment,
         signed: Checkpoint | None = None,
+        *,
         page: int = PAGE,
     ) -> None:
         """The vault verifies each line's MAC before it is sealed; `signed` is the last checkpoint

@@ -269,7 +269,7 @@ async def test_what_was_signed_here_is_not_signed_otherwise(
         tampered(database, *CUT)
         await written(database, *scores(further))
         words = "24 events are not those" if further > 1 else "23, and was signed up to 24"
-        for one in (old, Sealer(connection, key, VAULT, WORLD, signed, PAGE)):
+        for one in (old, Sealer(connection, key, VAULT, WORLD, signed, page=PAGE)):
             with pytest.raises(Contradiction, match=words):
                 await one.advance()
     assert rows(database, "SELECT max(size) FROM ledger.checkpoints") == [(20,)]
@@ -281,7 +281,7 @@ async def test_a_sealer_goes_on_from_what_others_signed_after_it(
     async def story() -> list[str]:
         async with await AsyncConnection.connect(database, autocommit=True) as connection:
             key, found = await signer(connection, VAULT, WORLD), list[str]()
-            sealer = Sealer(connection, key, VAULT, WORLD, parsed(notes[1]), PAGE)
+            sealer = Sealer(connection, key, VAULT, WORLD, parsed(notes[1]), page=PAGE)
             for _ in range(3):
                 await written(database, *scores(PAGE))
                 found += [note for note in [await sealer.advance()] if note]
