@@ -17,7 +17,7 @@ from api.http.text import TextFile
 from api.pipeline.pipeline import submit
 from api.pipeline.receipts import receipt_fields, status_of
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, CommandRequest, Done, operation
+from api.pipeline.routes import AnyRoute, CommandRequest, Done, Route, operation
 from api.routes.atomic import ASKED, perform_all
 from api.routes.bulk_lines import Line, Sender
 from api.routes.dry_bulk import try_all
@@ -35,6 +35,9 @@ TURN: Final = 10
 piece of a file may hold thousands of such lines."""
 
 
+GOING_ON_MAX: Final = 16
+"""Lines that go on after their decision at once: as many top-ups as are sent at once, so that none
+waits so long for its turn that it is answered without its outcome."""
 LEFT_SECONDS: Final = 0.25
 """How long lines that are under way are waited for, when their sender is waited for no more."""
 UnderWay = deque[tuple[int, asyncio.Future[bytes]]]
@@ -116,6 +119,25 @@ class Answers:
         return b"".join(parts)
 
 
+class GoingOn:
+    """Lines that go on after their decision, such as disbursements: those of one route at once, and
+    any other line after them, as it may be about what they do."""
+
+    def __init__(self) -> None:
+        self._route: Route | None = None
+        self._answers = set[asyncio.Future[bytes]]()
+
+    async def make_room(self, route: Route) -> None:
+        """Wait until a line of this route may be decided."""
+        while self._answers and (route is not self._route or len(self._answers) >= GOING_ON_MAX):
+            await asyncio.wait(self._answers, return_when=asyncio.FIRST_COMPLETED)
+            self._answers = {each for each in self._answers if not each.done()}
+
+    def add(self, route: Route, answer: asyncio.Future[bytes]) -> None:
+        self._route = route
+        self._answers.add(answer)
+
+
 async def _stream(sender: Sender, file: TextFile) -> None:
     call = sender.call
     await call.start(200, [(b"content-type", NDJSON)])
@@ -137,7 +159,7 @@ async def _stream(sender: Sender, file: TextFile) -> None:
 async def _carry_out(sender: Sender, file: TextFile, answers: Answers, under_way: UnderWay) -> None:
     """Pass each line to the ledger in turn, without waiting for the answer of the one before,
     unless that goes on after its decision."""
-    number = weight = 0
+    number, weight, going_on = 0, 0, GoingOn()
     try:
         async for text in lines(file):
             number += 1
@@ -146,7 +168,7 @@ async def _carry_out(sender: Sender, file: TextFile, answers: Answers, under_way
             if not text.strip():
                 continue
             sender.progress.read += 1
-            answer = await _begin(sender, number, text)
+            answer = await _begin(sender, number, text, going_on)
             under_way.append((len(text), answer))
             weight += len(text)
             while under_way and (
@@ -163,15 +185,20 @@ async def _carry_out(sender: Sender, file: TextFile, answers: Answers, under_way
         under_way.popleft()
 
 
-async def _begin(sender: Sender, number: int, text: bytes) -> asyncio.Future[bytes]:
+async def _begin(
+    sender: Sender, number: int, text: bytes, going_on: GoingOn
+) -> asyncio.Future[bytes]:
     """A line on its way, and its answer to come."""
     try:
         request = sender.read(text)
     except Exception as error:
         return _told(sender.failed(number, error))
+    await going_on.make_room(request.route)
     answer = asyncio.create_task(_one(sender, number, request))
-    if request.route.prepare or request.route.after:
+    if request.route.prepare:
         await asyncio.wait([answer])
+    elif request.route.after:
+        going_on.add(request.route, answer)
     return answer
 
 
