@@ -68,9 +68,7 @@ class RequestLoan(Creation[Loan]):
         user = uow.known(User, self.user_id)
         product = self._product(user, uow)
         reasons = self._decided(user, product, uow)
-        keys = "interestRate", "repaymentPeriod"
-        configured = LoanTerms(*(setting(uow, "lending", key) for key in keys))
-        terms = replace(product.terms if product else configured, **self._own_terms)
+        terms = replace(product.terms if product else _configured(uow), **self._own_terms)
         fee, upfront_fee = terms.fees_on(self.amount)
         words = f"A fee of {upfront_fee} naira, deducted from {self.amount}, leaves no airtime."
         require(upfront_fee < self.amount, "fee-exceeds-amount", words)
@@ -177,6 +175,11 @@ class SetLoanMetadata(BorrowerCommand[Loan], Patch[Loan]):
         metadata = self.metadata or {}
         if uow.reveal(aggregate.person, aggregate.notes) != metadata:
             yield LoanMetadataSet(metadata=metadata)
+
+
+def _configured(uow: UnitOfWork) -> LoanTerms:
+    rate, period = (setting(uow, "lending", key) for key in ("interestRate", "repaymentPeriod"))
+    return LoanTerms(rate, period)
 
 
 def require_grounded(loan: Loan) -> None:
