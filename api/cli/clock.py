@@ -35,8 +35,8 @@ def clock() -> None:
     settings = Settings.load()
 
     async def run(url: str) -> None:
-        async with _clockwork(settings, url) as (dispatch, monitor, keeper):
-            worker, ledger = _delivery_worker(dispatch), dispatch.ledger
+        async with _clockwork(settings, url) as (dispatch, monitor, keeper, worker):
+            ledger = dispatch.ledger
             check = Check(settings, url, ledger, ledger.cache.vault, dispatch.environment)
             works = (
                 due.run(dispatch, keeper, find_opening),
@@ -61,10 +61,9 @@ def tick(*, at: str | None = None) -> None:
     business_time = _moment(at, settings) if at else None
 
     async def run(url: str) -> int:
-        async with _clockwork(settings, url) as (dispatch, monitor, keeper):
+        async with _clockwork(settings, url) as (dispatch, monitor, keeper, worker):
             done = await due.tick(dispatch, business_time, keeper, find_opening)
             await monitor.evaluate(business_time)
-            worker = _delivery_worker(dispatch)
             while delivered := await worker.deliver_due(business_time):
                 done += delivered
             await keeper.drain()
@@ -78,17 +77,14 @@ def tick(*, at: str | None = None) -> None:
 @asynccontextmanager
 async def _clockwork(
     settings: Settings, url: str
-) -> AsyncIterator[tuple[Dispatch, AlertMonitor, BackupWorker]]:
+) -> AsyncIterator[tuple[Dispatch, AlertMonitor, BackupWorker, DeliveryWorker]]:
     async with open_ledger(settings, url) as ledger:
         environment = SystemEnvironment()
         monitor = AlertMonitor(url, ledger, TableMeasures(url), environment)
-        dispatch = Dispatch(url, ledger, providers(settings, url, ledger, environment), environment)
-        yield dispatch, monitor, backup_worker(settings, url, ledger)
-
-
-def _delivery_worker(dispatch: Dispatch) -> DeliveryWorker:
-    url, find = dispatch.url, partial(find_audience, dispatch.url)
-    return DeliveryWorker(url, dispatch.ledger, dispatch.providers, dispatch.environment, find)
+        through = providers(settings, url, ledger, environment)
+        dispatch = Dispatch(url, ledger, through, environment)
+        worker = DeliveryWorker(url, ledger, through, environment, partial(find_audience, url))
+        yield dispatch, monitor, backup_worker(settings, url, ledger), worker
 
 
 def _moment(text: str, settings: Settings) -> datetime:

@@ -21,10 +21,7 @@ def deploy(target: Target, /) -> None:
     """Print a file that runs or watches this version: a unit, a container's build, a compose file,
     manifests, alert rules, a dashboard.
 
-    Parameters
-    ----------
-    target:
-        The tool that reads it.
+    :param target: The tool that reads it.
     """
     text = (files("api.cli") / "deploy" / FILES[target]).read_text()
     print(text.replace("@version@", VERSION), end="")

@@ -2,22 +2,19 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any
 
 import uvloop
 
 from projections.tables import schema
 
-OUTDATED: Final = 3
-"""Exit code of a process that ended so; the supervisor does not restart it."""
-
 
 def run_fenced(url: str, work: Coroutine[Any, Any, None]) -> None:
     """Run a process that works until it is stopped, on a loop that costs little."""
-    uvloop.run(fenced(url, work))
+    uvloop.run(_fenced(url, work))
 
 
-async def fenced(url: str, work: Coroutine[Any, Any, None]) -> None:
+async def _fenced(url: str, work: Coroutine[Any, Any, None]) -> None:
     """Run until done, or until another version takes over the tables: then cancel as a signal
     would, and raise Outdated."""
     watching, working = asyncio.create_task(schema.watch(url)), asyncio.create_task(work)

@@ -132,7 +132,6 @@ def _tag(route: AnyRoute) -> str:
 
 
 def _form(route: AnyRoute) -> type[BaseModel] | None:
-    """The model of the body, if any."""
     if isinstance(route, Other):
         return route.form
     if not isinstance(route, Route):

@@ -166,7 +166,6 @@ def _ready(sender: Sender, text: bytes) -> CommandRequest:
 
 
 def _op(request: CommandRequest) -> str:
-    """Its method and path."""
     return f"{request.route.method} {request.route.path.format_map(request.parameters)}"
 
 

@@ -139,8 +139,10 @@ async def _try(context: Context, call: Call, _: Rights, *, kind: Kind) -> Reply:
     )
     request = request_of(context, call, asked, WRITE, parsed=form)
 
+    known = frozenset(each.casefold() for each in context.settings.test_recipients)
+
     def find(uow: UnitOfWork) -> tuple[None, EmailTemplate | SmsTemplate]:
-        require_test_recipient(uow, kind.channel, form.to, context.test_recipients)
+        require_test_recipient(uow, kind.channel, form.to, known)
         context.sender.require(kind.channel, uow)
         template = uow.read(kind.template, resolve(uow, kind.template, call.path_params["id"]))
         require_enabled(enabled=template.enabled, archived=template.archived)

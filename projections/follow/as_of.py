@@ -12,9 +12,11 @@ from psycopg import AsyncConnection
 from projections.catalogue import TABLES
 from projections.follow import log
 from projections.follow.fold import Entry, StreamFold
+from projections.follow.snapshots import StreamStates
 from projections.tables.table import Row
 from projections.tables.upsert_sql import select_json, sources
 from projections.tables.writer import encode, persons_of, rows_of
+from rim_ledger.engine.event_mac import EventMac
 from rim_ledger.vault.personal_keys import Keys
 
 
@@ -52,6 +54,7 @@ async def past_rows(
     row: type[Row],
     ids: Sequence[UUID],
     moment: Moment,
+    event_mac: EventMac,
     *,
     masked: bool,
     tests: Sequence[tuple[str, list[Any]]],
@@ -59,13 +62,13 @@ async def past_rows(
 ) -> list[PastRow]:
     """The rows with these ids as of a moment, as far as they had begun and meet the conditions, in
     this order; copied columns are as of the same moment."""
-    entries = await folded(connection, map(row.OF.stream_of, ids), moment)
+    entries = await _loaded(connection, map(row.OF.stream_of, ids), moment, event_mac)
     others = {}
     for source in sources(row):
         named = attrgetter(row.COLUMNS[source.by].source)
         owners = {named(entry.aggregate) for entry in entries.values()} - {None}
         streams = map(TABLES[source.table].OF.stream_of, owners)
-        others[source] = await folded(connection, streams, moment)
+        others[source] = await _loaded(connection, streams, moment, event_mac)
     everybody = [*entries.values(), *(each for one in others.values() for each in one.values())]
     keys = await keys_of(persons_of(everybody))
     written = [_written(row, entries, keys)]
@@ -78,6 +81,15 @@ async def past_rows(
     shown = await cursor.fetchall()
     found = {each[0]: PastRow._make([*each, each[0] in unsure]) for each in shown}
     return [found[each] for each in ids if each in found]
+
+
+async def _loaded(
+    connection: AsyncConnection[Any], ids: Iterable[UUID], moment: Moment, event_mac: EventMac
+) -> dict[UUID, Entry]:
+    """As `folded`, from a milestone on where all that was recorded counts."""
+    if moment.happened_by:
+        return await folded(connection, ids, moment)
+    return await StreamStates(connection, event_mac).load_past([*ids], moment.position)
 
 
 def _written(row: type[Row], entries: dict[UUID, Entry], keys: Keys) -> str:
