@@ -79,7 +79,7 @@ class Child:
                 self._process = subprocess.Popen(
                     [*command, *self._arguments],
                     stdin=subprocess.PIPE,  # Never written to: its end signals ours.
-                    env=inherited(os.environ) | self._environment,
+                    env={**inherited(os.environ), **self._environment},
                     pass_fds=self._inherit,
                     start_new_session=True,  # Ctrl-C is for us, who stop the children in order.
                 )
