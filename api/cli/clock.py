@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 
-from api.cli import logs
 from api.cli.daily_check import Check
 from api.cli.fence import run_fenced
 from api.config.backup_files import backup_worker
@@ -32,9 +31,8 @@ from rim_ledger.values import moment
 def clock() -> None:
     """Run the clock, which does what falls due, watches over the alerts, verifies the log and
     deletes what is past its retention."""
-    settings = Settings.load()
 
-    async def run(url: str) -> None:
+    async def work(settings: Settings, url: str) -> None:
         async with _clockwork(settings, url) as (dispatch, monitor, keeper, worker):
             ledger = dispatch.ledger
             check = Check(settings, url, ledger, ledger.cache.vault, dispatch.environment)
@@ -47,9 +45,7 @@ def clock() -> None:
             )
             await alive(url, "clock", *works)
 
-    with fitting_database(settings) as url:
-        logs.started()
-        run_fenced(url, run(url))
+    run_fenced(work)
 
 
 def tick(*, at: str | None = None) -> None:

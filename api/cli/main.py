@@ -83,21 +83,19 @@ app.command(activity)
 @app.command
 def follow() -> None:
     """Run the follower, which keeps the read tables up to date."""
-    settings = Settings.load()
     _collect_rarely()
-    with fitting_database(settings) as url:
-        work = follower.follow(url, open_vault(settings, url), log.warning)
-        logs.started()
-        run_fenced(url, alive(url, "follow", work))
+
+    async def work(settings: Settings, url: str) -> None:
+        vault = open_vault(settings, url)
+        await alive(url, "follow", follower.follow(url, vault, log.warning))
+
+    run_fenced(work)
 
 
 @app.command
 def seal() -> None:
     """Run the sealer, which signs what the log has."""
-    settings = Settings.load()
-    with fitting_database(settings) as url:
-        logs.started()
-        run_fenced(url, alive(url, "seal", sealing.seal(settings, url)))
+    run_fenced(lambda settings, url: alive(url, "seal", sealing.seal(settings, url)))
 
 
 @app.command

@@ -14,10 +14,10 @@ from api.http.download import Download, cut
 from api.http.file_types import media_type, safe_name
 from api.http.ids import missing, resolve
 from api.http.multipart import IN_MEMORY, one_file
-from api.pipeline.commands import receipt_headers
 from api.pipeline.disclosure import Look, show
 from api.pipeline.pipeline import look, request_of, require_known, rights_in
 from api.pipeline.readmission import admit_again, streaming
+from api.pipeline.receipts import receipt_headers
 from api.pipeline.rights import SEES_PERSONS, Rights
 from api.pipeline.routes import AnyRoute, Parameters, activity_of, operation
 from api.routes.support import ONE, READ, WRITE

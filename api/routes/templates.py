@@ -14,8 +14,9 @@ from api.description.components import NUMBER, RECEIPT, TEXT, TEXTS
 from api.http.call import Call, Reply, at_position
 from api.http.ids import resolve
 from api.http.problem import encoded
-from api.pipeline.commands import read_form, receipt_headers, receipt_json
+from api.pipeline.commands import read_form
 from api.pipeline.pipeline import request_of
+from api.pipeline.receipts import receipt_headers, receipt_json
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, Other, Resource, activity_of
 from projections.notifications import EmailTemplateRow, SmsTemplateRow
