@@ -104,6 +104,7 @@ class HistoricTable(Struct, frozen=True):
                 self.row,
                 ids,
                 self.moment,
+                self.context.ledger.cache.event_mac,
                 masked=not self.sees,
                 tests=tests,
                 keys_of=keys,

@@ -13,6 +13,7 @@ from psycopg import AsyncConnection, sql
 from projections.catalogue import TABLES, VIEWS
 from projections.tables.table import Row
 from rim_ledger.catalogue import EVENTS
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.migrations import scripts
 
 LIVE: Final = "read"
@@ -73,8 +74,11 @@ def fingerprint() -> str:
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
-class Outdated(Exception):
-    """The tables are of another version of the program."""
+class Outdated(OperatorError):
+    """The tables are of another version of the program. The supervisor does not restart a process
+    that ended so."""
+
+    exit_code = 3
 
 
 async def create(connection: AsyncConnection[Any]) -> None:
