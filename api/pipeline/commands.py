@@ -5,6 +5,7 @@ import re
 from contextlib import suppress
 from functools import cache, partial
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
@@ -28,6 +29,7 @@ from rim_ledger.engine.command import Creation, Form
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.near import NAMES_MAX, did_you_mean
+from rim_ledger.values import UUID_TEXT
 
 TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 TAGS: Final = re.compile(rf"[ \t,]*(?:{TAG}[ \t]*(?:,[ \t,]*|$))+")
@@ -195,12 +197,21 @@ def command_request(
         asked=activity_of(route.command.__name__, route.path, parameters),
         stamp=call.stamp(context.environment, key),
         idempotency=key_for(context, caller, key, op, parsed=command, body=body),
+        names=ids_in(command, parameters),
         route=route,
         parameters=parameters,
         command=command,
         versions=versions,
         body=body,
     )
+
+
+def ids_in(command: Form, parameters: Parameters) -> list[UUID]:
+    """The ids that a command names: that of its path, unless it is a business id, and those of its
+    fields."""
+    ids = [each for each in vars(command).values() if isinstance(each, UUID)]
+    named = parameters.get("id", "")
+    return [*ids, UUID(named)] if UUID_TEXT.fullmatch(named) else ids
 
 
 async def _row_after(context: Context, call: Call, done: Done) -> bytes | None:

@@ -1,7 +1,7 @@
 """The table of routes: every route is data."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Concatenate, Final, ParamSpec, TypeAlias
 from uuid import UUID
 
@@ -86,6 +86,8 @@ class Request(Struct):
     """Its entry in the log of activities, if any."""
     stamp: Stamp
     idempotency: Idempotency | None = None
+    names: Collection[UUID] = ()
+    """The ids that it names, which its decision surely reads."""
 
     def admit(self, uow: UnitOfWork) -> None:
         """Admit the caller, as part of a decision. Raises Unauthenticated or Forbidden."""
@@ -101,9 +103,9 @@ class Request(Struct):
             uow.need(*need)
 
     @property
-    def terms(self) -> tuple[Stamp, Idempotency | None, Admit]:
+    def terms(self) -> tuple[Stamp, Idempotency | None, Admit, Collection[UUID]]:
         """What `Ledger.decide` takes besides the decision."""
-        return self.stamp, self.idempotency, self.admit
+        return self.stamp, self.idempotency, self.admit, self.names
 
 
 class CommandRequest(Request, kw_only=True):

@@ -1,6 +1,7 @@
 """The view of a batch of commands that is being decided."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from rim_ledger.engine.cache import EPOCH, Cache
 from rim_ledger.engine.draft import Draft, Outcome
 from rim_ledger.engine.entry import Entry
+from rim_ledger.engine.event_mac import Forged
 from rim_ledger.engine.idempotency import Expired
 from rim_ledger.engine.recent import Recent
 from rim_ledger.engine.rows import key_print, mark
@@ -119,6 +121,15 @@ class Batch:
                 self.counts |= await store.counts(keys)
             case _:
                 self.lists |= await self._cache.load_lists(store, dict(sorted(keys)))
+
+    async def load_named(self, ids: Collection[UUID], store: Store) -> None:
+        """Load the streams of these ids, and those of the persons that they are about: a decision
+        on a thing reads both. A forged one is left for the decision that reads it."""
+        with suppress(Forged):
+            await self._cache.load_unknown(store, ids)
+            known = [found for each in ids if (found := self._cache.streams.get(each))]
+            persons = {found.aggregate.person for found in known if found.aggregate}
+            await self._cache.load_unknown(store, persons)
 
     async def load_outcomes(self, scopes: Sequence[tuple[str, str]], store: Store) -> None:
         """Load the outcomes of these keys."""

@@ -1,7 +1,7 @@
 """Decides a batch of commands in order, into one draft."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC
 from time import perf_counter
 from typing import Any, Final
@@ -44,6 +44,8 @@ class Item(Struct):
     stamp: Stamp
     idempotency: Idempotency | None
     admit: Admit
+    names: Collection[UUID] = ()
+    """The streams that it surely reads."""
     reading: bool = False
     """Whether it is decided even while the store accepts no writes."""
     writes: bool = True
@@ -67,15 +69,16 @@ class Deciding:
     async def decide(
         self, items: list[Item], store: Store, outage: Unavailable | None = None
     ) -> tuple[Draft, Batch]:
-        """Decide in order. After the first decision that misses something, the rest is only tried
-        in order to find what else is missing; then all that is loaded, and deciding resumes. Items
-        beyond the time limit, except the first, are removed from the batch, unless there is an
-        outage."""
+        """Decide in order, once what the items name is loaded. After the first decision that misses
+        something, the rest is only tried in order to find what else is missing; then all that is
+        loaded, and deciding resumes. Items beyond the time limit, except the first, are removed
+        from the batch, unless there is an outage."""
         draft = self._empty_draft()
         whole = Batch(self._cache, draft.at)
         keys = (item.idempotency for item in items if item.idempotency)
         if scopes := [(key.caller, key.key) for key in keys if key.caller]:
             await whole.load_outcomes(scopes, store)
+        await whole.load_named({each for item in items for each in item.names}, store)
         done, loads = 0, 0
         while done < len(items):
             assert (loads := loads + 1) < LOADS_MAX, "a decision asks for something new each time"

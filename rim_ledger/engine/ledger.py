@@ -116,6 +116,7 @@ class Ledger:
         stamp: Stamp,
         idempotency: Idempotency | None = None,
         admit: Admit = admit_all,
+        names: Collection[UUID] = (),
         *,
         keeps_value: bool = False,
     ) -> tuple[Receipt, T]: ...
@@ -127,6 +128,7 @@ class Ledger:
         stamp: Stamp,
         idempotency: Idempotency | None = None,
         admit: Admit = admit_all,
+        names: Collection[UUID] = (),
     ) -> tuple[Receipt | None, T]: ...
 
     async def decide(
@@ -135,6 +137,7 @@ class Ledger:
         stamp: Stamp,
         idempotency: Idempotency | None = None,
         admit: Admit = admit_all,
+        names: Collection[UUID] = (),
         *,
         keeps_value: bool = False,
     ) -> tuple[Receipt | None, T]:
@@ -142,9 +145,11 @@ class Ledger:
         and its value.
 
         With `keeps_value` the value is stored under the idempotency key, as JSON, and replayed;
-        without, the value of a replayed receipt is None. Raises as `submit` does.
+        without, the value of a replayed receipt is None. The streams that it `names` are loaded
+        before it is decided. Raises as `submit` does.
         """
-        return await self._add(Item(work, stamp, idempotency, admit, keeps_value=keeps_value))
+        item = Item(work, stamp, idempotency, admit, names, keeps_value=keeps_value)
+        return await self._add(item)
 
     async def read(
         self,
