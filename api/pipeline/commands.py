@@ -28,8 +28,10 @@ from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.command import Creation, Form
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.engine.view import Wanted
 from rim_ledger.near import NAMES_MAX, did_you_mean
 from rim_ledger.values import UUID_TEXT
+from rim_ledger.vault.personal_keys import Vault
 
 TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 TAGS: Final = re.compile(rf"[ \t,]*(?:{TAG}[ \t]*(?:,[ \t,]*|$))+")
@@ -197,7 +199,7 @@ def command_request(
         asked=activity_of(route.command.__name__, route.path, parameters),
         stamp=call.stamp(context.environment, key),
         idempotency=key_for(context, caller, key, op, parsed=command, body=body),
-        names=ids_in(command, parameters),
+        reads=reads_of(command, parameters, context.vault),
         route=route,
         parameters=parameters,
         command=command,
@@ -206,12 +208,15 @@ def command_request(
     )
 
 
-def ids_in(command: Form, parameters: Parameters) -> list[UUID]:
-    """The ids that a command names: that of its path, unless it is a business id, and those of its
-    fields."""
+def reads_of(command: Form, parameters: Parameters, vault: Vault) -> list[Wanted]:
+    """Return what deciding on a command surely reads: what its path names by a UUID, and its
+    fields; and the names that it looks up."""
     ids = [each for each in vars(command).values() if isinstance(each, UUID)]
     named = parameters.get("id", "")
-    return [*ids, UUID(named)] if UUID_TEXT.fullmatch(named) else ids
+    if UUID_TEXT.fullmatch(named):
+        ids.append(UUID(named))
+    claims = [("claim", each) for each in command.looks_up(vault)]
+    return [*(("stream", each) for each in ids), *claims]
 
 
 async def _row_after(context: Context, call: Call, done: Done) -> bytes | None:

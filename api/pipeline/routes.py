@@ -20,6 +20,7 @@ from rim_ledger.engine.command import Form
 from rim_ledger.engine.deciding import Admit
 from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
+from rim_ledger.engine.view import Wanted
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
 Parameters = Mapping[str, str]
@@ -86,8 +87,8 @@ class Request(Struct):
     """Its entry in the log of activities, if any."""
     stamp: Stamp
     idempotency: Idempotency | None = None
-    names: Collection[UUID] = ()
-    """The ids that it names, which its decision surely reads."""
+    reads: Collection[Wanted] = ()
+    """Rows that its decision surely reads."""
 
     def admit(self, uow: UnitOfWork) -> None:
         """Admit the caller, as part of a decision. Raises Unauthenticated or Forbidden."""
@@ -103,9 +104,9 @@ class Request(Struct):
             uow.need(*need)
 
     @property
-    def terms(self) -> tuple[Stamp, Idempotency | None, Admit, Collection[UUID]]:
+    def terms(self) -> tuple[Stamp, Idempotency | None, Admit, Collection[Wanted]]:
         """What `Ledger.decide` takes besides the decision."""
-        return self.stamp, self.idempotency, self.admit, self.names
+        return self.stamp, self.idempotency, self.admit, self.reads
 
 
 class CommandRequest(Request, kw_only=True):

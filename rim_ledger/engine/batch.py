@@ -11,13 +11,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from rim_ledger.engine.cache import EPOCH, Cache
 from rim_ledger.engine.draft import Draft, Outcome
 from rim_ledger.engine.entry import Entry
-from rim_ledger.engine.event_mac import Forged
+from rim_ledger.engine.event_mac import Forged, RowForged
 from rim_ledger.engine.idempotency import Expired
 from rim_ledger.engine.recent import Recent
 from rim_ledger.engine.rows import key_print, mark
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.engine.view import Claim, Count, Missing, Secret, amended
+from rim_ledger.engine.view import Claim, Count, Missing, Secret, Wanted, amended
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -95,7 +95,7 @@ class Batch:
         self.numbers |= uow.numbers
         self.counts |= uow.counts
 
-    async def load(self, missing: Iterable[tuple[str, Any]], store: Store) -> None:
+    async def load(self, missing: Iterable[Wanted], store: Store) -> None:
         """Load what is missing: rows by kind and key."""
         wanted: dict[str, dict[Any, None]] = {}
         for kind, key in missing:
@@ -122,14 +122,19 @@ class Batch:
             case _:
                 self.lists |= await self._cache.load_lists(store, dict(sorted(keys)))
 
-    async def load_named(self, ids: Collection[UUID], store: Store) -> None:
-        """Load the streams of these ids, and those of the persons that they are about: a decision
-        on a thing reads both. A forged one is left for the decision that reads it."""
-        with suppress(Forged):
-            await self._cache.load_unknown(store, ids)
-            known = [found for each in ids if (found := self._cache.streams.get(each))]
-            persons = {found.aggregate.person for found in known if found.aggregate}
-            await self._cache.load_unknown(store, persons)
+    async def look_ahead(self, wanted: Collection[Wanted], store: Store) -> None:
+        """Load streams and claims that are not cached, and the streams of the persons that these
+        streams are about: a decision on a thing reads both. What is forged is left for the decision
+        that reads it."""
+        cache, streams = self._cache, {key for kind, key in wanted if kind == "stream"}
+        claims = {key for kind, key in wanted if kind == "claim" and key not in cache.claims}
+        with suppress(Forged, RowForged):
+            await cache.load_unknown(store, streams)
+            known = [each for stream in streams if (each := cache.streams.get(stream))]
+            persons = {each.aggregate.person for each in known if each.aggregate}
+            await cache.load_unknown(store, persons)
+            if claims:
+                await cache.load_claims(store, claims)
 
     async def load_outcomes(self, scopes: Sequence[tuple[str, str]], store: Store) -> None:
         """Load the outcomes of these keys."""

@@ -47,13 +47,13 @@ async def test_a_changed_event_is_refused_by_who_loads_it(database: str, change:
     assert rows(database, "SELECT max(position) FROM ledger.events") == [(3,)]
 
 
-async def test_a_forged_event_that_is_named_and_not_read_fails_nobody(database: str) -> None:
+async def test_a_forged_event_that_is_loaded_and_not_read_fails_nobody(database: str) -> None:
     jar, other = WORLD.new_id(), WORLD.new_id()
 
     async def story(ledger: Ledger) -> None:
-        named = [jar, other]
-        reading = ledger.decide(lambda uow: (add_coin(jar)(uow), None), STAMP, names=named)
-        writing = ledger.decide(lambda uow: (add_coin(other)(uow), None), STAMP, names=named)
+        reads = [("stream", jar), ("stream", other)]
+        reading = ledger.decide(lambda uow: (add_coin(jar)(uow), None), STAMP, reads=reads)
+        writing = ledger.decide(lambda uow: (add_coin(other)(uow), None), STAMP, reads=reads)
         read, written = await asyncio.gather(reading, writing, return_exceptions=True)
         assert isinstance(read, Forged)
         assert not isinstance(written, BaseException)

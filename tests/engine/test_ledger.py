@@ -151,23 +151,24 @@ async def test_what_a_decision_looks_at_ahead_is_loaded_together(
     assert loads == [50]
 
 
-async def test_what_a_decision_names_is_loaded_before_with_the_persons_it_is_about(
+async def test_what_a_decision_surely_reads_is_loaded_before_with_the_persons_it_is_about(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jar, owner, decided = WORLD.new_id(), WORLD.new_id(), list[UUID]()
 
     def work(uow: UnitOfWork) -> tuple[UUID, int]:
         decided.append(jar)
+        assert uow.holder("label", "sweets") is None
         return jar, uow.read(Jar, jar).coins + uow.read(Jar, owner).coins
 
     for each in (jar, owner):
         await on_ledger(database, lambda ledger, each=each: ledger.submit(open_jar(each), STAMP))
     monkeypatch.setattr(Jar, "person", property(lambda _: owner))
-    absent = WORLD.new_id()
-    await on_ledger(database, lambda ledger: ledger.decide(work, STAMP, names=[jar, absent]))
+    reads = [("stream", jar), ("stream", WORLD.new_id()), ("claim", ("label", "sweets"))]
+    await on_ledger(database, lambda ledger: ledger.decide(work, STAMP, reads=reads))
     assert len(decided) == 1
     await on_ledger(database, lambda ledger: ledger.decide(work, STAMP))
-    assert len(decided) == 1 + 3, "each load is followed by deciding again"
+    assert len(decided) == 1 + 4, "each load is followed by deciding again"
 
 
 async def test_two_processes_never_overfill_and_leave_no_hole(database: str) -> None:
