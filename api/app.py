@@ -22,6 +22,7 @@ from api.http.rate import Rates
 from api.pipeline.background import begin
 from api.pipeline.dispatcher import ASSETS, DOCS, OPENAPI, Dispatcher
 from api.pipeline.endpoint import Unexpected, as_problem
+from api.pipeline.list_statement import BY_ROWS
 from api.pipeline.metrics import Metrics
 from api.pipeline.position import READ_TIMEOUT_SECONDS, LogPosition, ReadPosition
 from api.pipeline.route_index import Table
@@ -115,7 +116,12 @@ async def open_context(settings: Settings, table: Table) -> AsyncIterator[Contex
     assert url, "the database was found or started before"
     vault = open_vault(settings, url)
     pool = Pool(
-        url, min_size=1, max_size=READERS_MAX, timeout=READ_TIMEOUT_SECONDS, autocommit=True
+        url,
+        min_size=1,
+        max_size=READERS_MAX,
+        timeout=READ_TIMEOUT_SECONDS,
+        autocommit=True,
+        settings=BY_ROWS,
     )
     async with (
         Ledger(
@@ -143,12 +149,9 @@ async def open_context(settings: Settings, table: Table) -> AsyncIterator[Contex
             pool=pool,
             tables=tables,
             log=log_position,
-            public_url=settings.public_url,
-            late_seconds_max=settings.late_seconds_max,
-            test_recipients=frozenset(each.casefold() for each in settings.test_recipients),
+            settings=settings,
             request_key=vault.key(Purpose.REQUEST),
             cursor_key=vault.key(Purpose.CURSOR),
-            proxies=settings.trusted_proxies,
             metrics=Metrics(),
             rates=Rates(settings.rate_limit),
             table=table,

@@ -4,10 +4,9 @@ import asyncio
 from functools import partial
 from uuid import UUID
 
-import msgspec
 from msgspec import Struct, field
 
-from api.http.call import Networks
+from api.config.settings import Settings
 from api.http.rate import Rates
 from api.pipeline.metrics import Metrics
 from api.pipeline.position import LogPosition, ReadPosition
@@ -36,13 +35,9 @@ class Context(Struct):
     pool: Pool
     tables: ReadPosition
     log: LogPosition
-    public_url: str
-    late_seconds_max: int
-    test_recipients: frozenset[str]
-    """Phones and e-mails, case-folded, that test messages may go to beside the caller's own."""
+    settings: Settings
     request_key: bytes
     cursor_key: bytes
-    proxies: Networks
     metrics: Metrics
     rates: Rates
     table: Table
@@ -59,5 +54,5 @@ class Context(Struct):
     """Unexpected errors that are being noted."""
     works: set[asyncio.Task[None]] = set()
     """What is done in the background, and is given up when the process ends."""
-    stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process is to end, for answers that would go on for ever."""

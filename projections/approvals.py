@@ -12,6 +12,7 @@ from projections.tables.columns import (
     Internal,
     Json,
     Key,
+    Lookup,
     Moment,
     Naira,
     NameText,
@@ -73,8 +74,8 @@ class ProposalRow(Row, table="proposals", of=Proposal, person="person"):
     command: Annotated[str, Indexed, Read(CommandName)]
     permission: str
     entity: str
-    target: Annotated[UUID, Indexed]
-    person: Annotated[UUID, Internal, Indexed]
+    target: Annotated[UUID, Lookup]
+    person: Annotated[UUID, Internal, Lookup]
     path: Object
     body: Object
     words: Annotated[FreeFields, Personal, free_fields()]

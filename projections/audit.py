@@ -14,6 +14,7 @@ from projections.tables.columns import (
     Indexed,
     Internal,
     Key,
+    Lookup,
     Moment,
     Property,
     Read,
@@ -38,7 +39,7 @@ class AuditLog(Struct, frozen=True, kw_only=True, gc=False):
     position: Annotated[int, Unique]
     action: Annotated[str, Indexed, Read(EventName)]
     entity: Annotated[str, Indexed, Read(EntityName)]
-    entity_id: Annotated[UUID, Indexed]
+    entity_id: Annotated[UUID, Lookup]
     user_id: Annotated[UUID | None, Indexed, References("admin_users")]
     user_name: str
     user_role: str | None
@@ -79,7 +80,7 @@ class TimelineRow(Row, table="audit_logs", of=AuditLog, newest="position"):
     position: Annotated[int, Unique]
     action: Annotated[str, Indexed, Read(EventName)]
     entity: Annotated[str, Indexed, Read(EntityName)]
-    entity_id: Annotated[UUID, Indexed]
+    entity_id: Annotated[UUID, Lookup]
     changes: Annotated[
         dict[str, Change], Sql("json"), Sealed, _seen_by_owners(LoanRow, TransactionRow, TicketRow)
     ]

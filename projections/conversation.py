@@ -14,6 +14,7 @@ from projections.tables.columns import (
     Indexed,
     Internal,
     Key,
+    Lookup,
     Moment,
     Read,
     References,
@@ -50,7 +51,7 @@ class ChatMessageRow(Row, table="chat_messages", of=ChatMessage):
     id: Key
     ticket_id: Annotated[UUID, Indexed, References("tickets")]
     number: int
-    sender_id: Annotated[UUID | None, Internal, Indexed]
+    sender_id: Annotated[UUID | None, Internal, Lookup]
     sender_name: Annotated[str | None, Sealed]
     sender_type: Sender
     message: Annotated[str | None, Sealed]
@@ -72,8 +73,8 @@ class TicketHistory(Struct, frozen=True, kw_only=True, gc=False):
 
     id: Key
     ticket_id: Annotated[UUID, Indexed, References("tickets")]
-    action: Annotated[str, Indexed, Read(EventName)]
-    performed_by: Annotated[UUID | None, Indexed, References("admin_users")]
+    action: Annotated[str, Lookup, Read(EventName)]
+    performed_by: Annotated[UUID | None, Lookup, References("admin_users")]
     performed_by_name: Annotated[str | None, Sealed]
     details: Annotated[str | None, Sealed]
     timestamp: Annotated[Moment, Indexed]

@@ -16,7 +16,17 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from projections.event_names import EventName
-from projections.tables.columns import Indexed, Key, Moment, Naira, Read, References, Sql, Unique
+from projections.tables.columns import (
+    Indexed,
+    Key,
+    Lookup,
+    Moment,
+    Naira,
+    Read,
+    References,
+    Sql,
+    Unique,
+)
 from projections.tables.embedded import PostedLine
 from projections.tables.table import RelatedFilter, row_of
 from rim_ledger.engine.aggregate import Aggregate, Event
@@ -125,8 +135,8 @@ class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
     position: Annotated[int, Unique]
     at: Annotated[Moment, Indexed]
     event: Annotated[str, Indexed, Read(EventName)]
-    loan_id: Annotated[UUID | None, Indexed, References("loans")]
-    transaction_id: Annotated[UUID | None, Indexed, References("transactions")]
+    loan_id: Annotated[UUID | None, Lookup, References("loans")]
+    transaction_id: Annotated[UUID | None, Lookup, References("transactions")]
     user_id: Annotated[UUID | None, Indexed, References("users")]
     lines: Annotated[list[PostedLine], Sql("json")]
     version: int
@@ -146,12 +156,12 @@ class JournalLine(Struct, frozen=True, kw_only=True, gc=False):
     not say when it counts from."""
 
     id: Key
-    entry_id: Annotated[UUID, Indexed, References("journal_entries")]
-    position: Annotated[int, Indexed]
+    entry_id: Annotated[UUID, Lookup, References("journal_entries")]
+    position: Annotated[int, Lookup]
     recorded_at: Moment
     effective_at: Moment
     approximate: Annotated[bool, Indexed]
-    account: Annotated[str, Indexed, Read(Account)]
+    account: Annotated[str, Lookup, Read(Account)]
     debit: Naira
     credit: Naira
     version: int

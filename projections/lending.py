@@ -10,6 +10,7 @@ from projections.tables.columns import (
     Indexed,
     Internal,
     Key,
+    Lookup,
     Moment,
     Naira,
     NameText,
@@ -26,6 +27,7 @@ from projections.tables.columns import (
     Words,
     free_fields,
 )
+from projections.tables.indexes import Index
 from projections.tables.table import Row
 from rim_ledger.lending.airtime_float import AirtimeFloat
 from rim_ledger.lending.attempt import Disbursement
@@ -45,8 +47,8 @@ class UserRow(Row, table="users", of=User, person="id"):
 
     id: Key
     user_id: Annotated[str, Unique]
-    phone: Annotated[PhoneText | None, Indexed]
-    email: Annotated[EmailText | None, Indexed]
+    phone: Annotated[PhoneText | None, Lookup]
+    email: Annotated[EmailText | None, Lookup]
     name: NameText | None
     credit_score: int
     repayment_status: RepaymentStatus
@@ -89,7 +91,13 @@ class LoanProductRow(Row, table="loan_products", of=LoanProduct, borrowers=OFFER
     updated_at: Moment
 
 
-class LoanRow(Row, table="loans", of=Loan, person="user_id"):
+class LoanRow(
+    Row,
+    table="loans",
+    of=Loan,
+    person="user_id",
+    indexes=(Index(("status",), "due_date"),),
+):
     """A loan, from its request to its end."""
 
     id: Key

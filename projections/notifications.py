@@ -19,6 +19,7 @@ from projections.tables.columns import (
     UniqueWhile,
     Words,
 )
+from projections.tables.indexes import Index
 from projections.tables.table import Row
 from rim_ledger.notifications.broadcast import (
     BroadcastChunk,
@@ -123,6 +124,7 @@ class NotificationRow(
     of=NotificationHistory,
     person="recipient",
     newest="sent_at",
+    indexes=(Index(("broadcast_id", "status"), "sent_at", "broadcast_id IS NOT NULL"),),
 ):
     """A message to one person on one channel. While `handOver` is unknown it may have gone, and is
     not sent again. `providerClaim` is what its provider said against its status afterwards."""

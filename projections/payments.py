@@ -14,6 +14,7 @@ from projections.tables.columns import (
     Indexed,
     Internal,
     Key,
+    Lookup,
     Moment,
     Naira,
     Personal,
@@ -26,6 +27,7 @@ from projections.tables.columns import (
     free_fields,
 )
 from projections.tables.embedded import Allocation, Differences, ProviderClaim
+from projections.tables.indexes import Index
 from projections.tables.table import Row, row_of
 from rim_ledger.engine.aggregate import shared
 from rim_ledger.payments.settlement import Settlement
@@ -54,10 +56,10 @@ class TransactionRow(Row, table="transactions", of=Transaction, person="user_id"
     status: Annotated[TransactionStatus, Indexed]
     payment_method: PaymentMethod | None
     description: Words | None
-    reference: Annotated[str | None, Indexed, Read(Reference)]
+    reference: Annotated[str | None, Lookup, Read(Reference)]
     provider: str | None
     network: Network | None
-    loan_id: Annotated[UUID | None, Indexed, References("loans")]
+    loan_id: Annotated[UUID | None, Lookup, References("loans")]
     allocations: Annotated[list[Allocation], Sql("json")]
     unallocated: Naira
     failure_reason: Words | None
@@ -100,7 +102,7 @@ class SettlementRow(Row, table="settlements", of=Settlement):
     gross: Naira
     fee: Naira
     net: Naira
-    reference: Annotated[str, Indexed, Read(Reference)]
+    reference: Annotated[str, Lookup, Read(Reference)]
     date: str
     statement_id: Annotated[UUID | None, Indexed, References("statements")]
     created_at: Annotated[Moment, Indexed]
@@ -114,10 +116,10 @@ class StatementLine(Struct, frozen=True, kw_only=True, gc=False):
     id: Key
     statement_id: Annotated[UUID, References("statements")]
     line: int
-    outcome: Annotated[LineOutcome, Indexed]
-    transaction_id: Annotated[UUID | None, Indexed, References("transactions")]
+    outcome: Annotated[LineOutcome, Lookup]
+    transaction_id: Annotated[UUID | None, Lookup, References("transactions")]
     date: str | None
-    reference: Annotated[str | None, Indexed, Read(Reference)]
+    reference: Annotated[str | None, Lookup, Read(Reference)]
     amount: Naira | None
     provider: str | None
     differs: Annotated[Differences | None, Sql("json")]
@@ -126,7 +128,11 @@ class StatementLine(Struct, frozen=True, kw_only=True, gc=False):
 
 
 StatementLineRow = row_of(
-    StatementLine, table="statement_lines", newest="line", together=("statement_id", "line")
+    StatementLine,
+    table="statement_lines",
+    newest="line",
+    together=("statement_id", "line"),
+    indexes=(Index(("statement_id", "outcome"), "line"),),
 )
 
 

@@ -3,7 +3,16 @@
 from typing import Annotated
 from uuid import UUID
 
-from projections.tables.columns import Indexed, Key, Moment, Naira, Percent, Read, References
+from projections.tables.columns import (
+    Indexed,
+    Key,
+    Lookup,
+    Moment,
+    Naira,
+    Percent,
+    Read,
+    References,
+)
 from projections.tables.table import Row
 from rim_ledger.engine.activity import RefusedRequest
 from rim_ledger.values import Network, Word
@@ -25,7 +34,7 @@ class RefusedRequestRow(
 
     id: Key
     position: int
-    user_id: Annotated[UUID, Indexed, References("users")]
+    user_id: Annotated[UUID, Lookup, References("users")]
     amount: Naira
     network: Annotated[Network, Indexed]
     repayment_period: int | None

@@ -19,18 +19,23 @@ from projections.tables.columns import (
     UniqueWhile,
     Words,
 )
+from projections.tables.indexes import Index
 from projections.tables.table import RelatedFilter, Row, Visibility
 from rim_ledger.support.department import Department
 from rim_ledger.support.support_agent import AgentStatus, SupportAgent
 from rim_ledger.support.ticket import Category, Priority, Ticket, TicketStatus
 from rim_ledger.values import Tag
 
+THEIRS = "SELECT a.department FROM read.support_agents a WHERE a.id = %s AND NOT a.archived"
+UNASSIGNED = "department IS NULL AND assigned_to IS NULL"
 OWN = Visibility(
     all=("tickets.all", "read"),
-    where="(t.assigned_to = %s OR t.escalated_to = %s"
-    " OR (t.department IS NULL AND t.assigned_to IS NULL)"
-    " OR t.department = (SELECT a.department FROM read.support_agents a"
-    " WHERE a.id = %s AND NOT a.archived))",
+    ways=(
+        "t.assigned_to = %s",
+        "t.escalated_to = %s",
+        "t.department IS NULL AND t.assigned_to IS NULL",
+        f"t.department = ({THEIRS})",
+    ),
 )
 """An agent's tickets: `Ticket.known_to` in SQL."""
 
@@ -70,8 +75,12 @@ class TicketRow(
     table="tickets",
     of=Ticket,
     person="customer_id",
-    related={"tag": RelatedFilter("t.tags && %s::text[]", Tag)},
+    related={"tag": RelatedFilter("t.tags && %s::text[]", Tag, share=0)},
     visibility=OWN,
+    indexes=(
+        Index(("assigned_to", "status"), "created_at", "assigned_to IS NOT NULL"),
+        Index((), "created_at", UNASSIGNED, "unassigned"),
+    ),
 ):
     """A customer's question, who has it, and how long an answer may take."""
 

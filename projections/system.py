@@ -5,7 +5,16 @@ from uuid import UUID
 
 from pydantic import WithJsonSchema
 
-from projections.tables.columns import FromAttribute, Indexed, Json, Key, Moment, Read, References
+from projections.tables.columns import (
+    FromAttribute,
+    Indexed,
+    Json,
+    Key,
+    Lookup,
+    Moment,
+    Read,
+    References,
+)
 from projections.tables.table import Row
 from rim_ledger.system.config import DataType, SystemConfig
 from rim_ledger.system.integration import (
@@ -41,8 +50,8 @@ class SystemConfigRow(
     """A setting by its category and key; its value is null when it was reset to nothing."""
 
     id: Key
-    category: Annotated[str, Indexed, Read(Word)]
-    key: Annotated[str, Indexed, Read(Word)]
+    category: Annotated[str, Lookup, Read(Word)]
+    key: Annotated[str, Lookup, Read(Word)]
     value: Annotated[Json, FromAttribute("shown")]
     description: str
     data_type: DataType

@@ -1,12 +1,13 @@
 """File storage: a directory, or any object store with a URL."""
 
 import asyncio
+import hashlib
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -93,6 +94,12 @@ class Storage:
         if self._directory:
             for begun in self._directory.glob(f"{name}#*"):
                 begun.unlink(missing_ok=True)
+
+
+async def sha256_of(file: Any) -> str:
+    """Return the SHA-256 of a binary file in hex, computed while others are served."""
+    file.seek(0)
+    return (await asyncio.to_thread(hashlib.file_digest, file, "sha256")).hexdigest()
 
 
 def path_of(url: str) -> Path:

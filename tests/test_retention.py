@@ -36,6 +36,7 @@ KEPT = {
     "reminders": "a row for each thing that falls due",
     "numbers": "a row for each kind of number and year",
     "snapshots": "a row for each long stream",
+    "milestones": "a row for every 128 events of a stream",
     "exports": "two for each admin at most, for a day, with their files",
     **dict.fromkeys(("heartbeats", "paces"), "a row for each process, or provider"),
     "simulated_top_ups": "the book of the simulator, which takes the place of a telco",

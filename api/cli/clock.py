@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 
-from api.cli import logs
 from api.cli.daily_check import Check
 from api.cli.fence import run_fenced
 from api.config.backup_files import backup_worker
@@ -32,11 +31,10 @@ from rim_ledger.values import moment
 def clock() -> None:
     """Run the clock, which does what falls due, watches over the alerts, verifies the log and
     deletes what is past its retention."""
-    settings = Settings.load()
 
-    async def run(url: str) -> None:
-        async with _clockwork(settings, url) as (dispatch, monitor, keeper):
-            worker, ledger = _delivery_worker(dispatch), dispatch.ledger
+    async def work(settings: Settings, url: str) -> None:
+        async with _clockwork(settings, url) as (dispatch, monitor, keeper, worker):
+            ledger = dispatch.ledger
             check = Check(settings, url, ledger, ledger.cache.vault, dispatch.environment)
             works = (
                 due.run(dispatch, keeper, find_opening),
@@ -47,9 +45,7 @@ def clock() -> None:
             )
             await alive(url, "clock", *works)
 
-    with fitting_database(settings) as url:
-        logs.started()
-        run_fenced(url, run(url))
+    run_fenced(work)
 
 
 def tick(*, at: str | None = None) -> None:
@@ -61,10 +57,9 @@ def tick(*, at: str | None = None) -> None:
     business_time = _moment(at, settings) if at else None
 
     async def run(url: str) -> int:
-        async with _clockwork(settings, url) as (dispatch, monitor, keeper):
+        async with _clockwork(settings, url) as (dispatch, monitor, keeper, worker):
             done = await due.tick(dispatch, business_time, keeper, find_opening)
             await monitor.evaluate(business_time)
-            worker = _delivery_worker(dispatch)
             while delivered := await worker.deliver_due(business_time):
                 done += delivered
             await keeper.drain()
@@ -78,17 +73,14 @@ def tick(*, at: str | None = None) -> None:
 @asynccontextmanager
 async def _clockwork(
     settings: Settings, url: str
-) -> AsyncIterator[tuple[Dispatch, AlertMonitor, BackupWorker]]:
+) -> AsyncIterator[tuple[Dispatch, AlertMonitor, BackupWorker, DeliveryWorker]]:
     async with open_ledger(settings, url) as ledger:
         environment = SystemEnvironment()
         monitor = AlertMonitor(url, ledger, TableMeasures(url), environment)
-        dispatch = Dispatch(url, ledger, providers(settings, url, ledger, environment), environment)
-        yield dispatch, monitor, backup_worker(settings, url, ledger)
-
-
-def _delivery_worker(dispatch: Dispatch) -> DeliveryWorker:
-    url, find = dispatch.url, partial(find_audience, dispatch.url)
-    return DeliveryWorker(url, dispatch.ledger, dispatch.providers, dispatch.environment, find)
+        through = providers(settings, url, ledger, environment)
+        dispatch = Dispatch(url, ledger, through, environment)
+        worker = DeliveryWorker(url, ledger, through, environment, partial(find_audience, url))
+        yield dispatch, monitor, backup_worker(settings, url, ledger), worker
 
 
 def _moment(text: str, settings: Settings) -> datetime:

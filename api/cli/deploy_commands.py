@@ -16,10 +16,7 @@ FILES: Final = {
 def deploy(target: Literal["systemd", "container", "compose", "kubernetes"], /) -> None:
     """Print a file that runs this version: a unit, a container's build, a compose file, manifests.
 
-    Parameters
-    ----------
-    target:
-        What runs it.
+    :param target: What runs it.
     """
     text = (files("api.cli") / "deploy" / FILES[target]).read_text()
     print(text.replace("@version@", VERSION), end="")

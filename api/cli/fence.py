@@ -1,27 +1,29 @@
-"""Ends a process when another version of the program takes over the read tables."""
+"""Runs a process until another version of the program takes over the read tables."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, Final
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import uvloop
 
+from api.cli import logs
+from api.config.database import fitting_database
+from api.config.settings import Settings
 from projections.tables import schema
 
-OUTDATED: Final = 3
-"""Exit code of a process that ended so; the supervisor does not restart it."""
+
+def run_fenced(work: Callable[[Settings, str], Coroutine[Any, Any, None]]) -> None:
+    """Run a process that works until it is stopped, on a loop that costs little: the work on the
+    database of a URL. Raises Outdated when another version takes over the tables."""
+    settings = Settings.load()
+    with fitting_database(settings) as url:
+        logs.started()
+        uvloop.run(_fenced(url, work(settings, url)))
 
 
-def run_fenced(url: str, work: Coroutine[Any, Any, None]) -> None:
-    """Run a process that works until it is stopped, on a loop that costs little."""
-    uvloop.run(fenced(url, work))
-
-
-async def fenced(url: str, work: Coroutine[Any, Any, None]) -> None:
-    """Run until done, or until another version takes over the tables: then cancel as a signal
-    would, and raise Outdated."""
-    watching, working = asyncio.create_task(schema.watch(url)), asyncio.create_task(work)
-    both = (watching, working)
+async def _fenced(url: str, work: Coroutine[Any, Any, None]) -> None:
+    """Run until done, or until another version takes over: then cancel as a signal would."""
+    both = asyncio.create_task(schema.watch(url)), asyncio.create_task(work)
     try:
         done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -15,7 +15,6 @@ FORMAT: Final = "RIM_LOG_FORMAT"
 
 
 def _time(record: logging.LogRecord) -> str:
-    """The record's time, RFC 3339 in UTC."""
     at = datetime.fromtimestamp(record.created, UTC)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

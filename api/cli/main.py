@@ -16,8 +16,8 @@ from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 
 from api.cli import logs, sealing
 from api.cli import status as standing
-from api.cli.fence import OUTDATED, run_fenced
-from api.cli.output import OUTPUT_LOST, OutputLost, code_of, guard
+from api.cli.fence import run_fenced
+from api.cli.output import code_of, guard
 from api.cli.progress import interruptible, progress
 from api.cli.supervisor import bring_up_to_date
 from api.cli.supervisor import up as run_everything
@@ -32,7 +32,6 @@ from api.config.database import (
 from api.config.settings import Settings
 from projections.follow import follower
 from projections.follow.rebuild import rebuild as rebuild_tables
-from projections.tables.schema import Outdated
 from rim_ledger.engine.environment import SystemEnvironment
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.operator_error import OperatorError
@@ -84,21 +83,19 @@ app.command(activity)
 @app.command
 def follow() -> None:
     """Run the follower, which keeps the read tables up to date."""
-    settings = Settings.load()
     _collect_rarely()
-    with fitting_database(settings) as url:
-        work = follower.follow(url, open_vault(settings, url), log.warning)
-        logs.started()
-        run_fenced(url, alive(url, "follow", work))
+
+    async def work(settings: Settings, url: str) -> None:
+        vault = open_vault(settings, url)
+        await alive(url, "follow", follower.follow(url, vault, log.warning))
+
+    run_fenced(work)
 
 
 @app.command
 def seal() -> None:
     """Run the sealer, which signs what the log has."""
-    settings = Settings.load()
-    with fitting_database(settings) as url:
-        logs.started()
-        run_fenced(url, alive(url, "seal", sealing.seal(settings, url)))
+    run_fenced(lambda settings, url: alive(url, "seal", sealing.seal(settings, url)))
 
 
 @app.command
@@ -198,10 +195,8 @@ def status(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = Fa
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
     """Print what completes commands and options in a shell.
 
-    Parameters
-    ----------
-    shell:
-        The shell: bash and fish source it, zsh wants it as the file _rim-ledger in its fpath.
+    :param shell: The shell: bash and fish source it, zsh wants it as the file _rim-ledger in its
+        fpath.
     """
     print(app.generate_completion(shell=shell))
 
@@ -234,12 +229,10 @@ def _run() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         try:
             app()
-        except Outdated as error:
-            _fail(str(error), OUTDATED)
-        except (OperatorError, Refused, Unavailable) as error:
+        except OperatorError as error:
+            _fail(str(error), error.exit_code)
+        except (Refused, Unavailable) as error:
             _fail(str(error))
-        except OutputLost as error:
-            _fail(str(error), OUTPUT_LOST)
         except InsufficientPrivilege as error:
             what = f"the database refuses it: {first_line(error)}"
             _fail(f"{what}; rim-ledger init as the owner gives the rights")

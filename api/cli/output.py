@@ -7,16 +7,15 @@ and are reported at its end by an exit code of their own.
 import errno
 import os
 import sys
-from typing import Any, Final, TextIO, cast
+from typing import Any, TextIO, cast
 
 from rim_ledger.operator_error import OperatorError
 
-OUTPUT_LOST: Final = 74
-"""Exit code of a command that succeeded but could not write its output (EX_IOERR)."""
 
-
-class OutputLost(Exception):
+class OutputLost(OperatorError):
     """A command's result cannot be written to standard output."""
+
+    exit_code = 74  # EX_IOERR
 
     def __init__(self, error: OSError) -> None:
         super().__init__(f"standard output cannot be written to: {error.strerror or error}")
@@ -94,7 +93,7 @@ def code_of(output: Guarded, code: int) -> int:
     A broken pipe is no error, as the reader needs no more; a failed write to a file is one.
     """
     output.flush()
-    if output.lost is None or output.lost.errno == errno.EPIPE or code == OUTPUT_LOST:
+    if output.lost is None or output.lost.errno == errno.EPIPE or code == OutputLost.exit_code:
         return code
     print(f"rim-ledger: {OutputLost(output.lost)}", file=sys.stderr)  # noqa: T201
-    return code or OUTPUT_LOST
+    return code or OutputLost.exit_code

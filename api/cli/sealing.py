@@ -142,7 +142,6 @@ async def continue_log(settings: Settings, connection: Connection) -> tuple[str,
 
 
 def _unknown_origin(opening: OriginOpening) -> str:
-    """The fault: an origin without a file."""
     return (
         f"{opening}; no restore has said so there. If one did with another RIM_HOME, copy its"
         " checkpoints from there"

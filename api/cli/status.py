@@ -1,4 +1,4 @@
-"""Status of the service: addresses, log length, and processes that are dead or late."""
+"""Status of the service: addresses, log length, processes that are dead or late, and storage."""
 
 import contextlib
 import http.client
@@ -15,7 +15,9 @@ from api.config.database import CONNECT_TIMEOUT_SECONDS, NO_LEDGER, without_pass
 from api.config.settings import Settings
 from projections.follow.lag import LATE, found
 from rim_ledger.operator_error import OperatorError
+from rim_ledger.postgres import sizes
 from rim_ledger.postgres.server import EmbeddedPostgres
+from rim_ledger.retention import RETENTIONS
 
 HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
 RUNNING: Final = "up.lock"
@@ -32,6 +34,7 @@ def status(settings: Settings) -> dict[str, Any]:
         with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS) as connection:
             ((head,),) = connection.execute(HEAD).fetchall()
             every = found(connection.execute(LATE.encode()).fetchall())
+            tables = sizes.found(connection.execute(sizes.SIZES.encode()).fetchall())
     except psycopg.errors.UndefinedTable as error:
         raise OperatorError(NO_LEDGER) from error
     for address in _addresses(settings):
@@ -49,6 +52,19 @@ def status(settings: Settings) -> dict[str, Any]:
         "processes": [
             msgspec.to_builtins(each) | {"trouble": troubles[each.name]} for each in every
         ],
+        "storage": _storage(tables, max(head, 1)),
+    }
+
+
+def _storage(tables: list[sizes.TableSize], events: int) -> dict[str, Any]:
+    """The bytes of an event, over all tables and of each, and what is deleted after how long."""
+    return {
+        "bytes": (total := sum(each.total for each in tables)),
+        "bytesPerEvent": total // events,
+        "tables": [
+            msgspec.to_builtins(each) | {"bytesPerEvent": each.total // events} for each in tables
+        ],
+        "retentionDays": {f"ledger.{each.table}": each.kept.days for each in RETENTIONS},
     }
 
 
@@ -78,6 +94,13 @@ def text(now: dict[str, Any]) -> str:
     for each in now["processes"]:
         state = each["trouble"] or f"{each['lag']} behind"
         lines += [f"process   {each['name']}: {state}"]
+    storage = now["storage"]
+    lines += [f"storage   {storage['bytes']:,} bytes, {storage['bytesPerEvent']:,} an event:"]
+    for each in storage["tables"]:
+        if 100 * each["bytesPerEvent"] >= storage["bytesPerEvent"]:
+            lines += [f"          {each['bytesPerEvent']:>7,} {each['table']}"]
+    kept = ", ".join(f"{table} {days}" for table, days in storage["retentionDays"].items())
+    lines += [f"kept      for days: {kept}"]
     return "\n".join(lines)
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 from api.cli import logs
-from api.cli.fence import OUTDATED
 from api.cli.listener import address, listen
 from api.cli.output import print_once
 from api.cli.sealing import make_key, require_consistent
@@ -99,7 +98,7 @@ class Child:
     def _ended(self, code: int, now: float, *, away: bool) -> None:
         """Schedule the restart. An end during a database outage is not counted as a crash."""
         self._forget()
-        if code == OUTDATED:
+        if code == Outdated.exit_code:
             raise Outdated(f"{self.command} has ended: the read tables are another version's")
         if not away:
             self._crashes.append(now)

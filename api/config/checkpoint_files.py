@@ -127,7 +127,6 @@ class CheckpointFiles:
         return opening.checkpoint
 
     def _of(self, opening: OriginOpening) -> Path:
-        """The directory of an origin."""
         return self.place / opening.verifier.origin.rpartition("/")[2]
 
     @contextlib.contextmanager
@@ -142,7 +141,6 @@ class CheckpointFiles:
 
 
 def _days(place: Path) -> list[str]:
-    """The files of days in a directory, oldest first."""
     return sorted(each.name for each in place.glob(DAYS))
 
 

@@ -4,13 +4,21 @@ from collections.abc import Collection, Mapping
 from enum import StrEnum
 from functools import cache
 from types import GenericAlias
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeInt,
+    PositiveInt,
+    WithJsonSchema,
+    create_model,
+)
 from pydantic.alias_generators import to_camel
 
 from api.http.call import NDJSON
+from projections.tables.columns import Naira
 from projections.tables.table import Row
 from rim_ledger.catalogue import ENTITY_OF
 from rim_ledger.engine.aggregate import Aggregate
@@ -23,6 +31,9 @@ ID: Final[Schema] = {"type": "string", "format": "uuid"}
 TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 NULL: Final[Schema] = {"type": "null"}
 FLAG: Final[Schema] = {"type": "boolean"}
+DRY_RUN: Final[Mapping[str, Schema]] = {
+    "dryRun": FLAG | {"description": "Decide, and answer what would change; write nothing."}
+}
 NUMBER: Final[Schema] = {"type": "integer"}
 COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 TEXTS: Final[Schema] = {"type": "array", "items": TEXT}
@@ -64,6 +75,11 @@ SHAPES: Final[dict[str, Schema]] = {
 """Components that no route declares."""
 
 
+def ref(name: str) -> Schema:
+    """A reference to a component."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
 class Receipt(BaseModel):
     """What a command came to: its stream, the stream's version and the position in the log."""
 
@@ -82,9 +98,65 @@ class Proposed(BaseModel):
     position: NonNegativeInt
 
 
-def ref(name: str) -> Schema:
-    """A reference to a component."""
-    return {"$ref": f"#/components/schemas/{name}"}
+class DryRunModel(BaseModel):
+    """A part of the answer to a dry run."""
+
+    model_config = ConfigDict(alias_generator=to_camel, serialize_by_alias=True)
+
+
+class DryRunVersions(DryRunModel):
+    """The versions of a row; null where there is none."""
+
+    old: PositiveInt | None
+    new: PositiveInt | None
+
+
+class DryRunRow(DryRunModel):
+    """A row as its resource shows it, before and after; null where there is none to be seen."""
+
+    entity: str
+    id: UUID
+    version: DryRunVersions
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class BorrowerFigures(DryRunModel):
+    """What a borrower owes and has."""
+
+    exposure: Naira
+    outstanding: Naira
+    credit_balance: Naira
+
+
+class DryRunFigures(DryRunModel):
+    """The figures of a borrower before (null for a new one) and after."""
+
+    user_id: UUID
+    before: BorrowerFigures | None
+    after: BorrowerFigures
+
+
+class DryRunEffects(DryRunModel):
+    """What would be written, as far as the caller may read it; `leftOut` counts the other events,
+    and those above the first 200."""
+
+    events: list[Annotated[Any, WithJsonSchema(ref("CloudEvent"))]]
+    left_out: NonNegativeInt
+    rows: list[DryRunRow]
+    journal: list[Annotated[Any, WithJsonSchema(ref("JournalEntryRow"))]]
+    figures: list[DryRunFigures]
+
+
+class DryRun(DryRunEffects):
+    """What a command would change now. Ids, times, numbers and references will be others. `status`
+    is that of its answer, `receipt` its receipt without a position. `onApproval` is what a command
+    that takes two people would do once another admin approves it."""
+
+    dry_run: Literal[True]
+    status: Literal[200, 201, 202]
+    receipt: dict[str, Any]
+    on_approval: DryRunEffects = None  # type: ignore[assignment]
 
 
 def shape(name: str, properties: Mapping[str, Any], optional: Collection[str] = ()) -> Schema:

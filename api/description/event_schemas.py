@@ -141,21 +141,17 @@ def _message(name: str, data: Schema) -> Schema:
 
 def _shown(event: type[Event], schema: Schema) -> Schema:
     """The schema as shown: personal properties are marked and nullable, internal ones left out."""
-    back = kept_back(event)
+    back, personal = kept_back(event), personal_fields(event)
     needed = [name for name in schema["required"] if name not in back]
-    return schema | {"properties": _marked(event, schema, back), "required": needed}
-
-
-def _marked(event: type[Event], schema: Schema, back: tuple[str, ...]) -> Schema:
-    personal = personal_fields(event)
     own = {each.encode_name for each in msgspec.structs.fields(event) if each.name in personal}
-    return {
+    shown = {
         name: {"anyOf": [field, {"type": "null"}], "description": "Personal."}
         if name in own
         else field
         for name, field in schema["properties"].items()
         if name not in back
     }
+    return schema | {"properties": shown, "required": needed}
 
 
 def _words(event: type[Event]) -> str:

@@ -11,8 +11,10 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_pascal, to_snake
 
 from api.description.components import (
+    DRY_RUN,
     FILE,
     TEXT,
+    DryRun,
     Proposed,
     Schema,
     body_without,
@@ -48,6 +50,7 @@ SENTENCES: Final = {
     "503": "The store is busy, or the read tables are behind.",
 }
 WAITS: Final = "It takes two people here, and waits for approval; `Location` is the proposal."
+TRIED: Final = "With `dryRun=true`: what it would change. Nothing is written."
 ALWAYS: Final = ("400", "401", "403", "404", "422", "429", "503")
 OF_COMMANDS: Final = (*ALWAYS, "408", "409", "412", "413", "415")
 BEARER: Final = HTTPBearer(scheme_name="session", auto_error=False)
@@ -74,6 +77,11 @@ def route_arguments(route: AnyRoute) -> dict[str, Any]:
             else:
                 row, receipt = ROW_OF.get(route.kind), receipt_of(route.kind)
                 found["response_model"] = receipt | row if row else receipt
+            if found["status_code"] == 200:
+                found["response_model"] |= DryRun
+            else:
+                tried = {"model": DryRun, "description": TRIED, "headers": _OF_DRY_RUNS}
+                found["responses"][200] = tried
             found["responses"][found["status_code"]] = {"headers": _OF_COMMANDS}
             if route.approvable:
                 waiting = {"model": Proposed, "description": WAITS, "headers": _OF_COMMANDS}
@@ -132,7 +140,6 @@ def _tag(route: AnyRoute) -> str:
 
 
 def _form(route: AnyRoute) -> type[BaseModel] | None:
-    """The model of the body, if any."""
     if isinstance(route, Other):
         return route.form
     if not isinstance(route, Route):
@@ -160,9 +167,9 @@ def _parameters(route: AnyRoute) -> Iterator[Schema]:
     match route:
         case Route():
             yield from (_KEY, _IF_MATCH, _PREFER) if route.answer is None else (_KEY,)
-            return
+            queries: Mapping[str, Schema] = DRY_RUN
         case List():
-            queries: Mapping[str, Schema] = of_list(route.row)
+            queries = of_list(route.row)
         case One():
             queries = parameters_of(route.row)
         case Other():
@@ -269,6 +276,7 @@ _POSITION: Final = _header(
     "Ledger-Position", {"type": "integer", "minimum": 0}, "Answer from this position on."
 )
 _OF_COMMANDS: Final[Schema] = {name: {"schema": TEXT} for name in ("ETag", "Ledger-Position")}
+_OF_DRY_RUNS: Final[Schema] = {"Ledger-Position": {"schema": TEXT}}
 _OF_THE_PAST: Final[Schema] = {
     "Ledger-Approximate": {
         "schema": {"const": "true"},

@@ -70,7 +70,6 @@ class Chunks:
         return piece
 
     async def _next(self) -> bytes:
-        """The next chunk, as received."""
         if not self._more:
             raise StopAsyncIteration
         until = self._until or asyncio.get_running_loop().time() + PAUSE_MAX

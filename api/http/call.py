@@ -72,6 +72,9 @@ class Call:
         self.method: str = scope["method"]
         self.path = path_of(scope)
         self.query: bytes = scope["query_string"]
+        self.dry_run = b"dryRun" in self.query
+        """True if the query may ask for a dry run, of which only the log of activities keeps
+        anything; exact once the query is read."""
         self.headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             known = self.headers.get(name)

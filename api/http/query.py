@@ -45,9 +45,19 @@ def read_parameters(query: bytes, declared: Mapping[str, Any]) -> QueryParams:
     return given
 
 
+def flag(given: QueryParams, name: str) -> bool:
+    """The value of a parameter that is true or false; false if omitted."""
+    (text,) = given.get(name, ["false"])
+    if text not in ("true", "false"):
+        raise unfit(name, "this is true or false")
+    return text == "true"
+
+
 def unknown_parameter(name: str, known: Iterable[str]) -> dict[str, str]:
     """The error for an unknown parameter, suggesting the closest known one."""
     detail = "there is no such parameter" + did_you_mean(name, known)
+    if name == "dryRun":
+        detail = "there is no dry run of this: commands have one, and bulk files as a whole"
     return {"pointer": name, "code": "unknown-parameter", "detail": detail}
 
 

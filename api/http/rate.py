@@ -24,26 +24,6 @@ STREAM: Final = 4 * 1024 * 1024
 """Bytes counted for a streaming answer, which buffers no more: sixteen at once."""
 
 
-class RateLimited(Refused):
-    """The caller's limit for this minute is used up."""
-
-    def __init__(self, most: int, retry_after: int) -> None:
-        words = f"One caller may ask {most} times a minute. Please wait {retry_after} s."
-        super().__init__("rate-limited", words, retryAfter=retry_after)
-
-
-class TooMuchUnread(Refused):
-    """Too many bytes are in flight to this caller."""
-
-    def __init__(self) -> None:
-        words = (
-            f"At most {UNREAD_MAX // STREAM} downloads, streams and bulk answers go to one caller"
-        )
-        super().__init__(
-            "too-much-unread", f"{words} at once. Read or close some first.", retryAfter=5
-        )
-
-
 class Rates:
     """Requests per caller in the current minute, in this process.
 
@@ -62,7 +42,7 @@ class Rates:
     def note(self, call: Call, callers: Container[str], now: float) -> None:
         """Count a request at a time in seconds, and set its rate limit headers.
 
-        Raises RateLimited when nothing is left.
+        Raises Refused when nothing is left.
         """
         if not self._authenticated[0]:
             return
@@ -81,18 +61,21 @@ class Rates:
             (b"ratelimit", b"%b;r=%d;t=%d" % (name, left, wait)),
         ]
         if asked > most:
-            raise RateLimited(most, wait)
+            words = f"One caller may ask {most} times a minute. Please wait {wait} s."
+            raise Refused("rate-limited", words, retryAfter=wait)
 
     @contextmanager
     def room(self, call: Call, callers: Mapping[str, UUID], size: int = STREAM) -> Iterator[None]:
         """Reserve bytes of an answer in flight. The caller is a person, whatever their tokens and
         keys, else an address; no setting disables this.
 
-        Raises TooMuchUnread.
+        Raises Refused when too many bytes are in flight to the caller.
         """
         caller = caller_of(call, callers)
         if self._unread[caller] and self._unread[caller] + size > UNREAD_MAX:
-            raise TooMuchUnread
+            most = f"At most {UNREAD_MAX // STREAM} downloads, streams and bulk answers"
+            words = f"{most} go to one caller at once. Read or close some first."
+            raise Refused("too-much-unread", words, retryAfter=5)
         self._unread[caller] += size
         try:
             yield

@@ -1,32 +1,32 @@
 """A command on its way: from a body to a decision, and from a receipt to an answer."""
 
-import json
 import re
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
-from pydantic.alias_generators import to_camel
 
 from api.context import Context
+from api.description.components import DRY_RUN
 from api.http.body import BODY_MAX, read_body, read_json
-from api.http.call import Call, Reply, at_position
+from api.http.call import Call, Reply
 from api.http.content_type import require_media_type
 from api.http.ids import missing
 from api.http.problem import InvalidFields
-from api.http.query import read_parameters
+from api.http.query import flag, read_parameters
 from api.pipeline.disclosure import show
+from api.pipeline.dry_run import answer_dry_run
 from api.pipeline.field_names import names_at
 from api.pipeline.idempotency import key_for
 from api.pipeline.pipeline import admitted, look, refuse_others, rights_in, submit
 from api.pipeline.reads import shown
+from api.pipeline.receipts import command_reply, receipt_json
 from api.pipeline.routes import CommandRequest, Done, Parameters, Route, activity_of, entry
 from projections.catalogue import ROW_OF
-from rim_ledger.engine.aggregate import Aggregate
-from rim_ledger.engine.command import Creation, Form
-from rim_ledger.engine.idempotency import Receipt
+from rim_ledger.engine.activity import as_dry_run
+from rim_ledger.engine.command import Form
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.view import Wanted
 from rim_ledger.near import NAMES_MAX, did_you_mean
@@ -40,8 +40,6 @@ VERSION: Final = re.compile(r'(?<!W/)"([1-9][0-9]{0,17})"')
 """A strong tag that this service gives. Others, and weak ones, are no current version."""
 PREFERRED: Final = re.compile(rb'(?i)(?:^|,)\s*return\s*=\s*"?representation"?\s*(?:[,;]|$)')
 """In a Prefer header, alone or beside other preferences (RFC 7240)."""
-PROPOSALS: Final = "/v1/proposals"
-_wire_name = cache(to_camel)
 NO_OBJECT: Final = "this is a JSON object"
 F = TypeVar("F", bound=Form)
 
@@ -144,7 +142,7 @@ async def answer_command(context: Context, call: Call, route: Route) -> Reply:
         asked = activity_of(route.command.__name__, route.path, parameters)
         await admitted(context, call, activity=asked, enter=entry(route))
     try:
-        read_parameters(call.query, {})
+        call.dry_run = flag(read_parameters(call.query, DRY_RUN), "dryRun")
         body = await read_body(call.receive, call.headers, route.body_max)
         if body:
             require_media_type(call.headers, b"application/json")
@@ -162,6 +160,8 @@ async def answer_command(context: Context, call: Call, route: Route) -> Reply:
         # A caller without the right learns only that.
         await refuse_others(context, call, route, parameters)
         raise
+    if request.dry_run:
+        return await answer_dry_run(context, call, request)
     done = await submit(context, request)
     if done.receipt.proposed:
         return command_reply(done, receipt_json(route.kind, done.receipt))
@@ -191,15 +191,19 @@ def command_request(
     method and path. Raises Refused for an invalid command or key."""
     command = fill(route, parameters, body)
     caller = context.callers.get(call.token)
+    asked = activity_of(route.command.__name__, route.path, parameters)
+    if call.dry_run:
+        asked, key = as_dry_run(asked), None
     return CommandRequest(
         token=call.token,
         callers=context.callers,
         enter=entry(route),
         needs=(route.needs,),
-        asked=activity_of(route.command.__name__, route.path, parameters),
+        asked=asked,
         stamp=call.stamp(context.environment, key),
         idempotency=key_for(context, caller, key, op, parsed=command, body=body),
         reads=reads_of(command, parameters, context.vault),
+        dry_run=call.dry_run,
         route=route,
         parameters=parameters,
         command=command,
@@ -238,41 +242,3 @@ async def _row_after(context: Context, call: Call, done: Done) -> bytes | None:
     answer = partial(shown, context, row, named)
     text = await show(context, call, rights, asked, answer, shows=row.SHOWS_PERSONS)
     return text.encode() if text else None
-
-
-def receipt_json(kind: type[Aggregate], receipt: Receipt) -> bytes:
-    """`{"id", "<businessId>", "version", "position"}`; an entity without a business id omits it.
-    Of a proposal, `{"proposalId", "version", "position"}`."""
-    return json.dumps(receipt_fields(kind, receipt)).encode()
-
-
-def receipt_fields(kind: type[Aggregate], receipt: Receipt) -> dict[str, Any]:
-    fields: dict[str, Any] = {"proposalId" if receipt.proposed else "id": str(receipt.id)}
-    if kind.BUSINESS_ID and not receipt.proposed:
-        fields[_wire_name(kind.BUSINESS_ID)] = receipt.business_id
-    fields |= {"version": receipt.version, "position": receipt.position}
-    return fields | {"completed": True} if receipt.completed else fields
-
-
-def receipt_headers(receipt: Receipt) -> list[tuple[bytes, bytes]]:
-    """The position of a receipt, and whether it was given before under its key."""
-    replayed = [(b"idempotency-replayed", b"true")] if receipt.replayed else []
-    return [at_position(receipt.position), *replayed]
-
-
-def command_reply(done: Done, body: bytes, *headers: tuple[bytes, bytes]) -> Reply:
-    """The answer to a command: with its version and position, and the place of what is new."""
-    receipt, route = done.receipt, done.request.route
-    sent = [*headers, *receipt_headers(receipt), (b"etag", b'"%d"' % receipt.version)]
-    if (status := status_of(route, receipt)) != 200:
-        place, _, _ = route.path.partition("/{")
-        place = PROPOSALS if receipt.proposed else place
-        sent.append((b"location", f"{place}/{receipt.id}".encode()))
-    return Reply(status, body, sent)
-
-
-def status_of(route: Route, receipt: Receipt) -> int:
-    """The status of the answer to a command that was carried out, or waits for approval."""
-    if receipt.proposed:
-        return 202
-    return 201 if issubclass(route.command, Creation) else 200

@@ -6,7 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final
+from uuid import UUID
 
+from msgspec import Struct
 from pydantic import TypeAdapter, ValidationError
 
 from projections.catalogue import TABLES
@@ -15,11 +17,28 @@ from projections.tables.table import Row
 from rim_ledger.engine.refusals import Forbidden
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
 
+RARE: Final = 0.1
+"""How many rows are disputed, or quarantined, roughly."""
+NAMED: Final = (
+    "SELECT stream_id FROM ledger.claims WHERE kind = 'business-id' AND name = ANY (%s::text[])"
+)
 ENDS: Final = ("From", "To")
 """What stands behind a time's name in the filters of its range."""
 
 Test = tuple[str, list[Any]]
 """A condition in SQL over the table's alias t, and the values of its placeholders."""
+
+
+class Filter(Struct, frozen=True):
+    """A condition on the rows of a list, and how an index may serve it."""
+
+    test: Test
+    column: str | None = None
+    """The one column that it is about."""
+    each: tuple[Test, ...] = ()
+    """The test for each of the column's values, where rows are found by one value at a time."""
+    share: float = 1.0
+    """How many of all rows meet it, roughly; 0 for so few that they can be found and sorted."""
 
 
 class InvalidParameter(ValueError):
@@ -37,39 +56,44 @@ class Unknown(InvalidParameter):
         super().__init__("there is no such parameter", "unknown-parameter")
 
 
-def condition(row: type[Row], name: str, texts: list[str], *, sees: bool, own: bool) -> Test:
+def condition(row: type[Row], name: str, texts: list[str], *, sees: bool, own: bool) -> Filter:
     """The condition that a filter of `of_list` stands for. Raises InvalidParameter for what the
     field could never hold, Forbidden for what the caller may not see."""
     columns = by_wire(row, own)
     if name.endswith(ENDS) and (ranged := _range(row, columns, name, texts)):
         return ranged
     if also := row.RELATED.get(name):
-        return also.where, [[_read(also.kind, text) for text in texts]]
+        return Filter((also.where, [[_read(also.kind, text) for text in texts]]), share=also.share)
     column = columns[name]
     if column.personal and not sees:
         raise Forbidden("forbidden", "This filter needs the permission users.pii:read.")
     return _one_of(row, column, texts)
 
 
-def _one_of(row: type[Row], column: Column, texts: list[str]) -> Test:
+def _one_of(row: type[Row], column: Column, texts: list[str]) -> Filter:
     """The condition that a column holds one of these values."""
+    name, kind = f"t.{column.name}", column.sql_type
     if column.name == row.BUSINESS_ID:
-        return _own_id(column, texts)
-    if column.sql_type in ("uuid", "uuid[]"):
+        return Filter(_own_id(column, texts), share=0)
+    if kind in ("uuid", "uuid[]"):
         return _id(row, column, texts)
-    values = [_value(column, text) for text in texts]
-    if column.sql_type == "text[]":
-        return f"t.{column.name} && %s::text[]", [values]
-    if column.compared == "{}":
-        return f"t.{column.name} = ANY (%s::{column.sql_type}[])", [values]
-    ours, theirs = column.compared.format(f"t.{column.name}"), column.compared.format("v")
-    given = f"SELECT {theirs} FROM unnest(%s::text[]) v"  # noqa: S608 - declared names
-    return f"{ours} = ANY (ARRAY({given}))", [values]
+    values = [*dict.fromkeys(_value(column, text) for text in texts)]
+    if kind == "text[]":
+        return Filter((f"{name} && %s::text[]", [values]), share=0)
+    if column.compared != "{}":
+        ours, theirs = column.compared.format(name), column.compared.format("v")
+        given = f"SELECT {theirs} FROM unnest(%s::text[]) v"  # noqa: S608 - declared names
+        return Filter((f"{ours} = ANY (ARRAY({given}))", [values]), share=0)
+    test = f"{name} = ANY (%s::{kind}[])", [values]
+    if kind == "boolean":
+        return Filter((name, []), column.name, ((name, []),), RARE) if all(values) else Filter(test)
+    each = tuple((f"{name} = %s::{kind}", [value]) for value in values)
+    return Filter(test, column.name, each, len(values) / len(column.words) if column.words else 0)
 
 
 def _range(
     row: type[Row], columns: Mapping[str, Column], name: str, texts: list[str]
-) -> Test | None:
+) -> Filter | None:
     """The condition of a filter such as createdAtFrom."""
     wire, sign = (name[:-4], ">=") if name.endswith("From") else (name[:-2], "<=")
     column = columns.get(wire)
@@ -77,7 +101,7 @@ def _range(
         return None
     if len(texts) > 1:
         raise InvalidParameter("it stands here too often")
-    return f"t.{column.name} {sign} %s", [_moment(texts[0])]
+    return Filter((f"t.{column.name} {sign} %s", [_moment(texts[0])]), column.name)
 
 
 def is_filter(row: type[Row], column: Column) -> bool:
@@ -110,7 +134,7 @@ def _own_id(column: Column, texts: list[str]) -> Test:
     return f"(t.{column.name} = ANY (%s::text[]) OR t.id = ANY (%s::uuid[]))", [names, ids]
 
 
-def _id(row: type[Row], column: Column, texts: list[str]) -> Test:
+def _id(row: type[Row], column: Column, texts: list[str]) -> Filter:
     """UUIDs as they are; business ids, where there can be any, through the names that the ledger
     keeps."""
     named = TABLES.get(column.references) if column.references else None
@@ -118,12 +142,11 @@ def _id(row: type[Row], column: Column, texts: list[str]) -> Test:
     names, ids = _sorted_ids(texts, business=named is None or named.BUSINESS_ID is not None)
     several = column.sql_type == "uuid[]"
     test = f"t.{column.name} && ({{}})" if several else f"t.{column.name} = ANY ({{}})"
-    if not names:
-        return test.format("%s::uuid[]"), [ids]
-    own = (
-        "SELECT stream_id FROM ledger.claims WHERE kind = 'business-id' AND name = ANY (%s::text[])"
-    )
-    return test.format(f"ARRAY({own}) || %s::uuid[]"), [names, ids]
+    if names:
+        return Filter((test.format(f"ARRAY({NAMED}) || %s::uuid[]"), [names, ids]), share=0)
+    values = dict.fromkeys(UUID(text) for text in ids)
+    each = () if several else tuple((f"t.{column.name} = %s", [value]) for value in values)
+    return Filter((test.format("%s::uuid[]"), [ids]), column.name, each, 0)
 
 
 def _value(column: Column, text: str) -> Any:

@@ -44,7 +44,7 @@ class Dispatcher:
             return
         started = perf_counter()
         context: Context = self._state.context
-        call = Call(scope, receive, send, context.environment, context.proxies)
+        call = Call(scope, receive, send, context.environment, context.settings.trusted_proxies)
         scope["call"], scope["starlette.exception_handlers"] = call, self._handlers
         REQUEST.set(call.id)
         CALLER.set(caller_of(call, context.callers))

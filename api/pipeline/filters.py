@@ -18,6 +18,8 @@ from api.http.problem import InvalidFields, Malformed
 from api.http.query import QueryParams, parameters_in, unknown_parameter
 from api.pipeline.conditions import (
     ENDS,
+    RARE,
+    Filter,
     InvalidParameter,
     Test,
     Unknown,
@@ -28,7 +30,6 @@ from api.pipeline.conditions import (
 from projections.tables.columns import Column
 from projections.tables.table import Row
 from rim_ledger.catalogue import ENTITIES
-from rim_ledger.engine.refusals import Forbidden
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.user import User
 from rim_ledger.near import NAMES_MAX, did_you_mean
@@ -53,6 +54,17 @@ class Order(Struct, frozen=True):
 
     column: Column
     descending: bool
+
+    @property
+    def clause(self) -> str:
+        """The ORDER BY of rows under alias t; what is equal there is in the order of the ids."""
+        way = "DESC" if self.descending else "ASC"
+        return f"ORDER BY t.{self.column.name} {way}, t.id {way}"
+
+    def beyond(self, place: Any, last: UUID) -> Test:
+        """The test for the rows after a place that has a value."""
+        sign, column = "<" if self.descending else ">", self.column
+        return f"(t.{column.name}, t.id) {sign} (%s::{column.sql_type}, %s)", [place, last]
 
 
 class Asked(Struct, frozen=True):
@@ -80,13 +92,18 @@ NOW: Final = Asked()
 class Query(Struct, frozen=True):
     """A list's question, checked."""
 
-    tests: list[Test]
+    filters: list[Filter]
     order: Order
     limit: int
     after: tuple[Any, UUID] | None
     scope: str
     """What a cursor is bound to: the table, the order and the filters."""
     asked: Asked = NOW
+
+    @property
+    def tests(self) -> list[Test]:
+        """The filters' conditions."""
+        return [each.test for each in self.filters]
 
 
 def read_query(
@@ -119,26 +136,25 @@ def read_query(
             return None
 
     limit = read("limit", lambda: _limit(once.get("limit", str(LIMIT))))
-    usual = order or f"-{row.COLUMNS[row.NEWEST].wire}"
-    sort = read("sort", lambda: _order(row, once.get("sort", usual), own))
+    sort = read("sort", lambda: _order(row, once.get("sort"), own))
     cursor = read("cursor", lambda: once.get("cursor"))
     hidden = read("deleted", lambda: _deleted(row, once.get("deleted")))
     as_of = read("asOf", lambda: _past(once.get("asOf"), sort, row))
     effective_at = read("effectiveAt", lambda: _past(once.get("effectiveAt"), sort, row))
-    tests = [
+    asked = Asked(as_of, effective_at)
+    filters = [
         read(name, partial(condition, row, name, texts, sees=sees, own=own))
         for name, texts in given.items()
         if name not in ONCE
     ]
-    if errors or limit is None or sort is None:
+    if errors or limit is None:
         raise InvalidFields(errors, errors[0]["code"])
-    if sort.column.personal and not sees:
-        raise Forbidden("forbidden", "This order needs the permission users.pii:read.")
-    asked = sorted((name, sorted(t)) for name, t in given.items() if name not in UNBOUND)
-    scope = json.dumps([row.TABLE, scope, asked])
+    there = [each for each in (*filters, hidden) if each]
+    sort = sort or _usual_order(row, order, there if asked == NOW else ())
+    bound = sorted((name, sorted(t)) for name, t in given.items() if name not in UNBOUND)
+    scope = json.dumps([row.TABLE, scope, bound])
     after = None if cursor is None else open_cursor(key, scope, cursor)
-    there = [test for test in (*tests, hidden) if test]
-    return Query(there, sort, limit, after, scope, Asked(as_of, effective_at))
+    return Query(there, sort, limit, after, scope, asked)
 
 
 def _limit(text: str) -> int:
@@ -147,27 +163,39 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _order(row: type[Row], text: str, own: bool) -> Order:
-    columns = by_wire(row, own)
-    column = columns.get(text.removeprefix("-"))
-    if column is None or not _sorts(row, column):
-        known = [name for name, each in columns.items() if _sorts(row, each)]
-        raise InvalidParameter(
-            "one cannot sort by this" + did_you_mean(text.removeprefix("-"), known)
-        )
+def _order(row: type[Row], text: str | None, own: bool) -> Order | None:
+    if text is None:
+        return None
+    known = orders_of(row, own)
+    if (column := known.get(text.removeprefix("-"))) is None:
+        *names, last = sorted(known)
+        offered = f"{', '.join(names)} or {last}" if names else last
+        meant = did_you_mean(text.removeprefix("-"), known)
+        raise InvalidParameter(f"this list is sorted by {offered}{meant}")
     return Order(column, descending=text.startswith("-"))
 
 
-def _sorts(row: type[Row], column: Column) -> bool:
-    return column.indexed or column.name == row.NEWEST
+def _usual_order(row: type[Row], order: str | None, filters: Iterable[Filter]) -> Order:
+    """The order of a list that names none: what it is filtered by a time of is in the order of that
+    time, the latest first; other rows are as its route says, or the newest first."""
+    if order:
+        return Order(orders_of(row)[order], descending=False)
+    times = [row.COLUMNS[each.column] for each in filters if each.column]
+    times = [column for column in times if column.sql_type == "timestamptz"]
+    newest = row.COLUMNS[row.NEWEST]
+    return Order(newest if newest in times or not times else times[0], descending=True)
+
+
+def orders_of(row: type[Row], own: bool = False) -> Mapping[str, Column]:
+    """The columns by which a list is sorted, by their names in JSON."""
+    return {each.wire: each for each in row.ORDERS if not (own and each.internal)}
 
 
 @cache
 def of_list(row: type[Row], own: bool = False) -> Mapping[str, Schema]:
     """The parameters of a list, for staff or for borrowers (`own`), as JSON Schema: where a page
     begins and how long it is, the order, the filters, and the moment."""
-    columns = [column for column in by_wire(row, own).values() if is_filter(row, column)]
-    sorts = [sign + c.wire for c in columns if c.name != "id" for sign in ("", "-")]
+    sorts = [sign + name for name in orders_of(row, own) for sign in ("", "-")]
     parameters: dict[str, Schema] = {
         "limit": {
             "type": "integer",
@@ -213,13 +241,16 @@ def _of(column: Column) -> Schema:
     return {"type": {"bigint": "integer", "boolean": "boolean"}.get(column.sql_type, "string")}
 
 
-def _deleted(row: type[Row], text: str | None) -> Test | None:
+def _deleted(row: type[Row], text: str | None) -> Filter | None:
     """Deleted rows are listed apart."""
     if "deleted_at" not in row.COLUMNS:
         return None
     if text not in (None, "true", "false"):
         raise InvalidParameter("this is true or false")
-    return ("t.deleted_at IS NOT NULL" if text == "true" else "t.deleted_at IS NULL"), []
+    if text != "true":
+        return Filter(("t.deleted_at IS NULL", []))
+    deleted = "t.deleted_at IS NOT NULL", list[Any]()
+    return Filter(deleted, "deleted_at", (deleted,), RARE)
 
 
 def _past(text: str | None, sort: Order | None, row: type[Row]) -> str | None:
@@ -251,15 +282,6 @@ def all_of(tests: Iterable[Test]) -> Test:
         texts.append(text)
         values += more
     return " AND ".join(texts), values
-
-
-def beyond(order: Order, place: Any, last: UUID) -> Test:
-    """Rows that come after a place; those without a value come last."""
-    by, sign = f"t.{order.column.name}", "<" if order.descending else ">"
-    if place is None:
-        return f"({by} IS NULL AND t.id {sign} %s)", [last]
-    later = f"({by}, t.id) {sign} (%s::{order.column.sql_type}, %s)"
-    return (f"({later} OR {by} IS NULL)" if order.column.optional else later), [place, last]
 
 
 def make_cursor(key: bytes, scope: str, value: Any, last: UUID) -> str:

@@ -34,7 +34,7 @@ async def get_readiness(context: Context, _call: Call, _: Rights) -> Reply:
     except Unavailable as error:
         unready = {"status": "unready", "code": error.code, "reason": str(error)}
         return Reply(503, encoded(unready))
-    troubles = [each.trouble(context.late_seconds_max) for each in every]
+    troubles = [each.trouble(context.settings.late_seconds_max) for each in every]
     reason = "; ".join(filter(None, troubles))
     (follower,) = (each for each in every if each.name == "follow")
     position = (follower.position or 0) + follower.lag

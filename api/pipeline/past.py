@@ -17,7 +17,7 @@ from msgspec import Struct
 from api.context import Context
 from api.pipeline.conditions import Test
 from api.pipeline.disclosure import keys_of
-from api.pipeline.filters import Order, Query, all_of, beyond
+from api.pipeline.filters import Order, Query, all_of
 from projections.follow.as_of import Moment, PastRow, past_rows
 from projections.tables.table import Row
 
@@ -64,7 +64,7 @@ class HistoricTable(Struct, frozen=True):
         after, left, wanted = query.after, READ_MAX, query.limit + 1
         items, places = list[PastRow](), dict[UUID, str]()
         while left > 0:
-            further = [beyond(query.order, *after)] if after else []
+            further = [query.order.beyond(*after)] if after else []
             found = await self._candidates(query.order, [*lasting, *further], wanted)
             several = _first(found, READ_AT_ONCE)
             places |= {each.id: each.place for each in several}
@@ -89,10 +89,9 @@ class HistoricTable(Struct, frozen=True):
         if self.moment.happened_by:
             begun.append(("t.created_at <= %s", [self.moment.happened_by]))
         where, values = all_of([*tests, *begun])
-        by, way = f"t.{order.column.name}", "DESC" if order.descending else "ASC"
         query = (
-            f"SELECT t.id, {by}::text, t.version FROM read.{self.row.TABLE} t"  # noqa: S608 - declared names
-            f" WHERE {where} ORDER BY {by} {way}, t.id {way} LIMIT %s"
+            f"SELECT t.id, t.{order.column.name}::text, t.version"  # noqa: S608 - declared names
+            f" FROM read.{self.row.TABLE} t WHERE {where} {order.clause} LIMIT %s"
         )
         found = await self.context.pool.rows(query, [*values, count])
         return [Candidate(*each) for each in found]
@@ -105,6 +104,7 @@ class HistoricTable(Struct, frozen=True):
                 self.row,
                 ids,
                 self.moment,
+                self.context.ledger.cache.event_mac,
                 masked=not self.sees,
                 tests=tests,
                 keys_of=keys,

@@ -26,7 +26,7 @@ from api.pipeline.routes import (
 )
 from rim_ledger.admin import authentication
 from rim_ledger.engine import command as deciding
-from rim_ledger.engine.activity import Activity, note_made
+from rim_ledger.engine.activity import Activity, as_dry_run, note_made
 from rim_ledger.engine.aggregate import A, Aggregate
 from rim_ledger.engine.command import Command, Creation, Form
 from rim_ledger.engine.refusals import Invalid, NeedsApproval, Stale, Unauthenticated
@@ -47,11 +47,13 @@ def request_of(
     """A request without a command; with its idempotency key, if `parsed` is given. Raises
     Unauthenticated without a token, Invalid for an invalid key."""
     token, op = call.token, f"{call.method} {call.path}"
-    key = None if parsed is None else call.header(b"idempotency-key")
+    key = None if parsed is None or call.dry_run else call.header(b"idempotency-key")
     body = parsed.model_dump(mode="json") if isinstance(parsed, Form) else parsed
-    idempotency = key_for(context, context.callers.get(token), key, op, parsed=parsed, body=body)
+    caller = context.callers.get(token)
+    idempotency = key_for(context, caller, key, op, parsed=parsed, body=body)
     stamp = call.stamp(context.environment, key)
-    return Request(token, context.callers, enter, needs, asked, stamp, idempotency)
+    asked = as_dry_run(asked) if asked and call.dry_run else asked
+    return Request(token, context.callers, enter, needs, asked, stamp, idempotency, call.dry_run)
 
 
 async def look(
@@ -71,7 +73,11 @@ async def look(
         return found
 
     return await context.ledger.read(
-        seen, request.stamp, request.admit, in_outage=in_outage, writes=writes
+        seen,
+        request.stamp,
+        request.admit,
+        in_outage=in_outage,
+        writes=writes and not request.dry_run,
     )
 
 
@@ -156,22 +162,23 @@ def _answer_ended(
 
 
 def perform_or_propose(
-    context: Context, request: CommandRequest, uow: UnitOfWork
+    context: Context, request: CommandRequest, uow: UnitOfWork, noted: int | None = None
 ) -> tuple[UUID, Rights]:
     """Decide on a command, or leave a proposal of one that takes two people; see `perform`."""
     stamp = uow.stamp
     try:
-        return perform(context, request, uow)
+        return perform(context, request, uow, noted)
     except NeedsApproval as needed:
         if needed.of is not request.command:
             raise
     # Nothing of it was written by then.
     uow.stamp = stamp
-    return leave_proposal(request, uow, partial(_stream, context, request)), rights_in(context, uow)
+    proposal = leave_proposal(request, uow, partial(_stream, context, request, noted))
+    return proposal, rights_in(context, uow)
 
 
-def _stream(context: Context, request: CommandRequest, uow: UnitOfWork) -> UUID:
-    return perform(context, request, uow)[0]
+def _stream(context: Context, request: CommandRequest, noted: int | None, uow: UnitOfWork) -> UUID:
+    return perform(context, request, uow, noted)[0]
 
 
 def perform(

@@ -22,7 +22,7 @@ async def admit_again(context: Context, call: Call, *needs: Right, activity: Act
 
 @asynccontextmanager
 async def streaming(context: Context, call: Call) -> AsyncIterator[Stream]:
-    """The body of an answer that goes on, to a call whose own body was read. Raises TooMuchUnread
+    """The body of an answer that goes on, to a call whose own body was read. Raises Refused
     when as much as may be is on its way to the caller."""
     with context.rates.room(call, context.callers):
         async with Stream(call) as stream:

@@ -15,20 +15,19 @@ from api.http.ids import missing
 from api.http.problem import encoded
 from api.http.query import parameters_in, read_parameters
 from api.pipeline.as_of import APPROXIMATE, HINT, hint, is_approximate, moment_of, wait_for
-from api.pipeline.conditions import Test
 from api.pipeline.disclosure import Filters, Look, keys_of, logged_filters, show
 from api.pipeline.filters import (
     NOW,
     Asked,
     Query,
     all_of,
-    beyond,
     has_business_time,
     lists_business_time,
     make_cursor,
     of_list,
     read_query,
 )
+from api.pipeline.list_statement import TRACKING, shown_of, statement_of
 from api.pipeline.past import HistoricTable
 from api.pipeline.pipeline import admitted
 from api.pipeline.rights import SEES_PERSONS, Rights
@@ -44,9 +43,6 @@ SEALED: Final = re.compile(r'"(~1\.[\w=-]+\.([0-9a-f]{32})\.[^"\\]*)"')
 """Sealed words inside a JSON text, and whose they are."""
 
 HIDDEN: Final = '"***"'
-
-TRACKING: Final = "FROM read.tracking k LEFT JOIN"
-"""What is joined on the right may be missing: the position is answered all the same."""
 
 
 class Found(Struct, frozen=True):
@@ -167,17 +163,12 @@ async def _list(context: Context, call: Call, route: List, look: Look) -> Reply:
     filters = partial(logged_filters, context, parameters_in(call.query), of_list(route.row))
     if query.asked != NOW:
         return await _list_then(context, route, query, parameters, (look, filters))
-    rows = await context.pool.rows(*_page(route, query, parameters, rights))
+    rows = await context.pool.rows(*statement_of(route, query, parameters, rights))
     position, owner, *_ = rows[0]
     if route.of and owner is None:
         raise missing(route.of[1].OF)
-    items = [item for _, _, *item in rows if item[0] is not None]
-    following = None
-    if len(items) > query.limit:
-        last, place, _ = items[query.limit - 1]
-        following = place, last
+    texts, following = shown_of(rows, query.limit)
     around = f"{owner[1:-1]}," if route.with_owner else ""
-    texts = [text for _, _, text in items[: query.limit]]
     look.at_list(route, texts, filters, owner)
     body = _body(context, query, texts, following, around)
     body = await unsealed(context, body, sees=sees)
@@ -227,36 +218,6 @@ async def _list_then(
     if nothing and (words := await hint(context, route.row, query.asked, lasting)):
         headers.append((HINT, words.encode()))
     return Reply(200, body.encode(), headers)
-
-
-def _page(route: List, query: Query, parameters: Parameters, rights: Rights) -> Test:
-    """The statement of a list. Each row: position, the owner (its JSON where the list shows that),
-    id, place, JSON."""
-    row, order = route.row, query.order
-    masked = not rights.sees_persons
-    json = row.json(masked, own=rights.own)
-    tests, owner, owners = [*query.tests, *seen(row, rights)], "NULL", list[Any]()
-    if route.of:
-        column, table = route.of
-        where, owners = all_of([named(table, "id", parameters["id"]), *seen(table, rights)])
-        known = f"(SELECT t.id FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
-        shown = table.json(masked, own=rights.own) if route.with_owner else "t.id"
-        owner = f"(SELECT {shown} FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
-        tests = [*tests, belonging(route, column, (known, owners), rights)]
-    if query.after:
-        tests = [*tests, beyond(order, *query.after)]
-    by, way = f"t.{order.column.name}", "DESC" if order.descending else "ASC"
-    nulls = " NULLS LAST" if order.column.optional else ""
-    in_order = f"ORDER BY {by} {way}{nulls}, t.id {way}"
-    where, values = all_of(tests)
-    statement = (
-        f"SELECT k.position, {owner}, page.id, page.place, page.json {TRACKING} LATERAL"  # noqa: S608 - declared names
-        f" (SELECT t.id, {by}::text AS place, {json} AS json,"
-        f" row_number() OVER ({in_order}) AS nth FROM read.{row.TABLE} t WHERE {where}"
-        f" {in_order} LIMIT {query.limit + 1}) page ON true"
-        " WHERE k.name = 'read' ORDER BY page.nth"
-    )
-    return statement, [*owners, *values]
 
 
 async def unsealed(context: Context, text: str, *, sees: bool) -> str:

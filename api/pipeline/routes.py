@@ -53,6 +53,8 @@ class Route(Struct, frozen=True):
     """Runs before the decision, such as a call to a provider: takes the command of the request as
     well, and gives the one to decide on. It authorizes the caller, unless the route admits
     first."""
+    reads_tables: bool = False
+    """Whether that reads the tables, which know nothing of lines before it in a dry run."""
     after: "After | None" = None
     """Runs after the commit, such as a top-up, also for a repeated request; gives the last
     receipt."""
@@ -89,6 +91,8 @@ class Request(Struct):
     idempotency: Idempotency | None = None
     reads: Collection[Wanted] = ()
     """Rows that its decision surely reads."""
+    dry_run: bool = False
+    """Whether nothing of it is kept but its entry in the log of activities."""
 
     def admit(self, uow: UnitOfWork) -> None:
         """Admit the caller, as part of a decision. Raises Unauthenticated or Forbidden."""

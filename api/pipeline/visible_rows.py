@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.pipeline.conditions import Test
+from api.pipeline.conditions import Filter, Test
 from api.pipeline.filters import all_of
 from api.pipeline.rights import Rights
 from api.pipeline.routes import List
@@ -40,6 +40,22 @@ def seen(row: type[Row], rights: Rights) -> list[Test]:
     if row.VISIBILITY is None or rights.may(*row.VISIBILITY.all):
         return []
     return [(row.VISIBILITY.where, [rights.actor.id] * row.VISIBILITY.where.count("%s"))]
+
+
+def owned(row: type[Row], rights: Rights) -> list[Filter]:
+    """These tests as filters of a list: those of a borrower lead to their rows, and each way in
+    which a row may be seen to the rows that no other way led to."""
+    tests = seen(row, rights)
+    if rights.own and row.PERSON:
+        return [Filter(test, row.PERSON, (test,), share=0) for test in tests]
+    if row.VISIBILITY and tests:
+        ways, caller = row.VISIBILITY.ways, rights.actor.id
+        each = [
+            " AND ".join([f"({way})", *(f"({former}) IS NOT TRUE" for former in ways[:nth])])
+            for nth, way in enumerate(ways)
+        ]
+        return [Filter(tests[0], each=tuple((way, [caller] * way.count("%s")) for way in each))]
+    return [Filter(test) for test in tests]
 
 
 def _audited(rights: Rights) -> list[Test]:

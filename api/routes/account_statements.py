@@ -155,7 +155,6 @@ def _day(call: Call, name: str) -> date | None:
 async def _written(
     context: Context, media_type: bytes, found: Printed
 ) -> tuple[bytes, Headers, bytes]:
-    """Body, headers and media type."""
     if media_type == CSV:
         return csv_text(_lines(found)), [attached("account-statement")], CSV_UTF8
     if media_type == HTML:
@@ -186,7 +185,6 @@ def _lines(found: Printed) -> Iterator[Iterable[Any]]:
 
 
 async def _references(context: Context, movements: Iterable[Movement]) -> Mapping[UUID | None, str]:
-    """The business ids of what movements are about."""
     ids = list({of for each in movements for of in (each.loan_id, each.transaction_id) if of})
     return dict(await context.pool.rows(REFERENCES, [ids, ids])) if ids else {}
 

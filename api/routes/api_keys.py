@@ -6,7 +6,7 @@ from api.context import Context
 from api.description.components import ID, NULL, NUMBER, TEXT, either
 from api.http.call import Reply
 from api.http.problem import encoded
-from api.pipeline.commands import command_reply, receipt_fields
+from api.pipeline.receipts import command_reply, receipt_fields
 from api.pipeline.routes import AnyRoute, CommandRequest, Done, Resource
 from projections.admin import ApiKeyRow
 from rim_ledger.admin.api_key import ApiKey

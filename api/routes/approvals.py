@@ -7,9 +7,10 @@ from msgspec import json
 from msgspec.structs import replace
 
 from api.context import Context
-from api.pipeline.commands import PROPOSALS, fill
+from api.pipeline.commands import fill
 from api.pipeline.pipeline import look, perform, target
 from api.pipeline.proposing import effects
+from api.pipeline.receipts import PROPOSALS
 from api.pipeline.routes import AnyRoute, CommandRequest, Resource, Route
 from projections.approvals import ApprovalRuleRow, ProposalRow
 from rim_ledger.approvals.approval_rule_commands import (

@@ -1,7 +1,7 @@
 """Bulk, all or none: every line in one decision."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any, Final
 from uuid import UUID
@@ -15,9 +15,9 @@ from api.http.body import gather
 from api.http.call import NDJSON, Reply, at_position
 from api.http.problem import Malformed, TooLarge, encoded
 from api.http.text import TextFile
-from api.pipeline.commands import receipt_fields, status_of
 from api.pipeline.idempotency import asked_by, key_for
 from api.pipeline.pipeline import perform, prepare, request_of
+from api.pipeline.receipts import receipt_fields, status_of
 from api.pipeline.routes import CommandRequest
 from api.routes.bulk_lines import Sender
 from rim_ledger.engine.activity import Activity
@@ -43,7 +43,7 @@ class Aborted(Refused):
         super().__init__("aborted", "Another line was refused, so nothing was done.")
 
 
-class _Failed(Exception):
+class Failed(Exception):
     """Which line was refused, and why."""
 
     def __init__(self, number: int, refusal: Refused) -> None:
@@ -51,7 +51,7 @@ class _Failed(Exception):
         self.number, self.refusal = number, refusal
 
 
-class _Batch(Struct):
+class Batch(Struct):
     """The lines of a file, which are decided together."""
 
     context: Context
@@ -61,33 +61,43 @@ class _Batch(Struct):
     """For how long they were decided so far, again and again while something was missing."""
 
     def work(self, uow: UnitOfWork) -> tuple[UUID, list[Receipt]]:
-        """Every line in order, each seeing what those before it did. From the first line that
-        misses something on, the rest is tried only to learn what else is missing, so that all of
-        it is loaded together. Raises Missing, _Failed, or TooLarge after SECONDS_MAX."""
-        begun, missing = perf_counter(), list[tuple[str, Any]]()
+        """Every line in order, each seeing what those before it did. Raises as `decide_all` does,
+        or Failed."""
         receipts, asked = list[Receipt](), list[Activity]()
         stamp, noted = uow.stamp, len(uow.events)
         uow.activities.clear()  # From here on each line is logged.
-        for number, request in self.requests.items():
+
+        def decide(number: int, request: CommandRequest) -> None:
             uow.stamp = msgspec.structs.replace(stamp, key=request.stamp.key)
+            asked.append(request.asked)
             try:
-                asked.append(request.asked)
                 receipts.append(_decided(self.context, uow, request, noted))
+            except Refused as refusal:
+                uow.activities[:] = ended(asked, refusal)
+                raise Failed(number, refusal) from None
+
+        self.decide_all(decide)
+        return receipts[-1].id, receipts
+
+    def decide_all(self, decide: Callable[[int, CommandRequest], None]) -> None:
+        """Decide on each line in order. From the first that misses something on, the rest is tried
+        only to learn what else is missing, so that all of it is loaded together. Raises Missing,
+        TooLarge after SECONDS_MAX, or what `decide` raises."""
+        begun, missing = perf_counter(), list[tuple[str, Any]]()
+        for number, request in self.requests.items():
+            try:
+                decide(number, request)
             except Missing as miss:
                 missing += miss.rows
-            except Exception as error:
+            except Exception:
                 if missing:
                     continue  # It saw half of what those before it will do.
-                if isinstance(error, Refused):
-                    uow.activities[:] = _ended(asked, error)
-                    raise _Failed(number, error) from None
                 raise
             if self.seconds + perf_counter() - begun > self.seconds_max:
                 raise _too_slow(self.seconds_max)
         self.seconds += perf_counter() - begun
         if missing:
             raise Missing(*missing)
-        return receipts[-1].id, receipts
 
 
 def _decided(context: Context, uow: UnitOfWork, request: CommandRequest, noted: int) -> Receipt:
@@ -105,12 +115,12 @@ def _too_slow(seconds: float) -> TooLarge:
     return TooLarge("atomic-too-slow", f"{words} would wait. Send fewer lines at once.")
 
 
-def _ended(asked: list[Activity], refusal: Refused) -> list[Activity]:
+def ended(asked: list[Activity], refusal: Refused) -> list[Activity]:
     """The activities with their outcomes: the last line was refused, so those before it were
     aborted."""
     codes = [*[Aborted().code for _ in asked[1:]], refusal.code]
     return [
-        msgspec.structs.replace(each, details={"outcome": code})
+        msgspec.structs.replace(each, details=each.details | {"outcome": code})
         for each, code in zip(asked, codes, strict=True)
     ]
 
@@ -119,19 +129,15 @@ async def perform_all(sender: Sender, file: TextFile) -> Reply:
     """200 and every receipt; or the status of the line that was refused, and nothing happened."""
     context, call = sender.context, sender.call
     body = await gather(file, BODY_MAX)
-    texts = {n: text for n, text in enumerate(body.split(b"\n"), 1) if text.strip()}
-    if len(texts) > LINES_MAX:
-        raise TooLarge("too-many-lines", f"An atomic file has at most {LINES_MAX} lines.")
-    batch, failures = _Batch(context, {}, SECONDS_MAX), dict[int, Refused]()
+    texts = texts_in(body)
+    batch, failures = Batch(context, {}, SECONDS_MAX), dict[int, Refused]()
     for number, text in texts.items():
         try:
-            batch.requests[number], _ = await prepare(context, _ready(sender, text))
+            batch.requests[number], _ = await prepare(context, ready(sender, text))
         except Refused as refusal:
             failures[number] = refusal
-    if not texts:
-        raise Malformed("no-lines", "The file has no lines.")
     if failures:
-        return _undone(sender, texts, failures)
+        return undone(sender, texts, failures)
     key = _key(call.header(b"idempotency-key"), batch.requests)
     parsed = [
         [*asked_by(_op(request), request.command), sorted(request.versions or ())]
@@ -150,8 +156,8 @@ async def perform_all(sender: Sender, file: TextFile) -> Reply:
     )
     try:
         receipt, receipts = await context.ledger.decide(batch.work, *whole.terms)
-    except _Failed as failed:
-        return _undone(sender, texts, {failed.number: failed.refusal})
+    except Failed as failed:
+        return undone(sender, texts, {failed.number: failed.refusal})
     if not receipt.replayed:
         for request, own in zip(batch.requests.values(), receipts, strict=True):
             if request.route.after:
@@ -159,7 +165,20 @@ async def perform_all(sender: Sender, file: TextFile) -> Reply:
     return _done(batch, receipt, receipts)
 
 
-def _ready(sender: Sender, text: bytes) -> CommandRequest:
+def texts_in(body: bytes) -> dict[int, bytes]:
+    """The lines of a file by their numbers, without empty ones. Raises Refused where there are none
+    or too many."""
+    texts = {n: text for n, text in enumerate(body.split(b"\n"), 1) if text.strip()}
+    if len(texts) > LINES_MAX:
+        words = f"A file that is atomic or a dry run has at most {LINES_MAX} lines."
+        raise TooLarge("too-many-lines", words)
+    if not texts:
+        raise Malformed("no-lines", "The file has no lines.")
+    return texts
+
+
+def ready(sender: Sender, text: bytes) -> CommandRequest:
+    """The command in a line that stands or falls with others. Raises Refused."""
     request = sender.read(text)
     if request.route.alone:
         raise Invalid("not-atomic", "This goes on after its decision, so it goes alone.", "/op")
@@ -167,7 +186,6 @@ def _ready(sender: Sender, text: bytes) -> CommandRequest:
 
 
 def _op(request: CommandRequest) -> str:
-    """Its method and path."""
     return f"{request.route.method} {request.route.path.format_map(request.parameters)}"
 
 
@@ -179,7 +197,7 @@ def _key(header: str | None, requests: dict[int, CommandRequest]) -> str | None:
     return "atomic " + hashlib.sha256("\n".join(map(str, keys)).encode()).hexdigest()
 
 
-def _done(batch: _Batch, receipt: Receipt, receipts: Sequence[Receipt]) -> Reply:
+def _done(batch: Batch, receipt: Receipt, receipts: Sequence[Receipt]) -> Reply:
     """An answer a line. A file that was sent before learns its position again, and no more."""
     answers = []
     for nth, (number, request) in enumerate(batch.requests.items()):
@@ -195,7 +213,7 @@ def _done(batch: _Batch, receipt: Receipt, receipts: Sequence[Receipt]) -> Reply
     return Reply(200, b"".join(answers), headers, NDJSON)
 
 
-def _undone(sender: Sender, texts: dict[int, bytes], failures: dict[int, Refused]) -> Reply:
+def undone(sender: Sender, texts: dict[int, bytes], failures: dict[int, Refused]) -> Reply:
     """Why nothing was done: each line that was refused, and the others aborted."""
     answers = [sender.failed(number, failures.get(number) or Aborted()) for number in texts]
     status = min(problem.status_of(refusal) for refusal in failures.values())

@@ -13,11 +13,11 @@ from api.http.call import Call, Reply, at_position
 from api.http.download import Download, cut
 from api.http.file_types import media_type, safe_name
 from api.http.ids import missing, resolve
-from api.http.multipart import IN_MEMORY, Upload
-from api.pipeline.commands import receipt_headers
+from api.http.multipart import IN_MEMORY, one_file
 from api.pipeline.disclosure import Look, show
 from api.pipeline.pipeline import look, request_of, require_known, rights_in
 from api.pipeline.readmission import admit_again, streaming
+from api.pipeline.receipts import receipt_headers
 from api.pipeline.rights import SEES_PERSONS, Rights
 from api.pipeline.routes import AnyRoute, Parameters, activity_of, operation
 from api.routes.support import ONE, READ, WRITE
@@ -26,6 +26,7 @@ from rim_ledger.engine.command import perform
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.storage import sha256_of
 from rim_ledger.support.conversation import AddAttachment, require_room
 from rim_ledger.support.ticket import Attachment, Ticket
 from rim_ledger.values import UUID_TEXT, derived_id
@@ -74,29 +75,28 @@ async def add_attachment(context: Context, call: Call, _: Rights) -> Reply:
         return ticket, secret
 
     ticket, secret = await look(context, request_of(context, call, asked, WRITE, enter=enter), see)
-    with context.rates.room(call, context.callers, IN_MEMORY), Upload() as upload:
-        await upload.receive(call.receive, call.headers)
-        name = safe_name(upload.name)
-        kind = media_type(name, upload.file)
-        content = [name, upload.sha256]
-        own = (ticket.id, context.callers[call.token], key, *content)
-        command = AddAttachment(
-            attachment_id=context.environment.new_id()
-            if key is None
-            else derived_id("attachment", *own),
-            name=name,
-            size=upload.size,
-            media_type=kind,
-            sha256=upload.sha256,
-        )
-        file, stored = command.attachment_id, str(command.attachment_id)
-        asked = activity_of("AddAttachment", FILES, {**parameters, "aid": stored})
-        request = request_of(context, call, asked, WRITE, enter=enter, parsed=content)
-        if secret is None:
-            raise Refused("erased", "This person was erased; nothing is written about them.")
-        await context.storage.keep(
-            stored, seal_file(upload.file, secret, file.bytes, context.environment)
-        )
+    with context.rates.room(call, context.callers, IN_MEMORY):
+        async with one_file(call.receive, call.headers) as upload:
+            name = safe_name(upload.filename or "")
+            kind, sha256 = media_type(name, upload.file), await sha256_of(upload.file)
+            own = (ticket.id, context.callers[call.token], key, name, sha256)
+            command = AddAttachment(
+                attachment_id=context.environment.new_id()
+                if key is None
+                else derived_id("attachment", *own),
+                name=name,
+                size=upload.size or 0,
+                media_type=kind,
+                sha256=sha256,
+            )
+            file, stored = command.attachment_id, str(command.attachment_id)
+            asked = activity_of("AddAttachment", FILES, {**parameters, "aid": stored})
+            parsed = [name, sha256]
+            request = request_of(context, call, asked, WRITE, enter=enter, parsed=parsed)
+            if secret is None:
+                raise Refused("erased", "This person was erased; nothing is written about them.")
+            sealed = seal_file(upload.file, secret, file.bytes, context.environment)
+            await context.storage.keep(stored, sealed)
 
     def add(uow: UnitOfWork) -> tuple[UUID, None]:
         return perform(uow, Ticket, _find(uow, parameters)[0].id, command), None

@@ -53,7 +53,7 @@ async def count_users(
 
 
 of_broadcasts = Resource("/v1/broadcasts", BroadcastRow, "broadcasts")
-drafts = partial(of_broadcasts, prepare=name_users, body_max=AUDIENCE_BODY)
+drafts = partial(of_broadcasts, prepare=name_users, reads_tables=True, body_max=AUDIENCE_BODY)
 of_notifications = Resource("/v1/notifications", NotificationRow, "notifications")
 
 ROUTES: list[AnyRoute] = [
@@ -65,7 +65,14 @@ ROUTES: list[AnyRoute] = [
     drafts("PATCH /{id}", EditBroadcast, "Change a draft"),
     of_broadcasts("POST /{id}/schedule", broadcasts.ScheduleBroadcast, "Schedule", SEND),
     of_broadcasts("POST /{id}/unschedule", broadcasts.UnscheduleBroadcast, "Unschedule"),
-    of_broadcasts("POST /{id}/send", broadcasts.SendBroadcast, "Send", SEND, prepare=count_users),
+    of_broadcasts(
+        "POST /{id}/send",
+        broadcasts.SendBroadcast,
+        "Send",
+        SEND,
+        prepare=count_users,
+        reads_tables=True,
+    ),
     of_broadcasts("POST /{id}/pause", broadcasts.PauseBroadcast, "Pause"),
     of_broadcasts("POST /{id}/resume", broadcasts.ResumeBroadcast, "Go on", SEND),
     of_broadcasts("POST /{id}/cancel", broadcasts.CancelBroadcast, "Write to nobody else"),

@@ -8,18 +8,19 @@ from contextlib import suppress
 from typing import Any, Final
 
 from api.context import Context
-from api.description.components import FLAG
+from api.description.components import DRY_RUN, FLAG
 from api.http.body import BODY_MAX, BODY_SECONDS, Disconnected
 from api.http.call import NDJSON, Call
-from api.http.query import unfit
+from api.http.query import flag
 from api.http.stream import PIECE_MAX
 from api.http.text import TextFile
-from api.pipeline.commands import receipt_fields, status_of
 from api.pipeline.pipeline import submit
+from api.pipeline.receipts import receipt_fields, status_of
 from api.pipeline.rights import Rights
-from api.pipeline.routes import AnyRoute, CommandRequest, Done, operation
+from api.pipeline.routes import AnyRoute, CommandRequest, Done, Route, operation
 from api.routes.atomic import ASKED, perform_all
 from api.routes.bulk_lines import Line, Sender
+from api.routes.dry_bulk import try_all
 from rim_ledger.engine.refusals import Refused
 
 WINDOW: Final = 500
@@ -34,6 +35,9 @@ TURN: Final = 10
 piece of a file may hold thousands of such lines."""
 
 
+GOING_ON_MAX: Final = 16
+"""Lines that go on after their decision at once: as many top-ups as are sent at once, so that none
+waits so long for its turn that it is answered without its outcome."""
 LEFT_SECONDS: Final = 0.25
 """How long lines that are under way are waited for, when their sender is waited for no more."""
 UnderWay = deque[tuple[int, asyncio.Future[bytes]]]
@@ -61,20 +65,22 @@ def _done(number: int, done: Done) -> bytes:
     form=Line,
     media_type=NDJSON.decode(),
     answers=NDJSON.decode(),
-    query={"atomic": FLAG},
+    query={"atomic": FLAG, **DRY_RUN},
 )
 async def submit_bulk(context: Context, call: Call, _: Rights) -> None:
-    """Streams the answers as they are decided; `?atomic=true` decides all lines as one."""
-    sender = Sender(context, call)
+    """Streams the answers as they are decided; `?atomic=true` decides all lines as one, and
+    `?dryRun=true` tries them, each on top of those before it."""
+    sender, atomic = Sender(context, call), flag(call.query_params, "atomic")
+    call.dry_run = flag(call.query_params, "dryRun")
+    seconds = BODY_SECONDS if atomic or call.dry_run else None
     with context.rates.room(call, context.callers):
-        match call.query_params.get("atomic", ["false"]):
-            case ["false"]:
-                await _stream(sender, TextFile(call.receive, call.headers, NDJSON))
-            case ["true"]:
-                file = TextFile(call.receive, call.headers, NDJSON, seconds=BODY_SECONDS)
-                await call.reply(await perform_all(sender, file))
-            case _:
-                raise unfit("atomic", "this is true or false")
+        file = TextFile(call.receive, call.headers, NDJSON, seconds=seconds)
+        if call.dry_run:
+            await try_all(sender, file, atomic=atomic)
+        elif atomic:
+            await call.reply(await perform_all(sender, file))
+        else:
+            await _stream(sender, file)
 
 
 class Answers:
@@ -113,6 +119,25 @@ class Answers:
         return b"".join(parts)
 
 
+class GoingOn:
+    """Lines that go on after their decision, such as disbursements: those of one route at once, and
+    any other line after them, as it may be about what they do."""
+
+    def __init__(self) -> None:
+        self._route: Route | None = None
+        self._answers = set[asyncio.Future[bytes]]()
+
+    async def make_room(self, route: Route) -> None:
+        """Wait until a line of this route may be decided."""
+        while self._answers and (route is not self._route or len(self._answers) >= GOING_ON_MAX):
+            await asyncio.wait(self._answers, return_when=asyncio.FIRST_COMPLETED)
+            self._answers = {each for each in self._answers if not each.done()}
+
+    def add(self, route: Route, answer: asyncio.Future[bytes]) -> None:
+        self._route = route
+        self._answers.add(answer)
+
+
 async def _stream(sender: Sender, file: TextFile) -> None:
     call = sender.call
     await call.start(200, [(b"content-type", NDJSON)])
@@ -134,7 +159,7 @@ async def _stream(sender: Sender, file: TextFile) -> None:
 async def _carry_out(sender: Sender, file: TextFile, answers: Answers, under_way: UnderWay) -> None:
     """Pass each line to the ledger in turn, without waiting for the answer of the one before,
     unless that goes on after its decision."""
-    number = weight = 0
+    number, weight, going_on = 0, 0, GoingOn()
     try:
         async for text in lines(file):
             number += 1
@@ -143,7 +168,7 @@ async def _carry_out(sender: Sender, file: TextFile, answers: Answers, under_way
             if not text.strip():
                 continue
             sender.progress.read += 1
-            answer = await _begin(sender, number, text)
+            answer = await _begin(sender, number, text, going_on)
             under_way.append((len(text), answer))
             weight += len(text)
             while under_way and (
@@ -160,15 +185,20 @@ async def _carry_out(sender: Sender, file: TextFile, answers: Answers, under_way
         under_way.popleft()
 
 
-async def _begin(sender: Sender, number: int, text: bytes) -> asyncio.Future[bytes]:
+async def _begin(
+    sender: Sender, number: int, text: bytes, going_on: GoingOn
+) -> asyncio.Future[bytes]:
     """A line on its way, and its answer to come."""
     try:
         request = sender.read(text)
     except Exception as error:
         return _told(sender.failed(number, error))
+    await going_on.make_room(request.route)
     answer = asyncio.create_task(_one(sender, number, request))
-    if request.route.prepare or request.route.after:
+    if request.route.prepare:
         await asyncio.wait([answer])
+    elif request.route.after:
+        going_on.add(request.route, answer)
     return answer
 
 

@@ -12,8 +12,9 @@ from api.http.body import BODY_SECONDS, Chunks, gather, read_json
 from api.http.call import Call, Reply
 from api.http.content_type import require_media_type
 from api.http.ids import missing
-from api.pipeline.commands import read_as, receipt_headers, receipt_json
+from api.pipeline.commands import read_as
 from api.pipeline.idempotency import key_for
+from api.pipeline.receipts import receipt_headers, receipt_json
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, operation
 from rim_ledger.delivery.callbacks import (

@@ -118,7 +118,6 @@ async def pages(context: Context, question: Question) -> AsyncIterator[tuple[lis
 def _begin_page(
     context: Context, question: Question, after: int, left: int | None
 ) -> asyncio.Task[tuple[list[Line], int]] | None:
-    """Begin to read the next page, if there is one."""
     if after >= question.upto or left == 0:
         return None
     until = min(question.upto, after + SCAN) if question.wanted.is_sparse else question.upto
@@ -196,9 +195,15 @@ class EventReader(Struct):
         return seen
 
 
+async def reader_of(context: Context, lines: list[Line], *, sees: bool) -> Reader:
+    """What shows these events to a reader who `sees` persons or not."""
+    keys = await keys_of(context, persons_in(lines), sees=sees)
+    return Reader(sees, keys, context.settings.public_url)
+
+
 async def shown(context: Context, lines: list[Line], *, sees: bool) -> list[bytes]:
     """Events as JSON for a reader who `sees` persons or not."""
-    reader = Reader(sees, await keys_of(context, persons_in(lines), sees=sees), context.public_url)
+    reader = await reader_of(context, lines, sees=sees)
     return [as_json(line, reader) for line in lines]
 
 

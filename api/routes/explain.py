@@ -24,10 +24,11 @@ from api.description.examples import AS_OF
 from api.http.call import Call, Reply, at_position
 from api.http.ids import missing, resolve
 from api.pipeline.as_of import last_position, position_of
-from api.pipeline.disclosure import Look, keys_of, show
+from api.pipeline.disclosure import Look, show
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, activity_of, operation
-from projections.cloud_events import Reader, Stamp, Stored, persons_in, read
+from api.routes.event_log import reader_of
+from projections.cloud_events import Stamp, Stored, read
 from projections.follow import log
 from projections.follow.fold import evolved
 from projections.follow.log import Line
@@ -198,10 +199,9 @@ async def _explained(context: Context, call: Call, *, sees: bool) -> tuple[Loan,
 
 
 async def _steps(context: Context, stream: UUID, position: int, *, sees: bool) -> list[LoanStep]:
-    """The events of a loan up to a position."""
     async with context.pool.reader() as connection:
         lines = await log.streams(connection, [stream], position)
-    reader = Reader(sees, await keys_of(context, persons_in(lines), sees=sees), context.public_url)
+    reader = await reader_of(context, lines, sees=sees)
     steps, before = list[LoanStep](), None
     for line in lines:
         after, _ = evolved(before, line)

@@ -1,7 +1,6 @@
 """Makes the Parquet file of an export: a page of the log at a time, while others are answered."""
 
 import asyncio
-import hashlib
 import tempfile
 from io import BufferedRandom
 from typing import Any, Final
@@ -10,14 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from api.pipeline.background import note_unexpected
-from api.pipeline.disclosure import keys_of
-from api.routes.event_log import EventReader, Question, pages
+from api.routes.event_log import EventReader, Question, pages, reader_of
 from api.routes.export_store import INTERRUPTED, Export, ExportStore
 from projections.analysis.export import GROUP
 from projections.analysis.export_rows import SCHEMA, rows_for
 from projections.analysis.export_types import WRITTEN
-from projections.cloud_events import Reader, persons_in
 from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.storage import sha256_of
 
 BYTES_MAX: Final = 512 * 1024 * 1024
 """Bytes of one file."""
@@ -37,7 +35,7 @@ async def make(export: Export, question: Question, reader: EventReader) -> None:
         with tempfile.TemporaryFile() as file:
             if not await _write(export, question, reader, file):
                 return
-            size, sha256 = file.tell(), await asyncio.to_thread(_digest, file)
+            size, sha256 = file.tell(), await sha256_of(file)
             await store.put(export, file)
         if not await store.complete(export.id, size, sha256):
             await store.drop(export.id)
@@ -71,8 +69,7 @@ async def _write(
             seen = await reader.visible(lines)
             if export.persons and (outage := (await reader.noted(seen)).unlogged):
                 raise outage
-            keys = await keys_of(context, persons_in(seen), sees=export.persons)
-            shown = Reader(export.persons, keys, context.public_url)
+            shown = await reader_of(context, seen, sees=export.persons)
             waiting.append(rows_for(seen, shown, bodies=export.persons))
             rows += len(seen)
             if sum(each.num_rows for each in waiting) >= GROUP:
@@ -83,8 +80,3 @@ async def _write(
     if file.tell() > BYTES_MAX:
         raise Oversized
     return True
-
-
-def _digest(file: BufferedRandom) -> str:
-    file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC
 from functools import partial
 from typing import Any, Final
 
@@ -122,7 +121,7 @@ async def list_origins(context: Context, call: Call, _: Rights) -> Reply:
         {
             "origin": opening.verifier.origin,
             "key": opening.verifier.key,
-            "openedAt": at.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z",
+            "openedAt": at,
             "size": opening.checkpoint.size,
             "after": _named(opening.after),
             "lost": [_named(each) for each in opening.lost],

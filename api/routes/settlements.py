@@ -33,6 +33,11 @@ of_settlements = Resource("/v1/settlements", SettlementRow, "settlements")
 ROUTES: list[AnyRoute] = [
     *of_settlements.reads,
     of_settlements(
-        "POST", RecordSettlement, "Record a settlement", prepare=find_holdings, alone=True
+        "POST",
+        RecordSettlement,
+        "Record a settlement",
+        prepare=find_holdings,
+        reads_tables=True,
+        alone=True,
     ),
 ]

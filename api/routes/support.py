@@ -3,16 +3,20 @@
 from uuid import UUID
 
 from api.context import Context
-from api.description.components import COUNT
+from api.description.components import COUNT, DRY_RUN, either, ref, shape
 from api.http.call import Call, Reply
 from api.http.ids import missing
-from api.pipeline.commands import read_form, receipt_headers
+from api.http.query import flag
+from api.pipeline.commands import read_form
+from api.pipeline.dry_run import Tried, answer_tried
 from api.pipeline.pipeline import request_of
+from api.pipeline.receipts import receipt_headers
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, Parameters, Resource, activity_of, operation
 from api.routes.lending import of_users
 from projections.audit import TimelineRow
 from projections.conversation import ChatMessageRow, TicketHistoryRow
+from projections.follow.preview import Preview
 from projections.lending import LoanRow
 from projections.payments import TransactionRow
 from projections.support import DepartmentRow, SupportAgentRow, TicketRow
@@ -35,10 +39,12 @@ READ, WRITE = ("tickets", "read"), ("tickets", "write")
     "Give waiting tickets to available agents",
     WRITE,
     form=AutoAssign,
-    gives={"assigned": COUNT, "position": COUNT},
+    gives=either(shape("Assigned", {"assigned": COUNT, "position": COUNT}), ref("DryRun")),
+    query=DRY_RUN,
 )
 async def auto_assign_tickets(context: Context, call: Call, _: Rights) -> Reply:
     """Give waiting tickets away; `assigned` says how many."""
+    call.dry_run = flag(call.query_params, "dryRun")
     form = await read_form(call, AutoAssign, optional=True)
     asked = activity_of("AutoAssign", AUTO_ASSIGN, call.path_params)
     request = request_of(context, call, asked, WRITE, parsed=form)
@@ -47,6 +53,13 @@ async def auto_assign_tickets(context: Context, call: Call, _: Rights) -> Reply:
         assert uow.stamp.admin, "whoever is let in is an admin"
         return uow.stamp.admin, form.assign(uow)
 
+    def tried(uow: UnitOfWork) -> Tried:
+        after = uow.trial()
+        given = form.assign(after)
+        return Tried(200, {"assigned": given}, Preview.between(uow, after))
+
+    if call.dry_run:
+        return await answer_tried(context, call, request, tried)
     receipt, given = await context.ledger.decide(work, *request.terms, keeps_value=True)
     # Earlier versions did not keep the number with the answer.
     counted = {} if given is None else {"assigned": given}

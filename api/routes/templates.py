@@ -14,8 +14,9 @@ from api.description.components import NUMBER, RECEIPT, TEXT, TEXTS
 from api.http.call import Call, Reply, at_position
 from api.http.ids import resolve
 from api.http.problem import encoded
-from api.pipeline.commands import read_form, receipt_headers, receipt_json
+from api.pipeline.commands import read_form
 from api.pipeline.pipeline import request_of
+from api.pipeline.receipts import receipt_headers, receipt_json
 from api.pipeline.rights import Rights
 from api.pipeline.routes import AnyRoute, Other, Resource, activity_of
 from projections.notifications import EmailTemplateRow, SmsTemplateRow
@@ -139,8 +140,10 @@ async def _try(context: Context, call: Call, _: Rights, *, kind: Kind) -> Reply:
     )
     request = request_of(context, call, asked, WRITE, parsed=form)
 
+    known = frozenset(each.casefold() for each in context.settings.test_recipients)
+
     def find(uow: UnitOfWork) -> tuple[None, EmailTemplate | SmsTemplate]:
-        require_test_recipient(uow, kind.channel, form.to, context.test_recipients)
+        require_test_recipient(uow, kind.channel, form.to, known)
         context.sender.require(kind.channel, uow)
         template = uow.read(kind.template, resolve(uow, kind.template, call.path_params["id"]))
         require_enabled(enabled=template.enabled, archived=template.archived)

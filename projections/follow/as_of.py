@@ -1,6 +1,6 @@
 """Rows as of a moment, folded from events and written as tables write them."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -12,9 +12,12 @@ from psycopg import AsyncConnection
 from projections.catalogue import TABLES
 from projections.follow import log
 from projections.follow.fold import Entry, StreamFold
+from projections.follow.snapshots import StreamStates
 from projections.tables.table import Row
-from projections.tables.upsert_sql import select_json, sources
-from projections.tables.writer import encode, persons_of, rows_of
+from projections.tables.upsert_sql import Source, select_json, sources
+from projections.tables.writer import Rows, Values, encode, persons_of, rows_of
+from rim_ledger.engine.aggregate import Aggregate
+from rim_ledger.engine.event_mac import EventMac
 from rim_ledger.vault.personal_keys import Keys
 
 
@@ -52,6 +55,7 @@ async def past_rows(
     row: type[Row],
     ids: Sequence[UUID],
     moment: Moment,
+    event_mac: EventMac,
     *,
     masked: bool,
     tests: Sequence[tuple[str, list[Any]]],
@@ -59,28 +63,60 @@ async def past_rows(
 ) -> list[PastRow]:
     """The rows with these ids as of a moment, as far as they had begun and meet the conditions, in
     this order; copied columns are as of the same moment."""
-    entries = await folded(connection, map(row.OF.stream_of, ids), moment)
+    entries = await _loaded(connection, map(row.OF.stream_of, ids), moment, event_mac)
     others = {}
     for source in sources(row):
-        named = attrgetter(row.COLUMNS[source.by].source)
-        owners = {named(entry.aggregate) for entry in entries.values()} - {None}
-        streams = map(TABLES[source.table].OF.stream_of, owners)
-        others[source] = await folded(connection, streams, moment)
+        streams = copied_streams(row, source, (entry.aggregate for entry in entries.values()))
+        others[source] = await _loaded(connection, streams, moment, event_mac)
     everybody = [*entries.values(), *(each for one in others.values() for each in one.values())]
     keys = await keys_of(persons_of(everybody))
-    written = [_written(row, entries, keys)]
-    written += [_written(TABLES[source.table], other, keys) for source, other in others.items()]
-    where = " AND ".join(["true", *(test for test, _ in tests)])
-    values = [value for _, more in tests for value in more]
-    query = select_json(row, masked=masked) + where.encode()
-    cursor = await connection.execute(query, [*written, *values])
+    copied = {source: rows_of(other.values(), (), keys) for source, other in others.items()}
+    values = rows_of(entries.values(), (), keys)[row]
+    shown = await select_rows(connection, row, values, copied, masked=masked, tests=tests)
     unsure = {each.aggregate.id for each in entries.values() if each.times.approximate}
-    shown = await cursor.fetchall()
     found = {each[0]: PastRow._make([*each, each[0] in unsure]) for each in shown}
     return [found[each] for each in ids if each in found]
 
 
-def _written(row: type[Row], entries: dict[UUID, Entry], keys: Keys) -> str:
+async def _loaded(
+    connection: AsyncConnection[Any], ids: Iterable[UUID], moment: Moment, event_mac: EventMac
+) -> dict[UUID, Entry]:
+    """As `folded`, from a milestone on where all that was recorded counts."""
+    if moment.happened_by:
+        return await folded(connection, ids, moment)
+    return await StreamStates(connection, event_mac).load_past([*ids], moment.position)
+
+
+def copied_streams(row: type[Row], source: Source, aggregates: Iterable[Aggregate]) -> set[UUID]:
+    """The streams that the rows of these aggregates copy columns from."""
+    named = attrgetter(row.COLUMNS[source.by].source)
+    owners = {named(each) for each in aggregates} - {None}
+    return set(map(TABLES[source.table].OF.stream_of, owners))
+
+
+async def select_rows(
+    connection: AsyncConnection[Any],
+    row: type[Row],
+    values: Values,
+    copied: Mapping[Source, Rows],
+    *,
+    masked: bool,
+    own: bool = False,
+    tests: Sequence[tuple[str, list[Any]]] = (),
+) -> list[tuple[UUID, int, str]]:
+    """Id, version and JSON of rows that are in no table, given their values and those of the rows
+    that they copy from; those that meet the conditions."""
+    written = [_written(row, values)]
+    for source, rows in copied.items():
+        table = TABLES[source.table]
+        written.append(_written(table, rows[table]))
+    where = " AND ".join(["true", *(test for test, _ in tests)])
+    more = [value for _, each in tests for value in each]
+    query = select_json(row, masked=masked, own=own) + where.encode()
+    cursor = await connection.execute(query, [*written, *more])
+    return await cursor.fetchall()
+
+
+def _written(row: type[Row], values: Values) -> str:
     names = row.written()
-    found = rows_of(entries.values(), (), keys)[row]
-    return encode([dict(zip(names, values, strict=True)) for values in found]).decode()
+    return encode([dict(zip(names, each, strict=True)) for each in values]).decode()

@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 from psycopg import AsyncConnection
 
-from projections.catalogue import VIEWS
+from projections.catalogue import TABLES, VIEWS
 from projections.tables import schema
 from rim_ledger.operator_error import OperatorError
 
@@ -108,8 +108,9 @@ SELECT i.indrelid, pg_get_indexdef(i.indexrelid)
    AND NOT (t.oid = ANY (%(ours)s::oid[]) AND EXISTS (
        SELECT FROM pg_attribute a
         WHERE a.attrelid = t.oid AND x.relname IN (
-              t.relname || '_' || a.attname, t.relname || '_' || a.attname || '_compared')))"""
-"""Indexes made by others: the program's own are named after their column (schema._keys)."""
+              t.relname || '_' || a.attname, t.relname || '_' || a.attname || '_compared')))
+   AND NOT (t.oid = ANY (%(ours)s::oid[]) AND x.relname = ANY (%(indexes)s::text[]))"""
+"""Indexes made by others: the program's own are named after their columns (schema._keys)."""
 
 COMMENTS: Final = """
 SELECT d.objoid, format('COMMENT ON %%s IS %%L', CASE WHEN a.attnum IS NULL
@@ -152,7 +153,9 @@ async def find(connection: AsyncConnection[Any]) -> list[Dependent]:
     more = {"tracking": schema.TRACKING, "views": [row.TABLE for row in VIEWS]}
     ours = [oid for (oid,) in await _rows(connection, OURS, names | more)]
     views = await _rows(connection, OTHERS_VIEWS, names | {"ours": ours})
-    known = names | {"ours": ours, "known": [*ours, *(oid for oid, *_ in views)]}
+    indexes = [index.name(row.TABLE) for row in TABLES.values() for index in row.INDEXES]
+    known = names | {"ours": ours, "indexes": indexes}
+    known |= {"known": [*ours, *(oid for oid, *_ in views)]}
     if unknown := await _rows(connection, UNKNOWN, known):
         raise Irreplaceable([name for (name,) in unknown])
     made = defaultdict[int, list[str]](list)

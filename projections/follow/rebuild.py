@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
+from uuid import UUID
 
 import psycopg
 from msgspec import Struct
@@ -19,6 +20,7 @@ from projections.follow.exchange import NEXT, PAST, drop, exchange, fill, try_ex
 from projections.follow.fold import Entry, StreamFold, Trace
 from projections.follow.follower import Follower
 from projections.follow.log import Line
+from projections.follow.snapshots import MILESTONE, StreamStates
 from projections.tables import schema
 from projections.tables.compare import Difference, differences
 from projections.tables.upsert_sql import fill_copies
@@ -87,7 +89,8 @@ async def rebuild(
         comparable = await schema.found(connection) == schema.fingerprint()
         side = _Side(connection, Follower(connection, vault, NEXT), comparable=comparable)
         head, upto = await log.head(connection), await side.goal()
-        async for done in _fill(connection, source, side.follower, upto):
+        states = StreamStates(connection, mac) if (mac := vault.event_mac) else None
+        async for done in _fill(connection, source, side.follower, upto, states):
             progress(done, upto)
         await _run(connection, schema.finish(NEXT))
         await _run(connection, [f"ANALYZE {NEXT}.{table}" for table in TABLES])
@@ -183,15 +186,25 @@ class _Side(Struct):
 
 
 async def _fill(
-    connection: AsyncConnection[Any], source: AsyncConnection[Any], follower: Follower, upto: int
+    connection: AsyncConnection[Any],
+    source: AsyncConnection[Any],
+    follower: Follower,
+    upto: int,
+    states: StreamStates | None,
 ) -> AsyncIterator[int]:
-    """Copy all rows into bare tables, stream by stream, each row once.
+    """Copy all rows into bare tables, stream by stream, each row once; and keep milestones.
 
     Reading, folding and copying overlap. Yields the number of events processed.
     """
     done, copying = 0, asyncio.create_task(asyncio.sleep(0))
-    async for ended, traces, done in histories(source, Moment(upto)):
+    passed = list[tuple[UUID, Entry]]()
+    if states:
+        await states.forget_past()
+    async for ended, traces, done in histories(source, Moment(upto), passed=passed):
         await copying
+        if states:
+            await states.keep_past(passed)
+        passed.clear()
         rows = rows_of(ended, traces, await follower.keys(ended))
         copying = asyncio.create_task(copy(connection, NEXT, rows))
         yield done
@@ -202,10 +215,13 @@ async def _fill(
 
 
 async def histories(
-    source: AsyncConnection[Any], moment: Moment, stretch: int = STRETCH
+    source: AsyncConnection[Any],
+    moment: Moment,
+    stretch: int = STRETCH,
+    passed: list[tuple[UUID, Entry]] | None = None,
 ) -> AsyncIterator[tuple[list[Entry], list[Trace], int]]:
     """Fold every stream up to a moment, so many events at a time: yields entries, traces, and the
-    number of events processed."""
+    number of events processed. Adds the milestones of streams to `passed`."""
     done, course = 0, StreamFold()
     async for lines in _stretches(source, moment.position, stretch):
         ended, traces = list[Entry](), list[Trace]()
@@ -215,6 +231,8 @@ async def histories(
                 course = StreamFold()
             before, course = course, course.after(line, moment.happened_by)
             traces += course.left_after(before, line)
+            if passed is not None and line.version % MILESTONE == 0 and course.recorded:
+                passed.append((line.stream, course.recorded))
         done += len(lines)
         yield ended, traces, done
     yield course.results, [], done

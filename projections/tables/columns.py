@@ -23,6 +23,8 @@ class Mark(StrEnum):
     UNIQUE = "unique"
     INDEXED = "indexed"
     """For filters."""
+    LOOKUP = "lookup"
+    """For filters, where few rows have the same value: they are found, then sorted."""
     INTERNAL = "internal"
     """Hidden from borrowers in their own rows."""
     PERSONAL = "personal"
@@ -31,7 +33,7 @@ class Mark(StrEnum):
     """Encrypted in the table too: decrypted for readers who may see personal data."""
 
 
-Unique, Indexed, Internal, Personal, Sealed = Mark
+Unique, Indexed, Lookup, Internal, Personal, Sealed = Mark
 
 
 class Copied(Struct, frozen=True):
@@ -144,6 +146,7 @@ class Column(Struct, frozen=True, kw_only=True):
     unique: bool = False
     unique_while: str | None = None
     indexed: bool = False
+    lookup: bool = False
     personal: bool = False
     references: str | None = None
     copied: Copied | None = None
@@ -207,7 +210,7 @@ def read_column(name: str, annotation: Any) -> Column:
             case Read():
                 said |= asdict(word)
     said.setdefault("sql_type", SQL_TYPES.get(str if names else kind))
-    said["indexed"] = bool(said.keys() & {"indexed", "unique", "unique_while"})
+    said["indexed"] = bool(said.keys() & {"indexed", "lookup", "unique", "unique_while"})
     values = tuple(word.value for word in names)
     optional = optional or kind is Any
     return Column(name=name, wire=to_camel(name), optional=optional, words=values, **said)

@@ -73,8 +73,8 @@ class PostedLine(Embedded):
 
 
 class ActivityDetails(Embedded):
-    """How an activity ended: `outcome` is done, proposed (it waits for approval), or the code of
-    the refusal; and more about it."""
+    """How an activity ended: `outcome` is done, proposed (it waits for approval), tried (a dry
+    run), or the code of the refusal; and more about it."""
 
     model_config = ConfigDict(extra="allow")
 

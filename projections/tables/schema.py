@@ -13,6 +13,7 @@ from psycopg import AsyncConnection, sql
 from projections.catalogue import TABLES, VIEWS
 from projections.tables.table import Row
 from rim_ledger.catalogue import EVENTS
+from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.migrations import scripts
 
 LIVE: Final = "read"
@@ -73,8 +74,11 @@ def fingerprint() -> str:
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
-class Outdated(Exception):
-    """The tables are of another version of the program."""
+class Outdated(OperatorError):
+    """The tables are of another version of the program. The supervisor does not restart a process
+    that ended so."""
+
+    exit_code = 3
 
 
 async def create(connection: AsyncConnection[Any]) -> None:
@@ -205,19 +209,23 @@ def _keys(schema: str, row: type[Row]) -> list[str]:
             statements.append(f"{add} UNIQUE ({name}) {later}")
         elif column.unique_while:
             statements.append(
-                f"{add} EXCLUDE ({name} WITH =) WHERE ({column.unique_while}) {later}"
+                f"{add}_unique EXCLUDE ({name} WITH =) WHERE ({column.unique_while}) {later}"
             )
-        elif column.name == row.NEWEST:
-            statements.append(f"CREATE INDEX {index} ON {table} ({name}, id)")
-        elif column.indexed:
-            how = "USING gin " if column.sql_type.endswith("[]") else ""
-            statements.append(f"CREATE INDEX {index} ON {table} {how}({name})")
+        elif column.sql_type.endswith("[]") and column.indexed:
+            statements.append(f"CREATE INDEX {index} ON {table} USING gin ({name})")
+        elif column.lookup:
+            where = f" WHERE {name} IS NOT NULL" if column.optional else ""
+            statements.append(f"CREATE INDEX {index} ON {table} ({name}){where}")
         if column.compared != "{}" and column.indexed:
             compared = column.compared.format(name)
             statements.append(f"CREATE INDEX {index}_compared ON {table} (({compared}))")
+    made = {column.name for column in row.COLUMNS.values() if column.unique}
+    statements += [
+        each.definition(schema, row.TABLE) for each in row.INDEXES if each.columns[0] not in made
+    ]
     if row.TOGETHER:
         names = ", ".join(row.TOGETHER)
-        constraint = f"{row.TABLE}_{'_'.join(row.TOGETHER)}"
+        constraint = f"{row.TABLE}_{'_'.join(row.TOGETHER)}_unique"
         statements.append(
             f"ALTER TABLE {table} ADD CONSTRAINT {constraint} UNIQUE ({names}) {later}"
         )

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from projections.tables.columns import Column, read_column
+from projections.tables.indexes import Index, ordering, orders
 from rim_ledger.catalogue import ENTITIES
 from rim_ledger.engine.unit_of_work import Right
 
@@ -21,6 +22,8 @@ class RelatedFilter(Struct, frozen=True):
     """SQL over alias t, with a list of texts as parameter."""
     kind: Any
     """The type that parses the texts."""
+    share: float = 1.0
+    """How many of all rows meet it, roughly; 0 for so few that they can be found and sorted."""
 
 
 class Visibility(Struct, frozen=True):
@@ -28,8 +31,13 @@ class Visibility(Struct, frozen=True):
     same rule for commands."""
 
     all: Right
-    where: str
-    """SQL over alias t, in which each %s is the caller's id."""
+    ways: tuple[str, ...]
+    """SQL over alias t, in which each %s is the caller's id: a row is seen if it meets one."""
+
+    @property
+    def where(self) -> str:
+        """They as one."""
+        return "(" + " OR ".join(f"({way})" for way in self.ways) + ")"
 
 
 UPDATED = "updated_at"
@@ -68,6 +76,10 @@ class Row(BaseModel):
     """An SQL query that gives the rows, if events do not build them."""
     TOGETHER: ClassVar[tuple[str, ...]]
     """Columns that are unique together."""
+    ORDERS: ClassVar[tuple[Column, ...]]
+    """The columns by which lists are sorted."""
+    INDEXES: ClassVar[tuple[Index, ...]]
+    """The indexes that serve filters and orders."""
     TAKEN: ClassVar[tuple[Column, ...]]
     """The columns taken from the aggregate."""
     WIRES: ClassVar[tuple[str, ...]]
@@ -90,6 +102,7 @@ class Row(BaseModel):
         related: Mapping[str, RelatedFilter] = MappingProxyType({}),
         visibility: Visibility | None = None,
         borrowers: str | None = None,
+        indexes: tuple[Index, ...] = (),
         view: str | None = None,
         **options: Any,
     ) -> None:
@@ -109,6 +122,8 @@ class Row(BaseModel):
             unread = column.kind is None and column.sql_type in ("text", "text[]")
             plain = unread and not column.words and column.name != cls.BUSINESS_ID
             assert not (plain and column.indexed), f"how do filters read {table}.{column.name}?"
+        cls.ORDERS = tuple(orders(columns, newest, cls.BUSINESS_ID))
+        cls.INDEXES = (*ordering(columns, cls.ORDERS, newest, together), *indexes)
         cls.TAKEN = tuple(c for c in columns.values() if c.taken and c.name != UPDATED)
         cls.WIRES = tuple(column.wire for column in cls.TAKEN)
         cls.SEALED = tuple(i for i, column in enumerate(cls.TAKEN) if column.personal)

@@ -80,7 +80,7 @@ def copies_of(row: type[Row]) -> list[tuple[type[Row], Source]]:
 
 
 @cache
-def select_json(row: type[Row], *, masked: bool) -> bytes:
+def select_json(row: type[Row], *, masked: bool, own: bool) -> bytes:
     """Select the JSON of a page of rows and of the rows they copy from; a condition follows."""
     names, joins = ["p.*"], ""
     for source in sources(row):
@@ -90,7 +90,7 @@ def select_json(row: type[Row], *, masked: bool) -> bytes:
     rows = f"SELECT {', '.join(names)} FROM {_page(row)}{joins}"
     computed = [f"{c.generated} AS {name}" for name, c in row.COLUMNS.items() if c.generated]
     rows = f"SELECT {', '.join(['r.*', *computed])} FROM ({rows}) r"
-    return f"SELECT t.id, t.version, {row.json(masked)} FROM ({rows}) t WHERE ".encode()
+    return f"SELECT t.id, t.version, {row.json(masked, own=own)} FROM ({rows}) t WHERE ".encode()
 
 
 @cache

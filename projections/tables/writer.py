@@ -19,7 +19,8 @@ from rim_ledger.vault.personal_keys import Keys, opened
 
 encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
-Rows = Mapping[type[Row], list[tuple[Any, ...]]]
+Values = list[tuple[Any, ...]]
+Rows = Mapping[type[Row], Values]
 """For each table, the values of its written columns, decrypted."""
 
 

@@ -16,6 +16,8 @@ from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 DONE: Final = "done"
 PROPOSED: Final = "proposed"
 FAILED: Final = "failed"
+TRIED: Final = "tried"
+"""The outcome of a dry run, unless it is refused."""
 
 
 class Activity(Struct, frozen=True, kw_only=True):
@@ -32,6 +34,16 @@ class Activity(Struct, frozen=True, kw_only=True):
 def note_made(activities: list[Activity], id: UUID) -> None:
     """Set the id that the last of these activities created, if any: borrowers leave none."""
     activities[-1:] = [replace(each, resource_id=str(id)) for each in activities[-1:]]
+
+
+def as_dry_run(activity: Activity) -> Activity:
+    """Return the activity of a command that is only tried."""
+    return replace(activity, details=activity.details | {"dryRun": True})
+
+
+def as_tried(activity: Activity) -> Activity:
+    """Return the activity of a dry run that is not refused."""
+    return replace(activity, details=activity.details | {"outcome": TRIED})
 
 
 def with_uuids(activity: Activity, holder: Callable[[str, str], UUID | None]) -> Activity:

@@ -85,9 +85,13 @@ class Snapshots:
     """Makes snapshots of streams, and opens those made by the same fold of the same ledger."""
 
     def __init__(
-        self, entities: Mapping[type[Event], type[Aggregate]], event_mac: EventMac
+        self,
+        entities: Mapping[type[Event], type[Aggregate]],
+        event_mac: EventMac,
+        table: str = "snapshots",
     ) -> None:
-        self._event_mac = event_mac
+        """Those of one `table` are not valid in another."""
+        self._event_mac, self._table = event_mac, table
         self._folds = {kind: _fold(entities, kind) for kind in dict.fromkeys(entities.values())}
         self._decoders = {fold: msgspec.msgpack.Decoder(kind) for kind, fold in self._folds.items()}
         self.fingerprints = list(self._folds.values())
@@ -130,7 +134,7 @@ class Snapshots:
         return None
 
     def _code(self, stream: UUID, version: int, fold: str, body: bytes) -> bytes:
-        return self._event_mac.row_code("snapshots", str(stream), str(version), fold, body=body)
+        return self._event_mac.row_code(self._table, str(stream), str(version), fold, body=body)
 
 
 def _fold(entities: Mapping[type[Event], type[Aggregate]], kind: type[Aggregate]) -> str:

@@ -15,7 +15,7 @@ scheduler, count as one caller."""
 
 class Turns(Generic[T]):
     """A queue in order of arrival per caller. Callers take turns, one item at a time. A caller
-    whose items took all the time of a batch gets the next batch alone, or comes last."""
+    whose items took all the time of a batch comes last, with one item while others wait too."""
 
     def __init__(self) -> None:
         self._lanes: OrderedDict[Hashable, deque[T]] = OrderedDict()
@@ -39,10 +39,12 @@ class Turns(Generic[T]):
 
     def take(self, most: int) -> list[T]:
         """Return the next items, at most `most`. They count as waiting until `leave`."""
+        callers = set[Hashable]()
         while self._lanes and len(self._taken) < most:
             caller = next(iter(self._lanes))
-            if caller in self._slow and self._taken:
+            if caller in self._slow and callers - {caller}:
                 break
+            callers.add(caller)
             lane = self._lanes.pop(caller)
             self._taken.append((caller, lane.popleft()))
             if lane:

@@ -146,7 +146,7 @@ class UnitOfWork:
     def find(self, kind: type[A], id: UUID | str) -> A | None:
         """Return the aggregate with this id or business id; None if there is none of this kind."""
         stream = self.holder("business-id", id) if isinstance(id, str) else id
-        aggregate = self._entry(stream).aggregate if stream else None
+        aggregate = self.entry(stream).aggregate if stream else None
         return aggregate if isinstance(aggregate, kind) else None
 
     def read(self, kind: type[A], id: UUID | str) -> A:
@@ -164,18 +164,18 @@ class UnitOfWork:
 
     def version(self, id: UUID) -> int:
         """Return the number of events of a stream."""
-        return self._entry(id).version
+        return self.entry(id).version
 
     def act_upon(self, id: UUID) -> None:
         """Record that this decision was caused by the last event of a stream, not by a person."""
-        self.stamp = msgspec.structs.replace(self.stamp, causation=self._entry(id).last)
+        self.stamp = msgspec.structs.replace(self.stamp, causation=self.entry(id).last)
 
     @contextmanager
     def dated(self, id: UUID, said: datetime | None = None) -> Iterator[None]:
         """Within this block, decisions about a stream are dated no earlier than its latest event:
         an earlier time is moved up, as recorded facts are never refused. Raises Invalid if the
         caller `said` so, as `occurredAt`."""
-        at, latest = self.stamp.at, self._entry(id).latest
+        at, latest = self.stamp.at, self.entry(id).latest
         if said and latest and said < latest:
             words = f"This follows what happened at {latest:%Y-%m-%dT%H:%M:%S.%fZ}."
             raise Invalid("occurred-too-early", words, "/occurredAt")
@@ -187,7 +187,7 @@ class UnitOfWork:
 
     def open_stream(self, kind: type[Aggregate], id: UUID, events: Iterable[Event]) -> None:
         """Begin a stream. Raises Refused if the id is taken, by whatever kind."""
-        if self._entry(id).version:
+        if self.entry(id).version:
             raise Refused("already-exists", f"The id {id} is taken.")
         self.append(kind, id, events)
         if kind.BUSINESS_ID:
@@ -196,11 +196,11 @@ class UnitOfWork:
 
     def append(self, kind: type[Aggregate], id: UUID, events: Iterable[Event]) -> None:
         """Append events, all decided by then, to a stream, with personal data sealed."""
-        before = self._entry(id).aggregate
+        before = self.entry(id).aggregate
         if before is not None and not isinstance(before, kind):
             raise Refused("already-exists", f"The id {id} is taken.")
         for event in list(events):
-            entry = self._entry(id)
+            entry = self.entry(id)
             person = (entry.aggregate or kind.begin(id, event, self.stamp)).person
             event_id = self._environment.new_id()
             sealed = self._seal(event, person, id, event_id)
@@ -316,7 +316,8 @@ class UnitOfWork:
         self._fresh.add(fresh)
         return fresh
 
-    def _entry(self, id: UUID) -> Entry:
+    def entry(self, id: UUID) -> Entry:
+        """Return the state of a stream, with what decisions know of it beside its aggregate."""
         if (entry := self._entries.get(id)) is None:
             entry = Entry() if id in self._fresh else self._view.stream(id)
             self._entries[id] = entry
@@ -325,7 +326,7 @@ class UnitOfWork:
     def _seal(self, event: Event, person: UUID, stream: UUID, event_id: UUID) -> Event:
         if not any(getattr(event, field) for field in personal_fields(type(event))):
             return event
-        if person == stream and not self._entry(stream).version and person not in self.keys:
+        if person == stream and not self.entry(stream).version and person not in self.keys:
             self.keys[person] = self._vault.make_key(person)
         if (key := self.key(person)) is None:
             raise Refused("erased", "This person was erased; nothing is written about them.")

@@ -30,9 +30,21 @@ class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
     """Hands out live connections; closed ones are discarded."""
 
     def __init__(
-        self, url: str, *, min_size: int, max_size: int, timeout: float, autocommit: bool = False
+        self,
+        url: str,
+        *,
+        min_size: int,
+        max_size: int,
+        timeout: float,
+        autocommit: bool = False,
+        settings: str = "",
     ) -> None:
-        """`timeout` is how long a caller waits for a connection, in seconds."""
+        """`timeout` is how long a caller waits for a connection, in seconds; `settings` are the
+        SET statements that each connection begins with."""
+
+        async def configure(connection: AsyncConnection[Any]) -> None:
+            await connection.execute(settings.encode())
+
         super().__init__(
             url,
             min_size=min_size,
@@ -41,6 +53,7 @@ class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
             kwargs={"autocommit": autocommit, **NETWORK},
             reconnect_timeout=RETRY_SECONDS,
             reconnect_failed=_reconnect,
+            configure=configure if settings else None,
             open=False,
         )
 

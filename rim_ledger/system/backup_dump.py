@@ -14,7 +14,7 @@ from rim_ledger.system.backup_chain import Chain
 from rim_ledger.system.backup_file import CHANGES, EVENTS, FILE, Manifest, Sealer
 from rim_ledger.system.backup_rows import PIECE_MAX, Layout, difference, packed
 
-LEFT_OUT: Final = ("attempts", "challenges", "exports", "heartbeats", "snapshots")
+LEFT_OUT: Final = ("attempts", "challenges", "exports", "heartbeats", "milestones", "snapshots")
 """Tables of short-lived counts, useless in a restore, and those that are derived."""
 
 SPELLING: Final = """

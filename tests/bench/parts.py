@@ -16,6 +16,7 @@ from .reads import compare_reads
 from .rim import RimPeer
 from .servers import AsgiPeer, Peer
 from .standings import Comparison
+from .storage import measure_storage
 
 console = Console(width=140)
 
@@ -84,6 +85,15 @@ def broadcast(url: str, _: Size) -> Iterator[str]:
         yield from listed(measure_broadcast(database))
 
 
+def storage(url: str, size: Size) -> Iterator[str]:
+    """What an event takes on disk."""
+    with fresh_database(url, "storage") as database:
+        figures, tables = measure_storage(database, seconds=4 * size.seconds, say=console.print)
+    yield from listed(figures)
+    yield "Bytes of an event, after `VACUUM`:\n"
+    yield from tables
+
+
 def million(url: str, size: Size) -> Iterator[str]:
     """A large log."""
     with fresh_database(url, "million") as database:
@@ -100,7 +110,7 @@ def million(url: str, size: Size) -> Iterator[str]:
 
 
 PARTS: Mapping[str, Callable[[str, Size], Iterator[str]]] = {
-    each.__name__: each for each in (commands, reads, flow, context, broadcast, million)
+    each.__name__: each for each in (commands, reads, flow, context, broadcast, storage, million)
 }
 
 

@@ -4,7 +4,7 @@ import httpx
 import psycopg
 import pytest
 
-from api.cli.fence import OUTDATED
+from projections.tables.schema import Outdated
 from rim_ledger.postgres.server import OWNER, EmbeddedPostgres
 from tests.cli.service import PATIENCE, Service, wait_for
 
@@ -25,7 +25,7 @@ def test_all_processes_end_when_another_version_takes_over(service: Service) -> 
     assert database
     change(database, TAKEN)
     said, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == OUTDATED, said
+    assert process.returncode == Outdated.exit_code, said
     assert "started again" not in said
     assert "Traceback" not in said
     told = [line for line in said.splitlines() if " INFO " not in line]
@@ -51,8 +51,8 @@ def test_each_process_ends_with_one_line_and_is_refused_at_its_next_start(
     said, _ = process.communicate(timeout=PATIENCE)
     begun = ("answers at", " INFO ")
     lines = [line for line in said.splitlines() if not any(each in line for each in begun)]
-    assert (process.returncode, len(lines)) == (OUTDATED, 1), said
+    assert (process.returncode, len(lines)) == (Outdated.exit_code, 1), said
     assert "another version of the program" in lines[0]
     again = service.run(name, **given)
-    assert (again.returncode, again.stderr.count("\n")) == (OUTDATED, 1), again.stderr
+    assert (again.returncode, again.stderr.count("\n")) == (Outdated.exit_code, 1), again.stderr
     assert "another version of the program" in again.stderr

@@ -88,7 +88,15 @@ def test_status_tells_address_database_position_and_lag(running: tuple[Service, 
     assert told["position"] > 0
     assert [each["name"] for each in told["processes"]] == ["clock", "follow", "seal"]
     assert all(each["lag"] >= 0 for each in told["processes"])
-    assert f"position  {told['position']}" in service.run("status").stdout
+    text = service.run("status").stdout
+    assert f"position  {told['position']}" in text
+    storage = told["storage"]
+    (events,) = (each for each in storage["tables"] if each["table"] == "ledger.events")
+    assert events["bytesPerEvent"] == (events["rows"] + events["indexes"]) // told["position"] > 0
+    assert storage["bytesPerEvent"] == storage["bytes"] // told["position"]
+    assert storage["retentionDays"]["ledger.outcomes"] == 37
+    assert f"{events['bytesPerEvent']:,} ledger.events\n" in text
+    assert "kept      for days: ledger.outcomes 37, ledger.refused_entries 30, " in text
 
 
 def is_unready(url: str, reason: str) -> bool:

@@ -42,6 +42,21 @@ def test_what_there_was_no_time_for_still_waits_and_comes_before_who_took_the_ti
     assert not turns
 
 
+def test_who_took_all_the_time_has_whole_batches_while_nobody_else_waits() -> None:
+    turns = waiting("a1", "a2", "a3", "a4", "a5")
+    turns.take(9)
+    turns.leave(2)
+    assert turns.take(9) == ["a3", "a4", "a5"]
+    turns.leave(1)
+    token = CALLER.set("b")
+    turns.add("b1")
+    turns.add("b2")
+    CALLER.reset(token)
+    assert turns.take(9) == ["a4", "b1"]
+    turns.leave(2)
+    assert turns.take(9) == ["a5", "b2"]
+
+
 async def test_somebody_with_much_to_decide_keeps_nobody_else_waiting(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

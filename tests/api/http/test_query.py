@@ -50,13 +50,13 @@ async def test_no_route_takes_a_parameter_that_it_does_not_declare(admin: Client
         client = borrower if route.needs == OWN_SESSION else admin
         # Of what only some may know, nothing is told before it is there.
         hidden = isinstance(route, Route) and route.kind is Ticket
-        answer = await _ask(client, route, "dryRun=true", known if hidden else None)
-        refused = (422, "unknown-parameter", ["dryRun"])
+        answer = await _ask(client, route, "attempt=true", known if hidden else None)
+        refused = (422, "unknown-parameter", ["attempt"])
         if isinstance(route, Route) and route.kind is Proposal:
             refused = (404, "not-found", [])  # There is none yet.
         assert _refused(answer) == refused, f"{route.method} {route.path}"
         if not (isinstance(route, Other) and route.public):
-            assert (await _ask(nobody, route, "dryRun=true")).status_code == 401, route.path
+            assert (await _ask(nobody, route, "attempt=true")).status_code == 401, route.path
 
 
 async def test_a_parameter_with_one_value_is_not_repeated(admin: Client) -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from api.http import rate
 from api.http.call import Call
-from api.http.rate import UNREAD_MAX, RateLimited, Rates, TooMuchUnread
+from api.http.rate import UNREAD_MAX, Rates
 from api.pipeline.health import PROBES
 from rim_ledger.engine.environment import SystemEnvironment
+from rim_ledger.engine.refusals import Refused
 from tests.api.conftest import Client
 
 WORLD = SystemEnvironment()
@@ -34,7 +35,7 @@ def test_a_caller_may_ask_so_often_in_a_minute_and_then_again() -> None:
     known = {call.token_hash}
     assert _asks(rates, call, known, 100.0) == '"caller";r=1;t=60'
     assert _asks(rates, call, known, 130.0) == '"caller";r=0;t=30'
-    with pytest.raises(RateLimited) as refused:
+    with pytest.raises(Refused) as refused:
         rates.note(call, known, 159.5)
     assert refused.value.more == {"retryAfter": 1}
     assert dict(call.limits)[b"ratelimit"] == b'"caller";r=0;t=1', "a refusal tells it too"
@@ -46,7 +47,7 @@ def test_each_token_that_was_admitted_counts_by_itself() -> None:
     known = {mine.token_hash, yours.token_hash}
     _asks(rates, mine, known)
     _asks(rates, yours, known)
-    with pytest.raises(RateLimited):
+    with pytest.raises(Refused):
         _asks(rates, mine, known)
 
 
@@ -54,7 +55,7 @@ def test_tokens_that_are_made_up_count_for_the_address_that_sends_them() -> None
     rates = Rates(20)
     assert _asks(rates, _call(token="a")).startswith('"address";r=1;')
     assert _asks(rates, _call(token="b")).startswith('"address";r=0;')
-    with pytest.raises(RateLimited, match="2 times a minute"):
+    with pytest.raises(Refused, match="2 times a minute"):
         _asks(rates, _call(token="c"))
     assert _asks(rates, _call(ip="192.0.2.2")).startswith('"address";r=1;')
 
@@ -62,7 +63,7 @@ def test_tokens_that_are_made_up_count_for_the_address_that_sends_them() -> None
 def test_of_ipv6_a_whole_network_of_64_bits_is_one_address() -> None:
     rates = Rates(10)
     _asks(rates, _call(ip="2001:db8::1"))
-    with pytest.raises(RateLimited):
+    with pytest.raises(Refused):
         _asks(rates, _call(ip="2001:db8::ffff:2"))
     _asks(rates, _call(ip="2001:db8:0:1::1"))
 
@@ -74,7 +75,7 @@ def test_however_many_callers_there_are_the_counts_stay_few(
     rates = Rates(20)
     for number in range(5):
         _asks(rates, _call(ip=f"192.0.2.{number}"))
-    with pytest.raises(RateLimited):
+    with pytest.raises(Refused):
         _asks(rates, _call(ip="192.0.2.9"))
     _asks(rates, _call(ip="192.0.2.0"))  # Who was there before is not troubled,
     known = _call(token="mine")  # nor who has a session.
@@ -94,9 +95,9 @@ def test_one_caller_has_so_many_bytes_on_their_way_whatever_they_may_ask(most: i
     person = WORLD.new_id()
     known = {mine.token_hash: person, yours.token_hash: person}
     with rates.room(mine, known, UNREAD_MAX - 1):
-        with rates.room(yours, known, 1), pytest.raises(TooMuchUnread):
+        with rates.room(yours, known, 1), pytest.raises(Refused, match="at once"):
             rates.room(mine, known, 1).__enter__()
-        with pytest.raises(TooMuchUnread):
+        with pytest.raises(Refused):
             rates.room(yours, known).__enter__()
         with rates.room(_call(), known):  # Who is not known counts by the address.
             pass

@@ -177,6 +177,7 @@ QUERIES = [
     ("createdAtTo=1700000000000", 422, "invalid-parameter"),
     ("asOf=2026-01-01%2008:00:00Z", 422, "invalid-parameter"),
     ("sort=amount", 422, "invalid-parameter"),
+    ("sort=status", 422, "invalid-parameter"),
     ("sort=--createdAt", 422, "invalid-parameter"),
     ("deleted=true", 422, "unknown-parameter"),
     ("status=%00", 400, "malformed-query"),

@@ -1,12 +1,16 @@
 """A filter's text is read as its field's values are, in every list; nonsense is 422."""
 
+import re
 from urllib.parse import quote
 
 import pytest
 
 from api.catalogue import ROUTES
+from api.http.problem import InvalidFields
 from api.pipeline.conditions import condition, is_filter
+from api.pipeline.filters import of_list, read_query
 from api.pipeline.routes import List
+from projections.lending import LoanRow
 from projections.tables.table import Row
 from tests.api.conftest import ADA, Client
 
@@ -34,6 +38,35 @@ def test_every_filter_refuses_nonsense(row: type[Row], name: str) -> None:
     for text in NONSENSE[:2] if free else NONSENSE[:3] if name == "reference" else NONSENSE:
         with pytest.raises(ValueError, match=r"."):
             condition(row, name, [text], sees=True, own=False)
+
+
+FROM = "From=2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("query", "order"),
+    [
+        ("", "-createdAt"),
+        ("status=approved", "-createdAt"),
+        (f"disbursedAt{FROM}", "-disbursedAt"),
+        (f"status=disbursed&dueDate{FROM}", "-dueDate"),
+        (f"dueDate{FROM}&createdAt{FROM}", "-createdAt"),
+        (f"dueDate{FROM}&sort=loanId", "loanId"),
+        (f"dueDate{FROM}&asOf=5", "-createdAt"),
+    ],
+)
+def test_what_is_filtered_by_a_time_is_in_the_order_of_that_time(query: str, order: str) -> None:
+    found = read_query(LoanRow, query.encode(), b"", "", sees=True).order
+    assert f"{'-' * found.descending}{found.column.wire}" == order
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_an_order_that_is_not_offered_is_refused_with_those_that_are(row: type[Row]) -> None:
+    offered = of_list(row)["sort"]["enum"]
+    with pytest.raises(InvalidFields) as refused:
+        read_query(row, b"sort=version", b"", "", sees=True)
+    said = refused.value.more["errors"][0]["detail"].removeprefix("this list is sorted by ")
+    assert sorted(re.split(", | or ", said)) == sorted(o for o in offered if o[0] != "-")
 
 
 async def test_persons_are_found_however_their_phone_and_email_are_written(admin: Client) -> None:

@@ -84,8 +84,8 @@ async def test_persons_are_hidden_from_those_without_the_permission(admin: Clien
     row = await watcher.get(f"/v1/users/{user['userId']}", headers=fresh)
     assert "8031234567" not in row.text
     assert "ada@" not in row.text
-    for query in ("phone=%2B2348031234567", "sort=phone"):
-        assert (await watcher.get(f"/v1/users?{query}")).status_code == 403
+    phone = await watcher.get("/v1/users?phone=%2B2348031234567")
+    assert phone.status_code == 403
     path = f"/v1/audit-logs?entityId={user['userId']}"
     hidden = (await watcher.get(path)).json()["items"][0]["changes"]["phone"]
     shown = (await admin.get(path)).json()["items"][0]["changes"]["phone"]

@@ -130,7 +130,7 @@ async def test_what_is_no_good_file_is_refused_and_leaves_nothing(
         ),
         (
             "multipart/form-data; boundary=x",
-            b"--x\r\nContent-Disposition: form-data; filename=a\r\n\r\n\r\n" * 2,
+            b"--x\r\nContent-Disposition: form-data; name=f; filename=a\r\n\r\n\r\n" * 2,
             422,
             "no-file",
         ),

@@ -8,11 +8,13 @@ from uuid import UUID
 import httpx
 import pytest
 
+from api.pipeline.routes import CommandRequest
 from api.routes import atomic, bulk
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.values import lagos_day
 from tests.api.conftest import ADA, WORLD, Client, running
+from tests.api.routes.providers import approved
 
 NDJSON = {"content-type": "application/x-ndjson"}
 
@@ -94,13 +96,13 @@ async def test_what_an_atomic_file_needs_is_loaded_together(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds: list[int] = []
-    work = atomic._Batch.work
+    work = atomic.Batch.work
 
     def counted(batch: Any, uow: UnitOfWork) -> tuple[UUID, list[Receipt]]:
         rounds.append(len(batch.requests))
         return work(batch, uow)
 
-    monkeypatch.setattr(atomic._Batch, "work", counted)
+    monkeypatch.setattr(atomic.Batch, "work", counted)
     async with running(database) as admin:
         few = await send(admin, [register(n) for n in range(2)], "?atomic=true")
         loads_of_two = len(rounds)
@@ -153,6 +155,41 @@ async def test_heavy_lines_wait_for_each_other(
     async with running(database) as admin:
         answers = await send(admin, [{"op": "POST /v1/users/x/activate"}] * 5)
         assert ([answer["status"] for answer in answers], most) == ([404] * 5, 1)
+
+
+def at(position: int) -> dict[str, str]:
+    return {"Ledger-Position": str(position)}
+
+
+async def test_disbursements_go_on_at_once_and_other_lines_wait_for_them(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.routes.bulk.GOING_ON_MAX", 3)
+    under_way, seen, carry_out = 0, list[tuple[str, int]](), bulk._one
+
+    async def counted(sender: Any, number: int, request: CommandRequest) -> bytes:
+        nonlocal under_way
+        seen.append((request.route.path, under_way := under_way + 1))
+        answer = await carry_out(sender, number, request)
+        under_way -= 1
+        return answer
+
+    monkeypatch.setattr("api.routes.bulk._one", counted)
+    async with running(database) as admin:
+        officer = await admin.take_on_superadmin("second")
+        loans = [(await approved(admin, number))[0] for number in range(6)]
+        done = [await officer.post(f"{loan}/approve") for loan in loans]
+        shown = (await admin.get(loans[-1], headers=at(done[-1].json()["position"]))).json()
+        cash = {"type": "repayment", "paymentMethod": "cash", "amount": 10}
+        paid = cash | {"userId": shown["userId"], "loanId": shown["id"]}
+        lines = [{"op": f"POST {loan}/disburse"} for loan in loans]
+        answers = await send(officer, [*lines, {"op": "POST /v1/transactions", "body": paid}])
+        assert [answer["status"] for answer in answers] == [200] * 6 + [201], answers
+        for loan in loans:
+            row = await admin.get(loan, headers=at(answers[-1]["receipt"]["position"]))
+            assert row.json()["disbursement"] == "delivered"
+    assert max(count for _, count in seen) == 3
+    assert seen[-1] == ("/v1/transactions", 1)
 
 
 async def test_lines_that_are_refused_as_they_are_read_leave_others_their_turn(

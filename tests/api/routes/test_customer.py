@@ -142,7 +142,7 @@ async def test_a_borrowers_timeline_leaves_out_what_is_for_staff(admin: Client) 
         "tickets?tag=vip",
         "tickets?breached=true",
         "tickets?assignedTo=01900000-0000-7000-8000-000000000001",
-        "tickets?sort=department",
+        "tickets?department=01900000-0000-7000-8000-000000000001",
     ],
 )
 async def test_nobody_learns_by_a_filter_what_is_not_shown(admin: Client, query: str) -> None:

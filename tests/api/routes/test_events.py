@@ -101,7 +101,8 @@ async def test_schemas_are_named_under_the_address_that_is_set_and_not_as_a_call
     admin: Client,
 ) -> None:
     for address in ("", "https://ledger.example.com"):
-        admin.app.state.context.public_url = address
+        context = admin.app.state.context
+        context.settings = context.settings.model_copy(update={"public_url": address})
         answer = await admin.get("/v1/events?limit=1", headers={"Host": "evil.example"})
         (event,) = answer.json()["items"]
         path = f"/v1/events/schemas/{event['type']}?version=1"

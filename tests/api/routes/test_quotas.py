@@ -9,6 +9,7 @@ import httpx
 import psycopg
 import pytest
 
+from rim_ledger.retention import drop_expired
 from tests.api.conftest import Client, running, serving
 from tests.api.routes.borrowers import logged_in
 from tests.api.routes.factors import Clock
@@ -143,11 +144,13 @@ async def test_a_key_is_answered_the_same_and_what_was_refused_may_come_again(
 
 
 async def test_counts_of_past_days_do_not_stay(admin: Client, database: str) -> None:
-    Clock(admin)
+    clock = Clock(admin)
     user = (await admin.user())["id"]
     query = "SELECT count(*)::int FROM ledger.counts"
     with psycopg.connect(database, autocommit=True) as connection:
         await open_ticket(admin, user)
         connection.execute("UPDATE ledger.counts SET day = day - 9")
         await open_ticket(admin, user)
+        assert connection.execute(query).fetchone() == (2,)
+        await drop_expired(database, clock.moment)
         assert connection.execute(query).fetchone() == (1,)

@@ -17,7 +17,8 @@ from projections.follow import log
 from projections.follow.as_of import Moment, folded
 from projections.follow.fold import Entry
 from projections.follow.follower import Follower
-from projections.follow.snapshots import StreamStates
+from projections.follow.rebuild import rebuild
+from projections.follow.snapshots import LOAD_PAST, MILESTONE, StreamStates, _snapshots
 from projections.tables import schema
 from rim_ledger.engine.ledger import Work
 from rim_ledger.engine.snapshots import EVERY
@@ -174,6 +175,66 @@ async def test_two_followers_keep_what_is_true(database: str) -> None:
     by_snapshots, whole = await both(database)
     assert by_snapshots == whole
     await rebuilt_equals_live(database)
+
+
+MILESTONES = "SELECT version FROM ledger.milestones ORDER BY version"
+LONG = 3 * MILESTONE + 7
+
+
+async def past(url: str, stream: UUID = ADA) -> list[int]:
+    """Compare a stream as of each position, by milestones and by all events; how many events were
+    read for each."""
+
+    async def story(connection: AsyncConnection[Any]) -> list[int]:
+        assert MAC
+        read = []
+        head = await log.head(connection)
+        for position in (*range(1, head, 11), head):
+            values = [[stream], _snapshots(MAC, "milestones").fingerprints, position]
+            read.append((await connection.execute(LOAD_PAST, values)).rowcount)
+            found = await StreamStates(connection, MAC).load_past([stream], position)
+            shown = {each: replace(entry, snapshot=0) for each, entry in found.items()}
+            assert shown == await folded(connection, [stream], Moment(position))
+        return read
+
+    return await on_connection(url, story)
+
+
+@pytest.mark.parametrize("page", [5, 300])
+async def test_a_stream_as_of_any_position_is_folded_from_the_milestone_before(
+    database: str, page: int
+) -> None:
+    await told(database, *START, *scored(ADA, LONG), *scored(BOLA, 40), page=page)
+    assert max(await past(database)) <= max(page, EVERY) + MILESTONE
+    await rebuild(database, VAULT)
+    assert rows(database, MILESTONES) == [(MILESTONE,), (2 * MILESTONE,), (3 * MILESTONE,)]
+    assert max(await past(database)) <= MILESTONE
+    await past(database, BOLA)
+
+
+async def test_a_damaged_milestone_is_noticed_and_passed_over(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await told(database, *START, *scored(ADA, MILESTONE))
+    tamper(database, "UPDATE ledger.milestones SET state = state || '\\x00'")
+    with caplog.at_level(logging.ERROR, "rim_ledger"):
+        await past(database)
+    assert f"the snapshot of stream {ADA} is damaged" in caplog.text
+
+
+async def test_a_milestone_is_no_snapshot_that_is_decided_on(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await told(database, *START, *scored(ADA, MILESTONE))
+    tamper(
+        database,
+        "UPDATE ledger.snapshots s SET (version, state, mac) = (m.version, m.state, m.mac)"
+        " FROM ledger.milestones m WHERE m.stream_id = s.stream_id",
+    )
+    with caplog.at_level(logging.ERROR, "rim_ledger"):
+        by_snapshots, whole = await both(database)
+    assert f"the snapshot of stream {ADA} is damaged" in caplog.text
+    assert by_snapshots == whole
 
 
 WORKS: dict[str, tuple[Work, ...]] = {
