@@ -30,7 +30,7 @@ from rim_ledger.engine.command import Form
 from rim_ledger.engine.refusals import Refused, Unavailable
 from rim_ledger.engine.view import Wanted
 from rim_ledger.near import NAMES_MAX, did_you_mean
-from rim_ledger.values import UUID_TEXT
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 from rim_ledger.vault.personal_keys import Vault
 
 TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
@@ -213,14 +213,14 @@ def command_request(
 
 
 def reads_of(command: Form, parameters: Parameters, vault: Vault) -> list[Wanted]:
-    """Return what deciding on a command surely reads: what its path names by a UUID, and its
-    fields; and the names that it looks up."""
-    ids = [each for each in vars(command).values() if isinstance(each, UUID)]
+    """Return what deciding on a command surely reads: what its path and its fields name by either
+    id, and the names that it looks up."""
     named = parameters.get("id", "")
-    if UUID_TEXT.fullmatch(named):
-        ids.append(UUID(named))
-    claims = [("claim", each) for each in command.looks_up(vault)]
-    return [*(("stream", each) for each in ids), *claims]
+    given = [UUID(named) if UUID_TEXT.fullmatch(named) else named, *vars(command).values()]
+    ids = [("stream", each) for each in given if isinstance(each, UUID)]
+    texts = [each for each in given if isinstance(each, str) and BUSINESS_ID.fullmatch(each)]
+    claims = [*(("business-id", each) for each in texts), *command.looks_up(vault)]
+    return [*ids, *(("claim", each) for each in claims)]
 
 
 async def _row_after(context: Context, call: Call, done: Done) -> bytes | None:

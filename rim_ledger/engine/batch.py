@@ -123,18 +123,19 @@ class Batch:
                 self.lists |= await self._cache.load_lists(store, dict(sorted(keys)))
 
     async def look_ahead(self, wanted: Collection[Wanted], store: Store) -> None:
-        """Load streams and claims that are not cached, and the streams of the persons that these
-        streams are about: a decision on a thing reads both. What is forged is left for the decision
-        that reads it."""
-        cache, streams = self._cache, {key for kind, key in wanted if kind == "stream"}
-        claims = {key for kind, key in wanted if kind == "claim" and key not in cache.claims}
+        """Load claims, streams with those that hold the claims, and the streams of the persons that
+        these are about, as far as they are not cached: a decision on a thing reads both. What is
+        forged is left for the decision that reads it."""
+        cache, claims = self._cache, {key for kind, key in wanted if kind == "claim"}
         with suppress(Forged, RowForged):
+            if unknown := {each for each in claims if each not in cache.claims}:
+                await cache.load_claims(store, unknown)
+            holders = {holder for each in claims if (holder := cache.claims.get(each))}
+            streams = holders | {key for kind, key in wanted if kind == "stream"}
             await cache.load_unknown(store, streams)
             known = [each for stream in streams if (each := cache.streams.get(stream))]
             persons = {each.aggregate.person for each in known if each.aggregate}
             await cache.load_unknown(store, persons)
-            if claims:
-                await cache.load_claims(store, claims)
 
     async def load_outcomes(self, scopes: Sequence[tuple[str, str]], store: Store) -> None:
         """Load the outcomes of these keys."""
