@@ -30,6 +30,7 @@ from api.routes import (
     payments,
     proofs,
     second_factor,
+    sessions,
     settlements,
     simulations,
     statements,
@@ -40,6 +41,7 @@ from api.routes import (
 
 _OWN: Final[tuple[Sequence[AnyRoute], ...]] = (
     admin.ROUTES,
+    sessions.ROUTES,
     second_factor.ROUTES,
     customer.ROUTES,
     api_keys.ROUTES,

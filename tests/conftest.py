@@ -26,7 +26,7 @@ from tests.places import TEMPORARY
 settings.register_profile(
     "same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("few", settings.get_profile("same"), max_examples=20)
+settings.register_profile("few", settings.get_profile("same"), max_examples=10)
 settings.load_profile("same")
 
 

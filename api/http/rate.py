@@ -17,7 +17,6 @@ WINDOW: Final = 60
 UNAUTHENTICATED_DIVISOR: Final = 10
 """Divisor of the limit for unauthenticated callers."""
 CALLERS_MAX: Final = 100_000
-"""Maximum addresses counted separately in a minute; the others share one count."""
 UNREAD_MAX: Final = 64 * 1024 * 1024
 """Maximum bytes of answers in flight to one caller."""
 STREAM: Final = 4 * 1024 * 1024
@@ -31,8 +30,10 @@ class Rates:
     minute are dropped together.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, callers_max: int = CALLERS_MAX) -> None:
+        """`callers_max` addresses are counted separately in a minute; others share one count."""
         self._asked: dict[str | None, int] = {}
+        self._callers_max = callers_max
         self._unread: Counter[UUID | str | None] = Counter()
         self._until = 0.0
         few = max(1, most // UNAUTHENTICATED_DIVISOR)
@@ -52,7 +53,8 @@ class Rates:
         token = call.token_hash
         caller = token if token in callers else _site(call.ip)
         most, name, policy = self._authenticated if caller is token else self._unauthenticated
-        if caller is not token and caller not in self._asked and len(self._asked) >= CALLERS_MAX:
+        is_new = caller is not token and caller not in self._asked
+        if is_new and len(self._asked) >= self._callers_max:
             caller = None
         self._asked[caller] = asked = self._asked.get(caller, 0) + 1
         left, wait = max(0, most - asked), ceil(self._until - now)

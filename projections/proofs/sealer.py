@@ -34,7 +34,6 @@ from rim_ledger.postgres.outage import OUTAGE, Outages
 from rim_ledger.vault.personal_keys import Vault
 
 PAGE: Final = 1_000
-"""Maximum lines of a log signed together."""
 EVERY_SECONDS: Final = 10.0
 """Time after which fewer are signed."""
 POLL_SECONDS: Final = 0.25
@@ -59,12 +58,15 @@ class Sealer:
         vault: Vault,
         environment: Environment,
         signed: Checkpoint | None = None,
+        *,
+        page: int = PAGE,
     ) -> None:
         """The vault verifies each line's MAC before it is sealed; `signed` is the last checkpoint
-        known from outside the store."""
+        known from outside the store; `page` lines of a log at most are signed together."""
         self._connection, self._signer, self._signed = connection, signer, signed
         self._mac, self._environment = vault.event_mac, environment
         self._note: str | None = None
+        self._page = page
         self._edges = Edge(), Edge()
         self._whole = True
         """Whether the entire activity tables must still be scanned."""
@@ -89,7 +91,7 @@ class Sealer:
                 edges = await EVENTS.edge(connection, size), await ACTIVITY.edge(connection, count)
                 self._edges, self._note = edges, before
             since = known.since if known else await count_without_mac(connection)
-            taken = await assign_places(connection, PAGE, whole=self._whole)
+            taken = await assign_places(connection, self._page, whole=self._whole)
             grown = self._edges[0].copy(), self._edges[1].copy()
             new = await self._grow(Events(self._mac), grown[0])
             new += await self._grow(Activities(self._mac, since), grown[1])
@@ -99,12 +101,12 @@ class Sealer:
             lines = SealedActivity(grown[1].size, grown[1].root, since)
             note = await self._sign(parsed(before), grown[0], lines)
         self._edges, self._note, self._signed = grown, note, parsed(note)
-        self._whole = self._whole and taken == PAGE
+        self._whole = self._whole and taken == self._page
         return note
 
     async def _grow(self, of: SealedLog, edge: Edge) -> int:
         """Append the next page of a log to its tree; gives the number of lines."""
-        items = await of.page(self._connection, edge.size, None, PAGE)
+        items = await of.page(self._connection, edge.size, None, self._page)
         await grow(self._connection, of, edge, items)
         return len(items)
 

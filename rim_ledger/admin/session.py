@@ -12,6 +12,7 @@ from msgspec import Struct
 from rim_ledger.engine.environment import Environment
 from rim_ledger.engine.refusals import Refused
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.values import derived_id
 
 TOKEN: Final = 32
 """Bytes of a token: 256 bits."""
@@ -20,6 +21,11 @@ TOKEN: Final = 32
 def token_hash(token: str) -> str:
     """Return the hash under which the ledger stores a token."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def session_id(token: str) -> UUID:
+    """Return the id of a session, given the hash of its token, which is not shown."""
+    return derived_id("session", token)
 
 
 def claim_token(uow: UnitOfWork, token: str, owner: UUID) -> str:

@@ -38,6 +38,7 @@ class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
         timeout: float,
         autocommit: bool = False,
         settings: str = "",
+        retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         """`timeout` is how long a caller waits for a connection, in seconds; `settings` are the
         SET statements that each connection begins with."""
@@ -51,7 +52,7 @@ class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
             max_size=max_size,
             timeout=timeout,
             kwargs={"autocommit": autocommit, **NETWORK},
-            reconnect_timeout=RETRY_SECONDS,
+            reconnect_timeout=retry_seconds,
             reconnect_failed=_reconnect,
             configure=configure if settings else None,
             open=False,

@@ -13,6 +13,7 @@ from rim_ledger.engine.refusals import Refused
 from rim_ledger.lending.user import CreditLimitSet, User
 from rim_ledger.lending.user_commands import SetCreditLimit
 from tests.approvals.office import Office
+from tests.spec import examples
 
 ADMINS = st.sampled_from(["root", "bisi", "chidi"])
 LIMITS = (50_001, 60_002)
@@ -92,5 +93,5 @@ class Walk(RuleBasedStateMachine):
         assert self.office.replayed() == self.office.streams
 
 
-Walk.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+Walk.TestCase.settings = settings(max_examples=examples(40), stateful_step_count=20, deadline=None)
 TestWalk = Walk.TestCase

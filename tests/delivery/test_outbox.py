@@ -17,13 +17,11 @@ from tests.spec import TestWorld
 SECRET = b"a secret of the tests, 32 bytes."
 
 
-def test_each_message_is_a_line_of_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
+async def test_each_message_is_a_line_of_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
     home = tmp_path / "not made yet"
     outbox = Outbox(home / OUTBOX, TestWorld())
-    asyncio.run(
-        outbox.send(Message(Channel.EMAIL, "ada@rim.example", "Hello", "Two\nlines", "M-1"))
-    )
-    asyncio.run(outbox.send(Message(Channel.SMS, "+2348031234567", None, "Your code is 1", "M-2")))
+    await outbox.send(Message(Channel.EMAIL, "ada@rim.example", "Hello", "Two\nlines", "M-1"))
+    await outbox.send(Message(Channel.SMS, "+2348031234567", None, "Your code is 1", "M-2"))
     first, second = map(json.loads, (home / "outbox.ndjson").read_text().splitlines())
     assert first == {
         "at": "2026-01-05T09:00:00.000000Z",

@@ -9,6 +9,7 @@ import pytest
 from rim_ledger.engine.aggregate import Actor
 from rim_ledger.engine.refusals import Forbidden
 from rim_ledger.lending.attempt import LoanDisbursed
+from rim_ledger.lending.charges import ChargeFee, WaiveCharges
 from rim_ledger.lending.fees import FeeMode, vat_in
 from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.loan_requests import RequestLoan
@@ -63,6 +64,19 @@ def test_a_fee_beside_the_amount_is_as_it_was() -> None:
     assert (sent.amount, sent.metadata) == (100, {})
     bodies = b"".join(written(desk))
     assert not [word for word in (b"feeMode", b"upfront", b"vat", b"original") if word in bodies]
+
+
+@pytest.mark.parametrize("mode", FeeMode)
+def test_a_loan_costs_its_fee_however_it_is_taken_and_later_ones_less_what_is_waived(
+    mode: FeeMode,
+) -> None:
+    desk = Desk()
+    loan = desk.disbursed(100, fee_mode=mode, interest_rate=15)
+    assert desk.loan(loan).cost == 15
+    desk.perform(Loan, loan, ChargeFee(amount=10, reason="came late"))  # type: ignore[arg-type]
+    assert desk.loan(loan).cost == 25
+    desk.perform(Loan, loan, WaiveCharges(amount=4, reason="good will"))  # type: ignore[arg-type]
+    assert desk.loan(loan).cost == 21
 
 
 @pytest.mark.parametrize(("amount", "rate"), [(100, 100), (100, 250), (0.01, 50.1)])

@@ -1,6 +1,7 @@
 """Lending on the real ledger: what parallel requests could break."""
 
 import asyncio
+import re
 from decimal import Decimal
 from importlib.resources import files
 from uuid import UUID
@@ -62,7 +63,8 @@ async def test_fifty_requests_at_once_in_two_processes_never_exceed_the_limit(
         ).fetchall()
         ((bodies,),) = connection.execute("SELECT string_agg(body, ' ') FROM ledger.events")
     assert sum(Decimal(amount) for (amount,) in rows) == 990
-    assert not any(word in bodies for word in ("Ada", "8031234567", "example.com"))
+    # Within what is sealed three letters may stand by chance.
+    assert re.findall(r"\bAda\b|8031234567|example\.com", bodies) == []
 
 
 OLD = files("rim_ledger.postgres.sql").joinpath("0016_unsettled_payments.sql").read_text()

@@ -48,9 +48,11 @@ def door(database: str, tmp_path: Path) -> Door:
 
 
 @asynccontextmanager
-async def a_full_pool(door: Door) -> AsyncIterator[Pool]:
+async def a_full_pool(door: Door, **more: float) -> AsyncIterator[Pool]:
     """A pool all of whose connections were used, and are idle."""
-    async with Pool(door.url, min_size=1, max_size=SIZE, timeout=30, autocommit=True) as pool:
+    async with Pool(
+        door.url, min_size=1, max_size=SIZE, timeout=30, autocommit=True, **more
+    ) as pool:
         every = asyncio.Barrier(SIZE)
 
         async def use() -> None:
@@ -78,29 +80,22 @@ async def test_nobody_is_handed_a_connection_that_the_server_has_ended(door: Doo
     assert await story() == [(1,)] * (2 * SIZE)
 
 
-async def test_who_waits_is_served_within_seconds_of_the_databases_return(
-    door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rim_ledger.postgres.pool.RETRY_SECONDS", 0.2)
-
-    async def story() -> Any:
-        async with a_full_pool(door) as pool:
-            door.close()
-            impatient = [pool.connection(timeout=0.5) for _ in range(3)]
-            for each in impatient:
-                with pytest.raises(PoolTimeout):
-                    async with each:
-                        pass
-            waiting = asyncio.create_task(ask(pool))
-            await asyncio.sleep(3)  # By itself the pool would try again after 1, 2, 4, … seconds.
-            assert not waiting.done()
-            door.open()
-            begun = time.monotonic()
-            answer = await waiting
-            assert time.monotonic() - begun < 2
-            return answer
-
-    assert await story() == (1,)
+async def test_who_waits_is_served_within_seconds_of_the_databases_return(door: Door) -> None:
+    async with a_full_pool(door, retry_seconds=0.2) as pool:
+        door.close()
+        impatient = [pool.connection(timeout=0.5) for _ in range(3)]
+        for each in impatient:
+            with pytest.raises(PoolTimeout):
+                async with each:
+                    pass
+        waiting = asyncio.create_task(ask(pool))
+        await asyncio.sleep(3)  # By itself the pool would try again after 1, 2, 4, … seconds.
+        assert not waiting.done()
+        door.open()
+        begun = time.monotonic()
+        answer = await waiting
+        assert time.monotonic() - begun < 2
+    assert answer == (1,)
 
 
 async def test_a_connection_that_was_told_something_and_lives_is_kept(door: Door) -> None:

@@ -1,6 +1,5 @@
 """Rows in the order of their keys: what changed is told, and changes come to the rows again."""
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
@@ -55,23 +54,17 @@ async def chained(layout: Layout, states: Sequence[Sequence[tuple[bytes, bytes]]
 
 
 @given(STATES)
-def test_a_chain_of_changes_comes_to_the_rows_that_there_are(
+async def test_a_chain_of_changes_comes_to_the_rows_that_there_are(
     states: list[dict[bytes, bytes]],
 ) -> None:
-    async def story() -> None:
-        rows = [list(each.items()) for each in states]
-        assert await chained(KEYED, rows) == await ordered(KEYED, rows[-1])
-
-    asyncio.run(story())
+    rows = [list(each.items()) for each in states]
+    assert await chained(KEYED, rows) == await ordered(KEYED, rows[-1])
 
 
 @given(BAGS)
-def test_rows_that_are_alike_are_counted(states: list[list[tuple[bytes, bytes]]]) -> None:
-    async def story() -> None:
-        found = await chained(ALIKE, states)
-        assert Counter(found) == Counter(await ordered(ALIKE, states[-1]))
-
-    asyncio.run(story())
+async def test_rows_that_are_alike_are_counted(states: list[list[tuple[bytes, bytes]]]) -> None:
+    found = await chained(ALIKE, states)
+    assert Counter(found) == Counter(await ordered(ALIKE, states[-1]))
 
 
 async def test_only_what_changed_is_told() -> None:

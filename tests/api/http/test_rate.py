@@ -5,7 +5,6 @@ from collections.abc import Container
 import httpx
 import pytest
 
-from api.http import rate
 from api.http.call import Call
 from api.http.rate import UNREAD_MAX, Rates
 from api.pipeline.health import PROBES
@@ -68,11 +67,8 @@ def test_of_ipv6_a_whole_network_of_64_bits_is_one_address() -> None:
     _asks(rates, _call(ip="2001:db8:0:1::1"))
 
 
-def test_however_many_callers_there_are_the_counts_stay_few(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(rate, "CALLERS_MAX", 3)
-    rates = Rates(20)
+def test_however_many_callers_there_are_the_counts_stay_few() -> None:
+    rates = Rates(20, callers_max=3)
     for number in range(5):
         _asks(rates, _call(ip=f"192.0.2.{number}"))
     with pytest.raises(Refused):

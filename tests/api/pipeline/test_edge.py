@@ -1,6 +1,5 @@
 """What every answer tells browsers, and which of their pages may ask."""
 
-import asyncio
 import base64
 import hashlib
 import re
@@ -75,21 +74,24 @@ async def test_in_production_browsers_are_told_to_come_by_tls_only() -> None:
     assert answer.headers["strict-transport-security"] == HSTS[1].decode()
 
 
-def test_no_page_of_another_origin_may_ask_unless_it_is_named() -> None:
-    def ask(method: str, origin: str, *allowed: str, **headers: str) -> httpx.Response:
+async def test_no_page_of_another_origin_may_ask_unless_it_is_named() -> None:
+    async def ask(method: str, origin: str, *allowed: str, **headers: str) -> httpx.Response:
         settings = Settings(secret_key=SECRET, cors_origins=allowed)
-        return asyncio.run(_ask(settings, method, "/openapi.json", origin=origin, **headers))
+        return await _ask(settings, method, "/openapi.json", origin=origin, **headers)
 
     wish = {"access-control-request-method": "PATCH"}
     wish["access-control-request-headers"] = "authorization,if-match"
-    assert "access-control-allow-origin" not in ask("GET", DESK).headers
-    assert "access-control-allow-origin" not in ask("GET", "https://evil.example", DESK).headers
-    asked = ask("OPTIONS", DESK, DESK, **wish)
+    assert "access-control-allow-origin" not in (await ask("GET", DESK)).headers
+    assert (
+        "access-control-allow-origin"
+        not in (await ask("GET", "https://evil.example", DESK)).headers
+    )
+    asked = await ask("OPTIONS", DESK, DESK, **wish)
     assert asked.status_code == 200
     assert asked.headers["access-control-allow-origin"] == DESK
     assert "PATCH" in asked.headers["access-control-allow-methods"]
     assert asked.headers["content-security-policy"] == CLOSED.decode()
-    told = ask("GET", DESK, DESK).headers
+    told = (await ask("GET", DESK, DESK)).headers
     assert told["access-control-allow-origin"] == DESK
     for name in ("RateLimit", "Content-Disposition", "ETag", "Ledger-Position"):
         assert name in told["access-control-expose-headers"]
@@ -101,7 +103,7 @@ def test_no_page_of_another_origin_may_ask_unless_it_is_named() -> None:
         ("http://127.0.0.1:80", "http://127.0.0.1"),
         ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
     ):
-        assert ask("GET", origin, named).headers["access-control-allow-origin"] == origin
+        assert (await ask("GET", origin, named)).headers["access-control-allow-origin"] == origin
     for named, origin in (
         (DESK, f"{DESK}:80"),
         (DESK, f"{DESK}:8443"),
@@ -109,6 +111,6 @@ def test_no_page_of_another_origin_may_ask_unless_it_is_named() -> None:
         (f"{DESK}:80", DESK),
         (DESK, "null"),
     ):
-        assert "access-control-allow-origin" not in ask("GET", origin, named).headers
+        assert "access-control-allow-origin" not in (await ask("GET", origin, named)).headers
     assert "access-control-allow-credentials" not in told, "a token is sent, never a cookie"
-    assert ask("OPTIONS", "https://evil.example", DESK, **wish).status_code == 400
+    assert (await ask("OPTIONS", "https://evil.example", DESK, **wish)).status_code == 400

@@ -9,6 +9,8 @@ import pytest
 from tests.api.conftest import PASSWORD, Client
 from tests.api.routes.factors import Clock, challenge, enrolled
 
+pytestmark = pytest.mark.unfollowed
+
 ADMINS, INVITATION, RESET = "/v1/admin-users", "/v1/auth/invitation", "/v1/auth/reset"
 OTHER = "a horse that writes letters"
 
@@ -44,7 +46,6 @@ async def logs_in(client: Client, password: str) -> bool:
     return (await client.http.post("/v1/auth/login", json=body)).status_code == 200
 
 
-@pytest.mark.unfollowed
 async def test_somebody_invited_chooses_a_password_once(admin: Client) -> None:
     await invite(admin)
     (message,) = admin.outbox()
@@ -59,7 +60,6 @@ async def test_somebody_invited_chooses_a_password_once(admin: Client) -> None:
     assert await logs_in(admin, OTHER)
 
 
-@pytest.mark.unfollowed
 async def test_a_reset_ends_the_password_and_the_sessions_and_sends_a_token(admin: Client) -> None:
     ada = await admin.take_on("ada")
     one = (await ada.get("/v1/auth/me")).json()["id"]
@@ -80,7 +80,6 @@ async def test_a_reset_ends_the_password_and_the_sessions_and_sends_a_token(admi
 
 
 @pytest.mark.parametrize(("path", "hours"), [(INVITATION, 7 * 24), (RESET, 1)])
-@pytest.mark.unfollowed
 async def test_a_token_lives_for_a_while_only(admin: Client, path: str, hours: int) -> None:
     clock = Clock(admin)
     one = await invite(admin)
@@ -99,7 +98,6 @@ async def test_a_token_lives_for_a_while_only(admin: Client, path: str, hours: i
     assert sorted(lines) == [(one, "done"), (one, "invalid-token")]
 
 
-@pytest.mark.unfollowed
 async def test_who_is_suspended_chooses_no_password(admin: Client) -> None:
     one = await invite(admin)
     await admin.post(f"{ADMINS}/{one}/suspend", {"reason": "a mistake"})
@@ -108,7 +106,6 @@ async def test_who_is_suspended_chooses_no_password(admin: Client) -> None:
     assert await choose(admin, INVITATION, sent_token(admin)) == (204, "")
 
 
-@pytest.mark.unfollowed
 async def test_a_reset_leaves_the_second_factor(admin: Client) -> None:
     ada = await admin.take_on("ada")
     one = (await ada.get("/v1/auth/me")).json()["id"]
@@ -118,7 +115,6 @@ async def test_a_reset_leaves_the_second_factor(admin: Client) -> None:
     assert await challenge(ada, "ada")
 
 
-@pytest.mark.unfollowed
 async def test_the_same_creation_again_sends_nothing_again(admin: Client) -> None:
     wish = {"username": "ada", "email": "ada@example.com", "roleId": await role(admin)}
     again = {"headers": {"Idempotency-Key": "k1"}}
@@ -127,7 +123,6 @@ async def test_the_same_creation_again_sends_nothing_again(admin: Client) -> Non
     assert len(admin.outbox()) == 1
 
 
-@pytest.mark.unfollowed
 async def test_without_a_sender_nobody_is_invited_and_nothing_has_happened(admin: Client) -> None:
     reader = await role(admin)
     admin.app.state.context.sender.providers.outbox = None
@@ -138,7 +133,6 @@ async def test_without_a_sender_nobody_is_invited_and_nothing_has_happened(admin
 
 
 @pytest.mark.parametrize("atomic", ["false", "true"])
-@pytest.mark.unfollowed
 async def test_invitations_in_bulk_are_sent_once_they_are_committed(
     admin: Client, atomic: str
 ) -> None:

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from projections.proofs.checkpoints import open_next_origin, signer
 from projections.proofs.sealer import Sealer
 from projections.proofs.signed_note import Checkpoint
-from tests.api.conftest import WORLD, Client, running, vault_of
+from tests.api.conftest import WORLD, Client, vault_of
 
 SCRIPT = Path(__file__).parents[3] / "docs" / "reference" / "verify.py"
 
 
-async def sealed(database: str) -> None:
+async def sealed(database: str, page: int = 1_000) -> None:
     connection = await psycopg.AsyncConnection.connect(database, autocommit=True)
     vault = vault_of(database)
     async with connection:
-        sealer = Sealer(connection, await signer(connection, vault, WORLD), vault, WORLD)
+        key = await signer(connection, vault, WORLD)
+        sealer = Sealer(connection, key, vault, WORLD, page=page)
         while await sealer.advance():
             pass
 
@@ -131,28 +131,26 @@ def test_what_is_no_proof_is_said_with_its_name(tmp_path: Path) -> None:
 
 
 async def test_a_log_is_proved_to_begin_with_the_older_one(
-    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, tmp_path: Path, admin: Client
 ) -> None:
-    monkeypatch.setattr("projections.proofs.sealer.PAGE", 8)
-    async with running(database) as admin:
-        for number in range(20):
-            await admin.user(number)
-        await sealed(database)
-        query = "SELECT note FROM ledger.checkpoints WHERE NOT opens ORDER BY size"
-        notes: list[Any] = await admin.app.state.context.pool.rows(query)
-        key, (last,) = (await admin.get("/v1/checkpoint/key")).text, notes[-1]
-        size = int(last.split("\n")[1])
-        for (older,) in notes:
-            old = int(older.split("\n")[1])
-            proof = (await admin.get(f"/v1/consistency?from={old}&to={size}")).text
-            given = {"key": key, "checkpoint": last, "proof": proof, "older": older}
-            told = f"the log of {size} events begins with the log of {old} events\n"
-            assert verified(tmp_path, **given) == (0, told)
-        path = (await admin.get("/v1/consistency?from=24")).json()["hashes"]
-        wrong = json.dumps({"from": 24, "to": size, "hashes": path[::-1]})
-        older = notes[2][0]
-        changed = {"key": key, "checkpoint": last, "proof": wrong, "older": older}
-        assert verified(tmp_path, **changed)[0] == 1
+    for number in range(20):
+        await admin.user(number)
+    await sealed(database, page=8)
+    query = "SELECT note FROM ledger.checkpoints WHERE NOT opens ORDER BY size"
+    notes: list[Any] = await admin.app.state.context.pool.rows(query)
+    key, (last,) = (await admin.get("/v1/checkpoint/key")).text, notes[-1]
+    size = int(last.split("\n")[1])
+    for (older,) in notes:
+        old = int(older.split("\n")[1])
+        proof = (await admin.get(f"/v1/consistency?from={old}&to={size}")).text
+        given = {"key": key, "checkpoint": last, "proof": proof, "older": older}
+        told = f"the log of {size} events begins with the log of {old} events\n"
+        assert verified(tmp_path, **given) == (0, told)
+    path = (await admin.get("/v1/consistency?from=24")).json()["hashes"]
+    wrong = json.dumps({"from": 24, "to": size, "hashes": path[::-1]})
+    older = notes[2][0]
+    changed = {"key": key, "checkpoint": last, "proof": wrong, "older": older}
+    assert verified(tmp_path, **changed)[0] == 1
 
 
 async def test_before_the_first_seal_there_is_nothing_to_prove(

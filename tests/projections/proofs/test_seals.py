@@ -22,13 +22,11 @@ PAGE = 4
 """Events that are signed together here."""
 
 
-async def sealed(url: str) -> list[str]:
-    """Seal everything; the new notes."""
+async def sealed(url: str, page: int = 1_000) -> list[str]:
+    """Seal everything, so many lines at a time; the new notes."""
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
-        sealer, notes = (
-            Sealer(connection, await signer(connection, VAULT, WORLD), VAULT, WORLD),
-            list[str](),
-        )
+        key, notes = await signer(connection, VAULT, WORLD), list[str]()
+        sealer = Sealer(connection, key, VAULT, WORLD, page=page)
         while note := await sealer.advance():
             notes.append(note)
         return notes
@@ -64,16 +62,11 @@ def tampered(url: str, *statements: str) -> None:
 
 
 @pytest.fixture
-async def notes(database: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+async def notes(database: str) -> list[str]:
     """A log of 20 events, sealed four by four."""
-    monkeypatch.setattr("projections.proofs.sealer.PAGE", PAGE)
-
-    async def story() -> list[str]:
-        head = await written(database, *START)
-        await written(database, *scores(20 - head))
-        return await sealed(database)
-
-    return await story()
+    head = await written(database, *START)
+    await written(database, *scores(20 - head))
+    return await sealed(database, PAGE)
 
 
 async def test_every_event_is_a_leaf_and_the_root_is_signed(
@@ -192,7 +185,7 @@ async def test_a_store_that_lost_only_its_last_seals_is_sealed_again_alike(
 ) -> None:
     tampered(database, "DELETE FROM ledger.checkpoints WHERE size > 12")
     assert await contradicts(database, notes[-1]) is None
-    assert await sealed(database) == notes[3:]
+    assert await sealed(database, PAGE) == notes[3:]
     assert await faults(database) == []
 
 
@@ -248,7 +241,7 @@ async def test_two_sealers_at_once_sign_each_event_once(
 ) -> None:
     async def story() -> list[str]:
         head = await written(database, *scores(40))
-        found = await asyncio.gather(*(sealed(database) for _ in range(3)))
+        found = await asyncio.gather(*(sealed(database, PAGE) for _ in range(3)))
         sizes = sorted(int(note.split("\n")[1]) for each in found for note in each)
         assert sizes == [*range(24, head + 1, PAGE)]
         return await faults(database)
@@ -270,13 +263,13 @@ async def test_what_was_signed_here_is_not_signed_otherwise(
 
     async with await AsyncConnection.connect(database, autocommit=True) as connection:
         key = await signer(connection, VAULT, WORLD)
-        old = Sealer(connection, key, VAULT, WORLD)
+        old = Sealer(connection, key, VAULT, WORLD, page=PAGE)
         await written(database, *scores(PAGE))
         signed = parsed(str(await old.advance()))
         tampered(database, *CUT)
         await written(database, *scores(further))
         words = "24 events are not those" if further > 1 else "23, and was signed up to 24"
-        for one in (old, Sealer(connection, key, VAULT, WORLD, signed)):
+        for one in (old, Sealer(connection, key, VAULT, WORLD, signed, page=PAGE)):
             with pytest.raises(Contradiction, match=words):
                 await one.advance()
     assert rows(database, "SELECT max(size) FROM ledger.checkpoints") == [(20,)]
@@ -288,12 +281,12 @@ async def test_a_sealer_goes_on_from_what_others_signed_after_it(
     async def story() -> list[str]:
         async with await AsyncConnection.connect(database, autocommit=True) as connection:
             key, found = await signer(connection, VAULT, WORLD), list[str]()
-            sealer = Sealer(connection, key, VAULT, WORLD, parsed(notes[1]))
+            sealer = Sealer(connection, key, VAULT, WORLD, parsed(notes[1]), page=PAGE)
             for _ in range(3):
                 await written(database, *scores(PAGE))
                 found += [note for note in [await sealer.advance()] if note]
                 await written(database, *scores(PAGE))
-                found += await sealed(database)
+                found += await sealed(database, PAGE)
         return found
 
     found = [parsed(note).size for note in await story()]
