@@ -89,10 +89,10 @@ class Request(Struct):
     """Its entry in the log of activities, if any."""
     stamp: Stamp
     idempotency: Idempotency | None = None
-    reads: Collection[Wanted] = ()
-    """Rows that its decision surely reads."""
     dry_run: bool = False
     """Whether nothing of it is kept but its entry in the log of activities."""
+    reads: Collection[Wanted] = ()
+    """Rows that its decision surely reads."""
 
     def admit(self, uow: UnitOfWork) -> None:
         """Admit the caller, as part of a decision. Raises Unauthenticated or Forbidden."""
