@@ -4,6 +4,7 @@ import re
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
@@ -27,7 +28,10 @@ from projections.catalogue import ROW_OF
 from rim_ledger.engine.activity import as_dry_run
 from rim_ledger.engine.command import Form
 from rim_ledger.engine.refusals import Refused, Unavailable
+from rim_ledger.engine.view import Wanted
 from rim_ledger.near import NAMES_MAX, did_you_mean
+from rim_ledger.values import BUSINESS_ID, UUID_TEXT
+from rim_ledger.vault.personal_keys import Vault
 
 TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 TAGS: Final = re.compile(rf"[ \t,]*(?:{TAG}[ \t]*(?:,[ \t,]*|$))+")
@@ -198,6 +202,7 @@ def command_request(
         asked=asked,
         stamp=call.stamp(context.environment, key),
         idempotency=key_for(context, caller, key, op, parsed=command, body=body),
+        reads=reads_of(command, parameters, context.vault),
         dry_run=call.dry_run,
         route=route,
         parameters=parameters,
@@ -205,6 +210,17 @@ def command_request(
         versions=versions,
         body=body,
     )
+
+
+def reads_of(command: Form, parameters: Parameters, vault: Vault) -> list[Wanted]:
+    """Return what deciding on a command surely reads: what its path and its fields name by either
+    id, and the names that it looks up."""
+    named = parameters.get("id", "")
+    given = [UUID(named) if UUID_TEXT.fullmatch(named) else named, *vars(command).values()]
+    ids = [("stream", each) for each in given if isinstance(each, UUID)]
+    texts = [each for each in given if isinstance(each, str) and BUSINESS_ID.fullmatch(each)]
+    claims = [*(("business-id", each) for each in texts), *command.looks_up(vault)]
+    return [*ids, *(("claim", each) for each in claims)]
 
 
 async def _row_after(context: Context, call: Call, done: Done) -> bytes | None:

@@ -1,7 +1,7 @@
 """The table of routes: every route is data."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Concatenate, Final, ParamSpec, TypeAlias
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from rim_ledger.engine.command import Form
 from rim_ledger.engine.deciding import Admit
 from rim_ledger.engine.idempotency import Idempotency, Receipt
 from rim_ledger.engine.unit_of_work import Right, UnitOfWork
+from rim_ledger.engine.view import Wanted
 from rim_ledger.values import BUSINESS_ID, UUID_TEXT
 
 Parameters = Mapping[str, str]
@@ -90,6 +91,8 @@ class Request(Struct):
     idempotency: Idempotency | None = None
     dry_run: bool = False
     """Whether nothing of it is kept but its entry in the log of activities."""
+    reads: Collection[Wanted] = ()
+    """Rows that its decision surely reads."""
 
     def admit(self, uow: UnitOfWork) -> None:
         """Admit the caller, as part of a decision. Raises Unauthenticated or Forbidden."""
@@ -105,9 +108,9 @@ class Request(Struct):
             uow.need(*need)
 
     @property
-    def terms(self) -> tuple[Stamp, Idempotency | None, Admit]:
+    def terms(self) -> tuple[Stamp, Idempotency | None, Admit, Collection[Wanted]]:
         """What `Ledger.decide` takes besides the decision."""
-        return self.stamp, self.idempotency, self.admit
+        return self.stamp, self.idempotency, self.admit, self.reads
 
 
 class CommandRequest(Request, kw_only=True):

@@ -145,6 +145,7 @@ async def perform_all(sender: Sender, file: TextFile) -> Reply:
     ]
     digest = hashlib.sha256(body).hexdigest()
     whole = request_of(context, call, ASKED)
+    whole.reads = [each for request in batch.requests.values() for each in request.reads]
     whole.idempotency = key_for(
         context,
         context.callers.get(call.token),

@@ -28,6 +28,10 @@ CACHE_BYTES_MAX: Final = 64 * 1024 * 1024
 KEYS_MAX: Final = 50_000
 POLL_SECONDS: Final = 0.25
 """Poll interval, should a notification be lost."""
+BUSY: Final = 16
+"""Events of a page after which the next one is left to fill."""
+FILL_SECONDS: Final = 0.04
+"""How long it is left to fill: a page costs some milliseconds, however few its events are."""
 PAUSE_SECONDS_MAX: Final = 1.0
 """Maximum delay between reconnects: readers wait five seconds for a position."""
 
@@ -149,8 +153,10 @@ async def follow(
                 await connection.execute(f"LISTEN {CHANNEL}".encode())
                 follower = Follower(connection, vault)
                 while True:
-                    while await _advance(follower, page):
+                    while written := await _advance(follower, page):
                         pause = 0.1
+                        if BUSY <= written < page:
+                            await let_fill()
                     outages.end()
                     async for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
                         pass
@@ -158,6 +164,11 @@ async def follow(
             outages.begin(error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, PAUSE_SECONDS_MAX)
+
+
+async def let_fill() -> None:
+    """Wait for the next page to fill."""
+    await asyncio.sleep(FILL_SECONDS)
 
 
 async def _advance(follower: Follower, page: int) -> int:

@@ -1,6 +1,7 @@
 """The view of a batch of commands that is being decided."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID
@@ -10,12 +11,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from rim_ledger.engine.cache import EPOCH, Cache
 from rim_ledger.engine.draft import Draft, Outcome
 from rim_ledger.engine.entry import Entry
+from rim_ledger.engine.event_mac import Forged, RowForged
 from rim_ledger.engine.idempotency import Expired
 from rim_ledger.engine.recent import Recent
 from rim_ledger.engine.rows import key_print, mark
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.engine.view import Claim, Count, Missing, Secret, amended
+from rim_ledger.engine.view import Claim, Count, Missing, Secret, Wanted, amended
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -93,7 +95,7 @@ class Batch:
         self.numbers |= uow.numbers
         self.counts |= uow.counts
 
-    async def load(self, missing: Iterable[tuple[str, Any]], store: Store) -> None:
+    async def load(self, missing: Iterable[Wanted], store: Store) -> None:
         """Load what is missing: rows by kind and key."""
         wanted: dict[str, dict[Any, None]] = {}
         for kind, key in missing:
@@ -119,6 +121,21 @@ class Batch:
                 self.counts |= await store.counts(keys)
             case _:
                 self.lists |= await self._cache.load_lists(store, dict(sorted(keys)))
+
+    async def look_ahead(self, wanted: Collection[Wanted], store: Store) -> None:
+        """Load claims, streams with those that hold the claims, and the streams of the persons that
+        these are about, as far as they are not cached: a decision on a thing reads both. What is
+        forged is left for the decision that reads it."""
+        cache, claims = self._cache, {key for kind, key in wanted if kind == "claim"}
+        with suppress(Forged, RowForged):
+            if unknown := {each for each in claims if each not in cache.claims}:
+                await cache.load_claims(store, unknown)
+            holders = {holder for each in claims if (holder := cache.claims.get(each))}
+            streams = holders | {key for kind, key in wanted if kind == "stream"}
+            await cache.load_unknown(store, streams)
+            known = [each for stream in streams if (each := cache.streams.get(stream))]
+            persons = {each.aggregate.person for each in known if each.aggregate}
+            await cache.load_unknown(store, persons)
 
     async def load_outcomes(self, scopes: Sequence[tuple[str, str]], store: Store) -> None:
         """Load the outcomes of these keys."""

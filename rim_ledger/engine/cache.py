@@ -124,7 +124,7 @@ class Cache:
     async def load_keys(self, store: Store, persons: Collection[UUID]) -> None:
         """Load personal keys. Raises RowForged for a missing, or a restored destroyed key."""
         rows = await store.keys(persons)
-        await self._load_unknown(store, persons)
+        await self.load_unknown(store, persons)
         for person in persons:
             if not key_fits(self.streams[person], person, rows):
                 await self._refuse(store, "personal_keys", person)
@@ -135,7 +135,7 @@ class Cache:
     ) -> dict[Secret, str | None]:
         """Return secrets. Raises RowForged for one that differs from its owner's events."""
         rows = await store.secrets(list(secrets))
-        await self._load_unknown(store, [ADOPTED, *(owner for owner, _ in secrets)])
+        await self.load_unknown(store, [ADOPTED, *(owner for owner, _ in secrets)])
         for secret in secrets:
             owner, before = self.streams[secret[0]], self.streams[ADOPTED]
             if not secret_fits(self.vault, owner, before, secret, rows.get(secret)):
@@ -155,7 +155,7 @@ class Cache:
     async def require_held(self, store: Store, held: Mapping[Claim, UUID]) -> None:
         """Raise RowForged unless each of these streams holds the name; Moved if the log has moved
         on."""
-        await self._load_unknown(store, held.values())
+        await self.load_unknown(store, held.values())
         for claim, stream in held.items():
             if not is_held(self.vault, self.streams[stream], claim):
                 await self._refuse(store, "claims", stream)
@@ -197,7 +197,8 @@ class Cache:
                 await self._refuse(store, "numbers", f"{prefix}-{year}")
         self.numbers |= taken
 
-    async def _load_unknown(self, store: Store, streams: Iterable[UUID]) -> None:
+    async def load_unknown(self, store: Store, streams: Iterable[UUID]) -> None:
+        """Load those of these streams that are not cached. Raises Forged."""
         if unknown := {each for each in streams if each not in self.streams}:
             await self.load_streams(store, unknown)
 

@@ -11,7 +11,9 @@ from pydantic.alias_generators import to_camel
 
 from rim_ledger.engine.aggregate import A, Aggregate, Event
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.engine.view import Claim
 from rim_ledger.values import NewId, Time
+from rim_ledger.vault.personal_keys import Vault
 
 
 class Form(BaseModel):
@@ -35,6 +37,11 @@ class Form(BaseModel):
     def filled_in(cls, said: Any) -> Self:
         """Return the form of a client's body, by external names only. Raises ValidationError."""
         return cls.model_validate(said, by_name=False)
+
+    def looks_up(self, vault: Vault) -> Iterable[Claim]:
+        """Return unique names that deciding on it surely looks up, so that they are loaded
+        before."""
+        return ()
 
     def prepared(self, **values: Any) -> Self:
         """Return a copy with private values that were prepared before the decision."""

@@ -1,7 +1,7 @@
 """Decides a batch of commands in order, into one draft."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC
 from time import perf_counter
 from typing import Any, Final
@@ -22,7 +22,7 @@ from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.rows import DONE
 from rim_ledger.engine.store import Store
 from rim_ledger.engine.unit_of_work import UnitOfWork
-from rim_ledger.engine.view import Missing
+from rim_ledger.engine.view import Missing, Wanted
 from rim_ledger.vault import sealed_row
 from rim_ledger.vault.personal_keys import Vault
 
@@ -44,6 +44,8 @@ class Item(Struct):
     stamp: Stamp
     idempotency: Idempotency | None
     admit: Admit
+    reads: Collection[Wanted] = ()
+    """Rows that it surely reads."""
     reading: bool = False
     """Whether it is decided even while the store accepts no writes."""
     writes: bool = True
@@ -67,19 +69,20 @@ class Deciding:
     async def decide(
         self, items: list[Item], store: Store, outage: Unavailable | None = None
     ) -> tuple[Draft, Batch]:
-        """Decide in order. After the first decision that misses something, the rest is only tried
-        in order to find what else is missing; then all that is loaded, and deciding resumes. Items
-        beyond the time limit, except the first, are removed from the batch, unless there is an
-        outage."""
+        """Decide in order, once what the items surely read is loaded. After the first decision that
+        misses something, the rest is only tried in order to find what else is missing; then all
+        that is loaded, and deciding resumes. Items beyond the time limit, except the first, are
+        removed from the batch, unless there is an outage."""
         draft = self._empty_draft()
         whole = Batch(self._cache, draft.at)
         keys = (item.idempotency for item in items if item.idempotency)
         if scopes := [(key.caller, key.key) for key in keys if key.caller]:
             await whole.load_outcomes(scopes, store)
+        await whole.look_ahead({each for item in items for each in item.reads}, store)
         done, loads = 0, 0
         while done < len(items):
             assert (loads := loads + 1) < LOADS_MAX, "a decision asks for something new each time"
-            view, into, missing = whole, draft, list[tuple[str, Any]]()
+            view, into, missing = whole, draft, list[Wanted]()
             begun = perf_counter()
             for place, item in enumerate(items[done:], done):
                 if place and not outage and perf_counter() - begun > SECONDS_MAX:

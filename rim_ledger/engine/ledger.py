@@ -25,6 +25,7 @@ from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.store import Moved
 from rim_ledger.engine.turns import Turns
 from rim_ledger.engine.unit_of_work import UnitOfWork, Work
+from rim_ledger.engine.view import Wanted
 from rim_ledger.postgres.outage import OUTAGE, Outages, unwritable
 from rim_ledger.vault.personal_keys import Vault
 
@@ -116,6 +117,7 @@ class Ledger:
         stamp: Stamp,
         idempotency: Idempotency | None = None,
         admit: Admit = admit_all,
+        reads: Collection[Wanted] = (),
         *,
         keeps_value: bool = False,
     ) -> tuple[Receipt, T]: ...
@@ -127,6 +129,7 @@ class Ledger:
         stamp: Stamp,
         idempotency: Idempotency | None = None,
         admit: Admit = admit_all,
+        reads: Collection[Wanted] = (),
     ) -> tuple[Receipt | None, T]: ...
 
     async def decide(
@@ -135,6 +138,7 @@ class Ledger:
         stamp: Stamp,
         idempotency: Idempotency | None = None,
         admit: Admit = admit_all,
+        reads: Collection[Wanted] = (),
         *,
         keeps_value: bool = False,
     ) -> tuple[Receipt | None, T]:
@@ -142,9 +146,11 @@ class Ledger:
         and its value.
 
         With `keeps_value` the value is stored under the idempotency key, as JSON, and replayed;
-        without, the value of a replayed receipt is None. Raises as `submit` does.
+        without, the value of a replayed receipt is None. What it surely `reads` is loaded before it
+        is decided. Raises as `submit` does.
         """
-        return await self._add(Item(work, stamp, idempotency, admit, keeps_value=keeps_value))
+        item = Item(work, stamp, idempotency, admit, reads, keeps_value=keeps_value)
+        return await self._add(item)
 
     async def read(
         self,

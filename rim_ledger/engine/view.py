@@ -18,6 +18,10 @@ Count = tuple[date, UUID, str]
 """The day (Lagos), the person, and what is counted for a quota: "files"."""
 
 
+Wanted = tuple[str, Any]
+"""A row by its kind, which is a method of View in most cases, and its key: ("stream", loan id)."""
+
+
 class View(Protocol):
     """A view of the store. Each query answers at once or raises Missing."""
 
@@ -34,7 +38,7 @@ class Missing(Exception):
     """A decision read rows, each named by kind and key, that are not loaded. Load them and decide
     again."""
 
-    def __init__(self, *rows: tuple[str, Any]) -> None:
+    def __init__(self, *rows: Wanted) -> None:
         super().__init__()
         self.rows = rows
 

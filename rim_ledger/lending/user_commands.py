@@ -1,6 +1,6 @@
 """Commands on users: registration, contact, status, score and limit."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import partial
 from typing import Annotated
@@ -14,6 +14,7 @@ from rim_ledger.engine.command import Creation
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.refusals import Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork, decision
+from rim_ledger.engine.view import Claim
 from rim_ledger.lending.policy import IN_FORCE, limit_for
 from rim_ledger.lending.separation import BorrowerCommand, require_no_conflict, require_thawed
 from rim_ledger.lending.user import (
@@ -37,11 +38,17 @@ from rim_ledger.notifications.contact import notify_former_phone
 from rim_ledger.payments.transaction import unsettled_of
 from rim_ledger.support.ticket import tickets_of
 from rim_ledger.values import ZERO, Email, Limit, Name, Note, Phone
+from rim_ledger.vault.personal_keys import Vault
+
+
+def _prints(fingerprint: Callable[[str, str], str], **given: str | None) -> dict[str, str]:
+    """Return the keyed hashes of the given phone and e-mail, by kind."""
+    return {kind: fingerprint(kind, text.casefold()) for kind, text in given.items() if text}
 
 
 def _claim(uow: UnitOfWork, user: UUID, **given: str | None) -> dict[str, str]:
     """Claim the given phone and e-mail for a user by their keyed hashes; return these by kind."""
-    prints = {kind: uow.fingerprint(kind, text.casefold()) for kind, text in given.items() if text}
+    prints = _prints(uow.fingerprint, **given)
     uow.look_ahead(partial(uow.holder, f"user-{kind}", each) for kind, each in prints.items())
     for kind, each in prints.items():
         taken = Refused(f"{kind}-taken", f"Another user has this {kind}.")
@@ -67,6 +74,10 @@ class RegisterUser(Creation[User]):
 
     def naira(self, aggregate: User | None, uow: UnitOfWork) -> Decimal:
         return limit_for(self.credit_score) if self.credit_limit is None else self.credit_limit
+
+    def looks_up(self, vault: Vault) -> Iterable[Claim]:
+        prints = _prints(vault.fingerprint, phone=self.phone, email=self.email)
+        return [(f"user-{kind}", each) for kind, each in prints.items()]
 
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         limit = self.naira(None, uow)

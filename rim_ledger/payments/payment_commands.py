@@ -12,6 +12,7 @@ from rim_ledger.engine.aggregate import Event
 from rim_ledger.engine.command import Creation
 from rim_ledger.engine.refusals import Invalid, Refused, require, require_legal
 from rim_ledger.engine.unit_of_work import UnitOfWork
+from rim_ledger.engine.view import Claim
 from rim_ledger.lending.airtime_float import FloatMoved, spend
 from rim_ledger.lending.debt import repay
 from rim_ledger.lending.loan import OPEN, Loan
@@ -30,6 +31,7 @@ from rim_ledger.payments.transaction import (
 )
 from rim_ledger.text import folded
 from rim_ledger.values import ZERO, AnyId, Metadata, Money, Name, Network, Note, Reference
+from rim_ledger.vault.personal_keys import Vault
 
 
 class RecordTransaction(Creation[Transaction]):
@@ -57,6 +59,13 @@ class RecordTransaction(Creation[Transaction]):
         """Return the amount of cash: anything else waits until it is completed."""
         return self.amount if self.payment_method is PaymentMethod.CASH else ZERO
 
+    @property
+    def _source(self) -> str | None:
+        return self.provider or self.payment_method
+
+    def looks_up(self, vault: Vault) -> Iterable[Claim]:
+        return [reference_claim(self._source, self.reference)] if self.reference else []
+
     def begin(self, id: UUID, uow: UnitOfWork) -> Iterable[Event]:
         self._require_fitting_fields()
         if self.payment_method is PaymentMethod.CASH:
@@ -67,7 +76,7 @@ class RecordTransaction(Creation[Transaction]):
             user.require_present()
         require(not user.erased, "erased", "This user was erased; nothing is recorded any more.")
         loan = self._named(uow, user)
-        claim_reference(uow, id, self.provider or self.payment_method, self.reference)
+        claim_reference(uow, id, self._source, self.reference)
         yield TransactionRecorded.of(
             self, transaction_id=uow.number("TXN"), user_id=user.id, loan_id=loan
         )

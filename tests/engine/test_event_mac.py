@@ -1,5 +1,7 @@
 """An event that this ledger did not write is never decided on."""
 
+import asyncio
+
 import psycopg
 import pytest
 
@@ -43,6 +45,23 @@ async def test_a_changed_event_is_refused_by_who_loads_it(database: str, change:
     with pytest.raises(Forged, match="position 2 was not written by this ledger"):
         await on_ledger(database, lambda ledger: ledger.submit(add_coin(jar, 1), STAMP))
     assert rows(database, "SELECT max(position) FROM ledger.events") == [(3,)]
+
+
+async def test_a_forged_event_that_is_loaded_and_not_read_fails_nobody(database: str) -> None:
+    jar, other = WORLD.new_id(), WORLD.new_id()
+
+    async def story(ledger: Ledger) -> None:
+        reads = [("stream", jar), ("stream", other)]
+        reading = ledger.decide(lambda uow: (add_coin(jar)(uow), None), STAMP, reads=reads)
+        writing = ledger.decide(lambda uow: (add_coin(other)(uow), None), STAMP, reads=reads)
+        read, written = await asyncio.gather(reading, writing, return_exceptions=True)
+        assert isinstance(read, Forged)
+        assert not isinstance(written, BaseException)
+
+    for work in (open_jar(jar), open_jar(other)):
+        await on_ledger(database, lambda ledger, work=work: ledger.submit(work, STAMP))
+    tamper(database, "UPDATE ledger.events SET mac = NULL WHERE position = 1")
+    await on_ledger(database, story)
 
 
 async def test_an_event_that_was_taken_out_of_a_stream_is_missed(database: str) -> None:

@@ -151,6 +151,33 @@ async def test_what_a_decision_looks_at_ahead_is_loaded_together(
     assert loads == [50]
 
 
+async def test_what_a_decision_surely_reads_is_loaded_before_with_the_persons_it_is_about(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jar, owner, decided = WORLD.new_id(), WORLD.new_id(), list[UUID]()
+    for each in (jar, owner):
+        await on_ledger(database, lambda ledger, each=each: ledger.submit(open_jar(each), STAMP))
+    number = f"JAR-{lagos_day(WORLD.now()).year}-000001"
+
+    def work(uow: UnitOfWork) -> tuple[UUID, int]:
+        decided.append(jar)
+        assert uow.holder("label", "sweets") is None
+        return jar, uow.read(Jar, number).coins + uow.read(Jar, owner).coins
+
+    monkeypatch.setattr(Jar, "person", property(lambda _: owner))
+    label, own = ("claim", ("label", "sweets")), ("claim", ("business-id", number))
+    for reads, rounds in (
+        ([label, own], 1),
+        ([label, ("stream", jar), ("stream", WORLD.new_id())], 2),
+        ([], 4),
+    ):
+        decided.clear()
+        await on_ledger(
+            database, lambda ledger, reads=reads: ledger.decide(work, STAMP, reads=reads)
+        )
+        assert len(decided) == rounds, f"{reads}: it is decided again after each load"
+
+
 async def test_two_processes_never_overfill_and_leave_no_hole(database: str) -> None:
     jar, others = WORLD.new_id(), [WORLD.new_id() for _ in range(20)]
 

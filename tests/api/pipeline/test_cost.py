@@ -1,14 +1,17 @@
 """What a command costs, in what can be counted: codes, fingerprints and statements."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from psycopg import AsyncConnection
 
 from rim_ledger.engine import draft, store
+from rim_ledger.engine.batch import Batch
 from rim_ledger.engine.event_mac import KeyedHash
+from rim_ledger.engine.view import Wanted
 from rim_ledger.vault.personal_keys import Vault
 from tests.api.conftest import Client
 
@@ -78,3 +81,37 @@ async def test_what_commands_cost(admin: Client, counted: Counter[str]) -> None:
     # TransactionRecorded, TransactionCompleted, RepaymentAllocated and the line.
     paid = await cost(lambda: admin.post("/v1/transactions", cash))
     assert paid == {"codes": 3 + 1, "prints": 1, often: 1}
+
+
+async def test_a_command_about_who_was_not_seen_for_long_is_decided_once(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, missed, load = admin.app.state.context.ledger.cache, list[object](), Batch.load
+    users = [await admin.user(number) for number in range(2)]
+    colleague, loans = await admin.colleague(), list[dict[str, str]]()
+
+    async def loading(batch: Batch, missing: Iterable[Wanted], reads: store.Store) -> None:
+        missed.extend(found := [*missing])
+        await load(batch, found, reads)
+
+    async def send(caller: Client, path: str, body: Any = None) -> dict[str, str]:
+        """Send a command whose borrower and loan are not in memory."""
+        for own, known in (("userId", users), ("loanId", loans)):
+            for each in known:
+                cache.streams.forget(UUID(each["id"]))
+                cache.claims.forget(("business-id", each[own]))
+        answer = await caller.post(path, body or {})
+        assert answer.is_success, answer.text
+        return dict(answer.json())
+
+    monkeypatch.setattr(Batch, "load", loading)
+    for number, user in enumerate(users):
+        asked = {"userId": user["userId"], "amount": 100, "network": "MTN"}
+        paid = {"type": "repayment", "userId": user["id"], "amount": 1}
+        named = {"paymentMethod": "bank_transfer", "reference": f"R{number}"}
+        missed.clear()
+        loans.append(await send(admin, "/v1/loans", asked))
+        await send(colleague, f"/v1/loans/{loans[number]['loanId']}/approve")
+        await send(admin, "/v1/transactions", paid | named)
+        await admin.user(number + 10)
+    assert missed == [], "settings and staff are known by the second time"

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from projections.catalogue import TABLES
+from projections.follow import follower
 from projections.follow.fold import PoisonEvent
 from projections.follow.follower import Follower, follow
 from projections.tables.schema import Outdated
@@ -403,6 +404,39 @@ async def test_it_hears_of_new_events_and_tells_the_readers(database: str) -> No
         return heard
 
     assert await story()
+
+
+async def test_what_comes_soon_after_a_busy_page_shares_the_next_one_and_a_lone_event_never_waits(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, filled, waits = asyncio.Event(), asyncio.Event(), list[int]()
+
+    async def let_fill() -> None:
+        waits.append(position(database))
+        begun.set()
+        await filled.wait()
+
+    monkeypatch.setattr(follower, "let_fill", let_fill)
+    busy = await written(database, *START, *many(follower.BUSY))
+    async with (
+        asyncio.timeout(60),
+        await psycopg.AsyncConnection.connect(database, autocommit=True) as listener,
+    ):
+        await listener.execute("LISTEN read")
+        task = asyncio.create_task(follow(database, VAULT))
+        await begun.wait()
+        for number in range(3):
+            head = await written(
+                database, opens(User, ADA, CreditScoreSet(score=number, reason=""))
+            )
+        filled.set()
+        await reached(database, head)
+        lone = await written(database, opens(User, ADA, AutoLimitDisabled()))
+        await reached(database, lone)
+        task.cancel()
+        pages = [int(each.payload) async for each in listener.notifies(timeout=0)]
+    assert pages == [busy, head, lone]
+    assert waits == [busy]
 
 
 async def test_it_comes_back_when_the_database_ends_its_session(database: str) -> None:
