@@ -164,7 +164,10 @@ async def _list(context: Context, call: Call, route: List, look: Look) -> Reply:
     if query.asked != NOW:
         return await _list_then(context, route, query, parameters, (look, filters))
     query = await weighed(context.pool, route, query)
-    rows = await context.pool.rows(*statement_of(route, query, parameters, rights))
+    statement, values = statement_of(route, query, parameters, rights)
+    # A plan for any value would pass over rows where most have the same.
+    prepare = False if any(each.each for each in query.filters) else None
+    rows = await context.pool.rows(statement, values, prepare=prepare)
     position, owner, *_ = rows[0]
     if route.of and owner is None:
         raise missing(route.of[1].OF)

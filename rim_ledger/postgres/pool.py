@@ -58,10 +58,14 @@ class Pool(AsyncConnectionPool[AsyncConnection[Any]]):
             open=False,
         )
 
-    async def rows(self, query: str, values: Any = ()) -> list[tuple[Any, ...]]:
-        """Return the rows of a query, in one snapshot. Raises Unavailable without a database."""
+    async def rows(
+        self, query: str, values: Any = (), *, prepare: bool | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Return the rows of a query, in one snapshot. It is planned for its values each time if
+        `prepare` is false. Raises Unavailable without a database."""
         async with self.reader() as connection:
-            return await (await connection.execute(query.encode(), values)).fetchall()
+            cursor = await connection.execute(query.encode(), values, prepare=prepare)
+            return await cursor.fetchall()
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[AsyncConnection[Any]]:
