@@ -141,9 +141,7 @@ class SetConfig(Timed):
         value = _checked(known, self.value) if known else _same_type(before, self.value)
         words = self.description or (known.description if known else "")
         if before is None or (old, before.description) != (value, words):
-            event = SystemConfigSet(
-                category=self.category, key=self.key, value=value, description=words
-            )
+            event = SystemConfigSet.of(self, value=value, description=words)
             uow.append(SystemConfig, stream, [event])
             if known and known.looks:
                 uow.remind(LOOK_AGAIN, stream, uow.now)
