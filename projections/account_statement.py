@@ -5,7 +5,7 @@ event changed in the balance, so opening balance and movements always add up to 
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Self
 from uuid import UUID
@@ -16,9 +16,7 @@ from msgspec.structs import replace
 from projections.follow.fold import evolved
 from projections.follow.log import Line
 from rim_ledger.lending.user import User
-from rim_ledger.values import LAGOS, ZERO
-
-DAY = timedelta(days=1)
+from rim_ledger.values import ZERO, lagos_day
 
 
 class Movement(Struct, frozen=True, rename="camel"):
@@ -43,11 +41,11 @@ class Period(Struct, frozen=True):
 
     def is_after(self, at: datetime) -> bool:
         """Return whether the period begins after a time."""
-        return self.first is not None and at < _start_of(self.first)
+        return self.first is not None and lagos_day(at) < self.first
 
     def is_before(self, at: datetime) -> bool:
         """Return whether the period ended before a time."""
-        return self.last is not None and at >= _start_of(self.last) + DAY
+        return self.last is not None and lagos_day(at) > self.last
 
 
 class AccountStatement(Struct, frozen=True):
@@ -96,7 +94,3 @@ def _changes(lines: Iterable[Line]) -> Iterator[Movement]:
                 amount=amount,
             )
         before, owed = after, owed + amount
-
-
-def _start_of(day: date) -> datetime:
-    return datetime.combine(day, time(), LAGOS)
