@@ -38,6 +38,7 @@ from rim_ledger.support.deadlines import check_ticket
 from rim_ledger.system import backup_settings, config, integration_commands
 from rim_ledger.system.backup_commands import check_backup_schedule
 from rim_ledger.system.backup_worker import BackupWorker
+from rim_ledger.system.config_keys import KNOWN
 from rim_ledger.system.integration import ApiIntegration, IntegrationTested, TestResult
 
 log = logging.getLogger(__name__)
@@ -145,9 +146,8 @@ async def _query(dispatch: Dispatch, loan: UUID, _: datetime) -> None:
 
 async def _look_again(dispatch: Dispatch, setting_id: UUID, at: datetime) -> None:
     """Bring forward the reminders that depend on a setting which was changed."""
-    known = await dispatch.ledger.run(
-        lambda uow: config.known_of(uow.read(config.SystemConfig, setting_id)), at
-    )
+    changed = await dispatch.ledger.run(lambda uow: uow.read(config.SystemConfig, setting_id), at)
+    known = KNOWN[changed.category, changed.key]
     async with await AsyncConnection.connect(dispatch.url, autocommit=True) as connection:
         await Store(connection).hasten(known.looks, at, known.beside)
     await dispatch.ledger.run(lambda uow: uow.forget(config.LOOK_AGAIN, setting_id), at)

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from datetime import timedelta
 from functools import cached_property
@@ -15,6 +14,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
+from rim_ledger.disk import sync
 from rim_ledger.engine.refusals import Unavailable
 
 PART: Final = 64 * 1024
@@ -110,12 +110,7 @@ def path_of(url: str) -> Path:
 def _sync(file: Path) -> None:
     """Sync a file and its directory entry to disk, readable by its owner only."""
     file.chmod(0o600)
-    for path in (file, file.parent):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    sync(file, file.parent)
 
 
 def _unavailable() -> Unavailable:

@@ -25,7 +25,6 @@ KINDS: Final = {kind.__name__: kind for root in (Refused, Unavailable) for kind 
 CALLS: Final[dict[str, tuple[type[Exception], int]]] = {
     **{name: (kind, 0) for name, kind in KINDS.items()},
     "InvalidFields": (InvalidFields, 1),
-    "InvalidParameter": (InvalidFields, 1),
     "require": (Refused, 1),
     "_Fit": (Invalid, 1),
 }
@@ -73,9 +72,7 @@ def fields() -> set[str]:
 
 def _said(node: ast.AST, within: type[Exception] | None) -> Iterator[tuple[str, type[Exception]]]:
     if isinstance(node, ast.ClassDef):
-        within = KINDS.get(node.name) or (
-            InvalidFields if node.name == "InvalidParameter" else None
-        )
+        within = KINDS.get(node.name)
     match node:
         case ast.Call(func=ast.Name(id=name), args=arguments) if name in CALLS:
             kind, place = CALLS[name]

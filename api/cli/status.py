@@ -14,12 +14,12 @@ import psycopg
 from api.config.database import CONNECT_TIMEOUT_SECONDS, NO_LEDGER, without_password
 from api.config.settings import Settings
 from projections.follow.lag import LATE, found
+from rim_ledger.engine.store import HEAD
 from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres import sizes
 from rim_ledger.postgres.server import EmbeddedPostgres
 from rim_ledger.retention import RETENTIONS
 
-HEAD: Final = "SELECT coalesce(max(position), 0) FROM ledger.events"
 RUNNING: Final = "up.lock"
 """The file in RIM_HOME that `up` locks and writes its address to."""
 SILENT: Final = "the API does not answer"

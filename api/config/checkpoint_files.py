@@ -13,6 +13,7 @@ from pathlib import Path
 
 from projections.proofs.origins import OriginOpening, Origins
 from projections.proofs.signed_note import Checkpoint, VerificationError
+from rim_ledger.disk import sync
 from rim_ledger.operator_error import OperatorError
 
 OPENING, KEY, LATEST, DAYS = "opening", "key", "latest", "*-*-*"
@@ -167,9 +168,6 @@ def write_whole(path: Path, text: str) -> None:
     handle, new = tempfile.mkstemp(prefix="new-", dir=path.parent)
     with os.fdopen(handle, "wb") as file:
         file.write(text.encode())
-        file.flush()
-        os.fsync(handle)
+    sync(Path(new))
     Path(new).replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    os.fsync(directory)
-    os.close(directory)
+    sync(path.parent)

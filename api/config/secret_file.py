@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from rim_ledger.disk import sync
+
 FILE: Final = "secret.key"
 SECRET_MIN: Final = 32
 """Minimum characters of a secret."""
@@ -53,13 +55,10 @@ def _make(path: Path) -> None:
     try:
         with os.fdopen(handle, "w") as file:
             file.write(f"{secrets.token_urlsafe(32)}\n")
-            file.flush()
-            os.fsync(handle)
+        sync(Path(new))
         # Of several processes one links; all read what it wrote.
         with contextlib.suppress(FileExistsError):
             os.link(new, path)
     finally:
         Path(new).unlink()
-    directory = os.open(path.parent, os.O_RDONLY)
-    os.fsync(directory)
-    os.close(directory)
+    sync(path.parent)

@@ -12,6 +12,7 @@ from api.pipeline.filters import Asked, all_of, has_business_time
 from projections.follow.as_of import Moment
 from projections.tables.table import Row
 from rim_ledger.engine.refusals import Invalid
+from rim_ledger.engine.store import HEAD
 from rim_ledger.lending.loan import Loan
 from rim_ledger.values import moment
 
@@ -110,5 +111,5 @@ async def wait_for(context: Context, call: Call) -> None:
 
 async def last_position(context: Context) -> int:
     """The last position in the store, of any process."""
-    ((position,),) = await context.pool.rows("SELECT coalesce(max(position), 0) FROM ledger.events")
+    ((position,),) = await context.pool.rows(HEAD)
     return int(position)

@@ -52,17 +52,6 @@ class Filter(Struct, frozen=True):
 class InvalidParameter(ValueError):
     """Why a parameter is not valid."""
 
-    def __init__(self, words: str, code: str = "invalid-parameter") -> None:
-        super().__init__(words)
-        self.code = code
-
-
-class Unknown(InvalidParameter):
-    """There is no such parameter here."""
-
-    def __init__(self) -> None:
-        super().__init__("there is no such parameter", "unknown-parameter")
-
 
 def condition(row: type[Row], name: str, texts: list[str], *, sees: bool, own: bool) -> Filter:
     """The condition that a filter of `of_list` stands for. Raises InvalidParameter for what the

@@ -22,7 +22,6 @@ from api.pipeline.conditions import (
     Filter,
     InvalidParameter,
     Test,
-    Unknown,
     by_wire,
     condition,
     is_filter,
@@ -122,18 +121,19 @@ def read_query(
     errors, known = list[dict[str, str]](), of_list(row, own)
 
     def read(name: str, reader: Callable[[], T]) -> T | None:
-        try:
-            if len(given.get(name, ())) > (1 if name in ONCE else REPEATED_MAX):
-                raise InvalidParameter("it stands here too often")  # noqa: TRY301 - reported like the others
-            if name in given and name not in known:
-                raise Unknown  # noqa: TRY301 - the same
-            return reader()
-        except Unknown:
+        wrong = ""
+        if len(given.get(name, ())) > (1 if name in ONCE else REPEATED_MAX):
+            wrong = "it stands here too often"
+        elif name in given and name not in known:
             errors.append(unknown_parameter(name, known if len(errors) < NAMES_MAX else ()))
-            return None
-        except InvalidParameter as wrong:
-            errors.append({"pointer": name, "code": wrong.code, "detail": str(wrong)})
-            return None
+        else:
+            try:
+                return reader()
+            except InvalidParameter as invalid:
+                wrong = str(invalid)
+        if wrong:
+            errors.append({"pointer": name, "code": "invalid-parameter", "detail": wrong})
+        return None
 
     limit = read("limit", lambda: _limit(once.get("limit", str(LIMIT))))
     sort = read("sort", lambda: _order(row, once.get("sort"), own))

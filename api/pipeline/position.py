@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 from typing import ClassVar, Final, Self
 
-import psycopg
 from psycopg import AsyncConnection
 
 from rim_ledger.engine.refusals import Unavailable
 from rim_ledger.engine.store import CHANNEL, HEAD
+from rim_ledger.postgres.pool import listen
 
 READ_TIMEOUT_SECONDS: Final = 5.0
 """So long a read waits for the tables."""
@@ -28,7 +28,8 @@ class Position:
         self.position = 0
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._follow())
+        following = listen(self._url, self.CHANNEL, POLL_SECONDS, self._look)
+        self._task = asyncio.create_task(following)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -46,18 +47,6 @@ class Position:
         except TimeoutError:
             return False
         return True
-
-    async def _follow(self) -> None:
-        while True:
-            with contextlib.suppress(psycopg.Error):
-                connection = await AsyncConnection.connect(self._url, autocommit=True)
-                async with connection:
-                    await connection.execute(f"LISTEN {self.CHANNEL}".encode())
-                    while True:
-                        await self._look(connection)
-                        async for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
-                            pass
-            await asyncio.sleep(POLL_SECONDS)
 
     async def _look(self, connection: AsyncConnection) -> None:
         cursor = await connection.execute(self.QUERY.encode())

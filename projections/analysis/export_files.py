@@ -6,7 +6,6 @@ proofs.
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from projections.proofs.omitted_events import Proof
+from rim_ledger.disk import sync
 from rim_ledger.operator_error import OperatorError
 
 MANIFEST: Final = "manifest.json"
@@ -172,13 +172,10 @@ def atomic_path(place: Path, path: Path) -> Iterator[Path]:
     """Give a temporary path, renamed to `path` once it is complete."""
     partial = proof_of(place) / f"{path.parent.name}-{path.name}.partial"
     yield partial
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(partial)
     path.parent.mkdir(exist_ok=True)
     partial.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    os.fsync(directory)
-    os.close(directory)
+    sync(path.parent)
 
 
 def digest(path: Path) -> str:

@@ -1,40 +1,29 @@
 """The data dictionary: meaning and unit of each column of tables, events and exports."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
 
 from projections.tables.meanings import MEANINGS
 
-UNITS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "attachments": "files",
-        "credit_score": "points",
-        "days_past_due": "days",
-        "interest_rate": "%",
-        "last_value": "of the alert's type",
-        "lockout_duration": "minutes",
-        "max_login_attempts": "attempts",
-        "months_registered": "months",
-        "password_min_length": "characters",
-        "repayment_period": "days",
-        "retention_days": "days",
-        "score": "points",
-        "segments": "SMS",
-        "session_timeout": "minutes",
-        "size": "bytes",
-        "BroadcastStarted.size": "borrowers",
-        "broadcast_chunks.size": "borrowers",
-        "step": "steps of 30 seconds",
-        "threshold": "of the alert's type",
-        "units": "characters",
-        "AlertStateChanged.value": "of the alert's type",
-        "AlertTriggered.value": "of the alert's type",
-        "approval_rules.threshold": "naira",
-        "ApprovalRuleCreated.threshold": "naira",
-        "ApprovalRuleChanged.threshold": "naira",
-    }
+_NAMES: Final = {
+    "files": "attachments",
+    "points": "credit_score score",
+    "days": "days_past_due repayment_period retention_days",
+    "%": "interest_rate",
+    "of the alert's type": "last_value threshold AlertStateChanged.value AlertTriggered.value",
+    "minutes": "lockout_duration session_timeout",
+    "attempts": "max_login_attempts",
+    "months": "months_registered",
+    "characters": "password_min_length units",
+    "SMS": "segments",
+    "bytes": "size",
+    "borrowers": "BroadcastStarted.size broadcast_chunks.size",
+    "steps of 30 seconds": "step",
+    "naira": "approval_rules.threshold ApprovalRuleCreated.threshold ApprovalRuleChanged.threshold",
+}
+UNITS: Final = MappingProxyType(
+    {name: unit for unit, names in _NAMES.items() for name in names.split()}
 )
 """Units that do not follow from a column's type, by name, or by owner and name."""
 

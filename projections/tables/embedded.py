@@ -1,14 +1,12 @@
 """The shapes that stand inside of rows."""
 
-from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, WithJsonSchema
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-_naira = {"type": "number", "multipleOf": 0.01, "examples": [5000.0]}
-Amount = Annotated[Decimal, WithJsonSchema(_naira)]
+from projections.tables.columns import Naira
 
 
 class Embedded(BaseModel):
@@ -32,14 +30,14 @@ class Allocation(Embedded):
     """What a loan got of a payment, in naira."""
 
     loan_id: UUID
-    amount: Amount
+    amount: Naira
 
 
 class ProviderClaim(Embedded):
     """What a provider said that contradicts what is recorded, and in which message."""
 
     type: str
-    amount: Amount | None
+    amount: Naira | None
     provider: str | None
     message_id: str
 
@@ -47,8 +45,8 @@ class ProviderClaim(Embedded):
 class TwoAmounts(Embedded):
     """What a statement and the transaction say, in naira."""
 
-    statement: Amount
-    transaction: Amount
+    statement: Naira
+    transaction: Naira
 
 
 class Differences(Embedded):
@@ -68,8 +66,8 @@ class PostedLine(Embedded):
     """An amount on one side of an account, in naira."""
 
     account: str
-    debit: Amount
-    credit: Amount
+    debit: Naira
+    credit: Naira
 
 
 class ActivityDetails(Embedded):

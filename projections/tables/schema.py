@@ -1,13 +1,10 @@
 """The SQL schema of the read tables, generated from their declarations."""
 
-import asyncio
-import contextlib
 import hashlib
 from functools import cache
 from typing import Any, Final, NoReturn
 
 import msgspec
-import psycopg
 from psycopg import AsyncConnection, sql
 
 from projections.catalogue import TABLES, VIEWS
@@ -15,6 +12,7 @@ from projections.tables.table import Row
 from rim_ledger.catalogue import EVENTS
 from rim_ledger.operator_error import OperatorError
 from rim_ledger.postgres.migrations import scripts
+from rim_ledger.postgres.pool import listen
 
 LIVE: Final = "read"
 ANALYST: Final = "rim_analyst"
@@ -116,15 +114,7 @@ async def require_not_replaced(connection: AsyncConnection[Any]) -> None:
 
 async def watch(url: str) -> NoReturn:
     """Raise Outdated as soon as another version takes over the live tables."""
-    while True:
-        with contextlib.suppress(psycopg.Error):  # Wait for the database to come back.
-            async with await AsyncConnection.connect(url, autocommit=True) as connection:
-                await connection.execute(f"LISTEN {TAKEN_OVER}".encode())
-                while True:
-                    await require(connection)
-                    async for _ in connection.notifies(timeout=LOOK_SECONDS, stop_after=1):
-                        pass
-        await asyncio.sleep(LOOK_SECONDS)
+    await listen(url, TAKEN_OVER, LOOK_SECONDS, require)
 
 
 async def take_over(connection: AsyncConnection[Any], before: str | None) -> None:

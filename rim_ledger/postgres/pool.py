@@ -1,10 +1,11 @@
-"""A connection pool that reconnects as quickly as its callers expect, and locks of processes."""
+"""A pool that reconnects as quickly as its callers expect; notifications; locks of processes."""
 
+import asyncio
 import select
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from psycopg import AsyncConnection, Error
 from psycopg.errors import UndefinedTable
@@ -113,6 +114,22 @@ async def _is_live(connection: AsyncConnection[Any]) -> bool:
 async def _reconnect(pool: AsyncConnectionPool[Any]) -> None:
     if pool.get_stats().get("requests_waiting"):
         await pool.check()  # Begins to connect, if nothing else does.
+
+
+async def listen(
+    url: str, channel: str, seconds: float, look: Callable[[AsyncConnection[Any]], Awaitable[None]]
+) -> NoReturn:
+    """Call `look` at once, at each notification of a channel and, in case one is lost, every so
+    many seconds. Connects again after an outage."""
+    while True:
+        with suppress(Error):
+            async with await AsyncConnection.connect(url, autocommit=True) as connection:
+                await connection.execute(f"LISTEN {channel}".encode())
+                while True:
+                    await look(connection)
+                    async for _ in connection.notifies(timeout=seconds, stop_after=1):
+                        pass
+        await asyncio.sleep(seconds)
 
 
 @asynccontextmanager

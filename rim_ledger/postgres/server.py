@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
+from rim_ledger.disk import sync
 from rim_ledger.postgres.logins import OWNER, SERVICE, Logins, passfile
 from rim_ledger.postgres.programs import PostgresPrograms, PostgresUnavailable
 from rim_ledger.signals import uninterrupted
@@ -203,9 +204,7 @@ class EmbeddedPostgres:
         create = f"CREATE DATABASE {DATABASE}\n"
         self._programs.run("postgres", "--single", new, *options, text=create)
         new.rename(self._data)
-        home = os.open(self.home, os.O_RDONLY)
-        os.fsync(home)
-        os.close(home)
+        sync(self.home)
 
     def _open(self, name: str) -> int:
         # The server's account owns the home, and must not redirect root by a link.

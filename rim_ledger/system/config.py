@@ -143,11 +143,6 @@ class SetConfig(Timed):
         return stream
 
 
-def known_of(config: SystemConfig) -> Known:
-    """Return what is known of a setting that rules read."""
-    return KNOWN[config.category, config.key]
-
-
 def _require_no_typo(category: str, key: str) -> None:
     """Refuse a new setting with a name similar to a known one: it is probably a typo."""
     if near_category := nearest(category, {name for name, _ in KNOWN}, TYPO_SIMILARITY):
