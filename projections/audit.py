@@ -37,8 +37,8 @@ class AuditLog(Struct, frozen=True, kw_only=True, gc=False):
 
     id: Key
     position: Annotated[int, Unique]
-    action: Annotated[str, Indexed, Read(EventName)]
-    entity: Annotated[str, Indexed, Read(EntityName)]
+    action: Annotated[str, Lookup, Read(EventName)]
+    entity: Annotated[str, Lookup, Read(EntityName)]
     entity_id: Annotated[UUID, Lookup]
     user_id: Annotated[UUID | None, Indexed, References("admin_users")]
     user_name: str
@@ -78,8 +78,8 @@ class TimelineRow(Row, table="audit_logs", of=AuditLog, newest="position"):
 
     id: Key
     position: Annotated[int, Unique]
-    action: Annotated[str, Indexed, Read(EventName)]
-    entity: Annotated[str, Indexed, Read(EntityName)]
+    action: Annotated[str, Lookup, Read(EventName)]
+    entity: Annotated[str, Lookup, Read(EntityName)]
     entity_id: Annotated[UUID, Lookup]
     changes: Annotated[
         dict[str, Change], Sql("json"), Sealed, _seen_by_owners(LoanRow, TransactionRow, TicketRow)

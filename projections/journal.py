@@ -134,7 +134,7 @@ class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
     id: Key
     position: Annotated[int, Unique]
     at: Annotated[Moment, Indexed]
-    event: Annotated[str, Indexed, Read(EventName)]
+    event: Annotated[str, Lookup, Read(EventName)]
     loan_id: Annotated[UUID | None, Lookup, References("loans")]
     transaction_id: Annotated[UUID | None, Lookup, References("transactions")]
     user_id: Annotated[UUID | None, Indexed, References("users")]

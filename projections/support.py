@@ -75,7 +75,7 @@ class TicketRow(
     table="tickets",
     of=Ticket,
     person="customer_id",
-    related={"tag": RelatedFilter("t.tags && %s::text[]", Tag, share=0)},
+    related={"tag": RelatedFilter("t.tags && %s::text[]", Tag, found=True)},
     visibility=OWN,
     indexes=(
         Index(("assigned_to", "status"), "created_at", "assigned_to IS NOT NULL"),

@@ -4,14 +4,17 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from api.cli import logs
@@ -37,6 +40,10 @@ BACK_OFF_MAX: Final = 5.0
 CRASHES_MAX, CRASHES_WITHIN = 5, 60.0
 """This many crashes of an essential child within this many seconds stop the service. Without
 follower or clock it goes on, and `/readyz` reports them."""
+METRICS: Final = "metrics"
+"""The link in RIM_HOME to where several API processes share what they count."""
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a directory of our own is made in it
+"""Where Linux keeps files in memory."""
 STOP: Final = {"serve": 5.5, "follow": 7.0, "clock": 8.0, "seal": 8.5}
 """Seconds from the stop signal until a child of each kind is killed."""
 
@@ -49,9 +56,11 @@ class Child:
         command: str,
         *arguments: str,
         inherit: tuple[int, ...] = (),
+        environment: Mapping[str, str] = MappingProxyType({}),
         essential: bool = False,
     ) -> None:
         self.command, self._essential = command, essential
+        self._environment = environment
         self._arguments, self._inherit = arguments, inherit
         self._crashes: deque[float] = deque(maxlen=CRASHES_MAX)
         self._due = 0.0
@@ -70,7 +79,7 @@ class Child:
                 self._process = subprocess.Popen(
                     [*command, *self._arguments],
                     stdin=subprocess.PIPE,  # Never written to: its end signals ours.
-                    env=inherited(os.environ),
+                    env={**inherited(os.environ), **self._environment},
                     pass_fds=self._inherit,
                     start_new_session=True,  # Ctrl-C is for us, who stop the children in order.
                 )
@@ -130,7 +139,8 @@ def up(settings: Settings) -> None:
         (settings.home / RUNNING).write_text(address(listener))
         with database(settings, owner=True) as url:
             bring_up_to_date(settings, url)
-            _keep_running(settings, url, listener)
+            with _shared_metrics(settings) as environment:
+                _keep_running(settings, url, listener, environment)
         _report("stopped")
 
 
@@ -143,10 +153,12 @@ def bring_up_to_date(settings: Settings, url: str) -> list[str]:
     return lacking
 
 
-def _keep_running(settings: Settings, url: str, listener: socket.socket) -> None:
+def _keep_running(
+    settings: Settings, url: str, listener: socket.socket, environment: Mapping[str, str]
+) -> None:
     fd = listener.fileno()
     children = [
-        Child("serve", "--fd", str(fd), inherit=(fd,), essential=True)
+        Child("serve", "--fd", str(fd), inherit=(fd,), environment=environment, essential=True)
         for _ in range(settings.workers)
     ]
     children += [Child("follow"), Child("clock"), Child("seal")]
@@ -198,6 +210,27 @@ def _revive(settings: Settings) -> None:
         except PostgresUnavailable:
             if not left:
                 raise
+
+
+@contextlib.contextmanager
+def _shared_metrics(settings: Settings) -> Iterator[dict[str, str]]:
+    """The environment by which several API processes count in one place, a directory in memory:
+    they write to it as to memory, which a full disk would kill them for.
+
+    A link in the home tells where it is, so that what a killed `up` left is removed by the next.
+    """
+    link = settings.home / METRICS
+    if link.is_symlink():
+        shutil.rmtree(link.readlink(), ignore_errors=True)
+        link.unlink()
+    if settings.workers == 1:
+        yield {}
+        return
+    memory = MEMORY if os.access(MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="rim-ledger-", dir=memory) as place:
+        link.symlink_to(place)
+        yield {"PROMETHEUS_MULTIPROC_DIR": place}
+        link.unlink()
 
 
 @contextlib.contextmanager

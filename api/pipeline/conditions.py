@@ -1,7 +1,7 @@
 """What a filter of a list means: its texts, read as the values of its field are, and the SQL."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -19,6 +19,14 @@ from rim_ledger.values import BUSINESS_ID, UUID_TEXT, moment
 
 RARE: Final = 0.1
 """How many rows are disputed, or quarantined, roughly."""
+KIND: Final = 0.01
+"""How many rows are of one kind, such as those of one provider, or of one action."""
+SPARSE: Final = 0.001
+"""How many rows are of one person or thing."""
+FEW: Final = 0.0001
+"""How many rows are found rather than read in order; whether they are few is counted."""
+ONE: Final = 0.0
+"""How many rows have a value that is unique."""
 NAMED: Final = (
     "SELECT stream_id FROM ledger.claims WHERE kind = 'business-id' AND name = ANY (%s::text[])"
 )
@@ -38,7 +46,7 @@ class Filter(Struct, frozen=True):
     each: tuple[Test, ...] = ()
     """The test for each of the column's values, where rows are found by one value at a time."""
     share: float = 1.0
-    """How many of all rows meet it, roughly; 0 for so few that they can be found and sorted."""
+    """How many of all rows meet it, roughly."""
 
 
 class InvalidParameter(ValueError):
@@ -63,7 +71,8 @@ def condition(row: type[Row], name: str, texts: list[str], *, sees: bool, own: b
     if name.endswith(ENDS) and (ranged := _range(row, columns, name, texts)):
         return ranged
     if also := row.RELATED.get(name):
-        return Filter((also.where, [[_read(also.kind, text) for text in texts]]), share=also.share)
+        test = also.where, [[_read(also.kind, text) for text in texts]]
+        return Filter(test, share=FEW if also.found else 1.0)
     column = columns[name]
     if column.personal and not sees:
         raise Forbidden("forbidden", "This filter needs the permission users.pii:read.")
@@ -74,21 +83,35 @@ def _one_of(row: type[Row], column: Column, texts: list[str]) -> Filter:
     """The condition that a column holds one of these values."""
     name, kind = f"t.{column.name}", column.sql_type
     if column.name == row.BUSINESS_ID:
-        return Filter(_own_id(column, texts), share=0)
+        return Filter(_own_id(column, texts), share=ONE)
     if kind in ("uuid", "uuid[]"):
         return _id(row, column, texts)
     values = [*dict.fromkeys(_value(column, text) for text in texts)]
     if kind == "text[]":
-        return Filter((f"{name} && %s::text[]", [values]), share=0)
+        return Filter((f"{name} && %s::text[]", [values]), share=FEW)
     if column.compared != "{}":
         ours, theirs = column.compared.format(name), column.compared.format("v")
         given = f"SELECT {theirs} FROM unnest(%s::text[]) v"  # noqa: S608 - declared names
-        return Filter((f"{ours} = ANY (ARRAY({given}))", [values]), share=0)
-    test = f"{name} = ANY (%s::{kind}[])", [values]
-    if kind == "boolean":
-        return Filter((name, []), column.name, ((name, []),), RARE) if all(values) else Filter(test)
-    each = tuple((f"{name} = %s::{kind}", [value]) for value in values)
-    return Filter(test, column.name, each, len(values) / len(column.words) if column.words else 0)
+        return Filter((f"{ours} = ANY (ARRAY({given}))", [values]), share=FEW)
+    if kind == "boolean" and all(values):
+        return Filter((name, []), column.name, ((name, []),), RARE)
+    return _led_by(column, (f"{name} = ANY (%s::{kind}[])", [values]), values)
+
+
+def _led_by(column: Column, test: Test, values: Sequence[Any]) -> Filter:
+    """The filter that a test for some values stands for, and the column that finds its rows."""
+    share, name = KIND, column.name
+    if column.words:
+        share = len(values) / len(column.words)
+    elif column.sql_type == "boolean":
+        return Filter(test)
+    elif column.unique or name == "id":
+        share = ONE
+    elif column.lookup or column.sql_type == "timestamptz":
+        share = FEW
+    elif column.sql_type == "uuid":
+        share = SPARSE
+    return Filter(test, name, tuple((f"t.{name} = %s", [value]) for value in values), share)
 
 
 def _range(
@@ -143,10 +166,11 @@ def _id(row: type[Row], column: Column, texts: list[str]) -> Filter:
     several = column.sql_type == "uuid[]"
     test = f"t.{column.name} && ({{}})" if several else f"t.{column.name} = ANY ({{}})"
     if names:
-        return Filter((test.format(f"ARRAY({NAMED}) || %s::uuid[]"), [names, ids]), share=0)
-    values = dict.fromkeys(UUID(text) for text in ids)
-    each = () if several else tuple((f"t.{column.name} = %s", [value]) for value in values)
-    return Filter((test.format("%s::uuid[]"), [ids]), column.name, each, 0)
+        return Filter((test.format(f"ARRAY({NAMED}) || %s::uuid[]"), [names, ids]), share=FEW)
+    every = test.format("%s::uuid[]"), [ids]
+    if several:
+        return Filter(every, share=FEW)
+    return _led_by(column, every, [*dict.fromkeys(UUID(text) for text in ids)])
 
 
 def _value(column: Column, text: str) -> Any:

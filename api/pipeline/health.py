@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
-from prometheus_client import generate_latest
 
 from api.context import Context
 from api.description.components import COUNT, TEXT, several, shape
@@ -65,8 +64,9 @@ async def get_metrics(context: Context, _call: Call, _: Rights) -> Reply:
         context.metrics.note_late(found(await context.pool.rows(LATE)))
         floats = await context.pool.rows("SELECT network, balance FROM read.floats")
         context.metrics.note_floats((network, balance) for network, balance in floats)
-    text = generate_latest(context.metrics.registry)
-    return Reply(200, text, media_type=b"text/plain; version=0.0.4; charset=utf-8")
+    return Reply(
+        200, context.metrics.text(), media_type=b"text/plain; version=0.0.4; charset=utf-8"
+    )
 
 
 PROCESS: Final = shape(

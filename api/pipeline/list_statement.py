@@ -12,13 +12,16 @@ from math import prod
 from typing import Any, Final
 from uuid import UUID
 
-from api.pipeline.conditions import Filter, Test
+from msgspec.structs import replace
+
+from api.pipeline.conditions import FEW, ONE, SPARSE, Filter, Test
 from api.pipeline.filters import Order, Query, all_of
 from api.pipeline.rights import Rights
 from api.pipeline.routes import List, Parameters
 from api.pipeline.visible_rows import belonging, named, owned, seen
 from projections.tables.indexes import Index
 from projections.tables.table import Row
+from rim_ledger.postgres.pool import Pool
 
 TRACKING: Final = "FROM read.tracking k LEFT JOIN"
 """What is joined on the right may be missing: the position is answered all the same."""
@@ -49,7 +52,7 @@ def statement_of(route: List, query: Query, parameters: Parameters, rights: Righ
         shown = table.json(masked, own=rights.own) if route.with_owner else "t.id"
         owner = f"(SELECT {shown} FROM read.{table.TABLE} t WHERE {where})"  # noqa: S608
         test = belonging(route, column, (known, owners), rights)
-        one = Filter(test, share=0) if route.through else Filter(test, column, (test,), share=0)
+        one = Filter(test, share=FEW) if route.through else Filter(test, column, (test,), ONE)
         filters = [one, *filters]
     rows, values = _source(row, query, filters)
     statement = (
@@ -60,6 +63,23 @@ def statement_of(route: List, query: Query, parameters: Parameters, rights: Righ
         " ON true WHERE k.name = 'read' ORDER BY page.walked"
     )
     return statement, [*owners, *values]
+
+
+async def weighed(pool: Pool, route: List, query: Query) -> Query:
+    """The query, in which what is found rather than read in order was counted: where that is much,
+    it is looked at on the way."""
+    if route.of:  # What is somebody's is little.
+        return query
+    many = [e for e in query.filters if e.share == FEW and not await _few(pool, route.row, e)]
+    filters = [replace(each, share=1.0) if each in many else each for each in query.filters]
+    return replace(query, filters=filters)
+
+
+async def _few(pool: Pool, row: type[Row], asked: Filter) -> bool:
+    text, values = asked.test
+    rows = f"SELECT FROM read.{row.TABLE} t WHERE {text} LIMIT {WALKED_MAX + 1}"
+    ((count,),) = await pool.rows(f"SELECT count(*) FROM ({rows}) t", values)  # noqa: S608 - the same
+    return int(count) <= WALKED_MAX
 
 
 def shown_of(
@@ -82,7 +102,8 @@ def _source(row: type[Row], query: Query, owners: Sequence[Filter]) -> Test:
     ranges = [each.test for each in filters if each.column == order.column.name]
     filters = [each for each in filters if each.column != order.column.name]
     led, rest = _led(row, order, filters)
-    found = any(each.share == 0 for each in rest)
+    leading = prod(each.share for each in led)
+    found = any(SPARSE >= each.share < leading for each in rest)
     if found:
         led, rest = [], []
         ranges += [each.test for each in filters]

@@ -27,7 +27,7 @@ from api.pipeline.filters import (
     of_list,
     read_query,
 )
-from api.pipeline.list_statement import TRACKING, shown_of, statement_of
+from api.pipeline.list_statement import TRACKING, shown_of, statement_of, weighed
 from api.pipeline.past import HistoricTable
 from api.pipeline.pipeline import admitted
 from api.pipeline.rights import SEES_PERSONS, Rights
@@ -163,6 +163,7 @@ async def _list(context: Context, call: Call, route: List, look: Look) -> Reply:
     filters = partial(logged_filters, context, parameters_in(call.query), of_list(route.row))
     if query.asked != NOW:
         return await _list_then(context, route, query, parameters, (look, filters))
+    query = await weighed(context.pool, route, query)
     rows = await context.pool.rows(*statement_of(route, query, parameters, rights))
     position, owner, *_ = rows[0]
     if route.of and owner is None:

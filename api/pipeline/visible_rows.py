@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.pipeline.conditions import Filter, Test
+from api.pipeline.conditions import ONE, Filter, Test
 from api.pipeline.filters import all_of
 from api.pipeline.rights import Rights
 from api.pipeline.routes import List
@@ -47,7 +47,7 @@ def owned(row: type[Row], rights: Rights) -> list[Filter]:
     which a row may be seen to the rows that no other way led to."""
     tests = seen(row, rights)
     if rights.own and row.PERSON:
-        return [Filter(test, row.PERSON, (test,), share=0) for test in tests]
+        return [Filter(test, row.PERSON, (test,), share=ONE) for test in tests]
     if row.VISIBILITY and tests:
         ways, caller = row.VISIBILITY.ways, rights.actor.id
         each = [

@@ -24,7 +24,8 @@ class Mark(StrEnum):
     INDEXED = "indexed"
     """For filters."""
     LOOKUP = "lookup"
-    """For filters, where few rows have the same value: they are found, then sorted."""
+    """For filters whose rows are found, then sorted, as far as they are few; it takes a narrow
+    index."""
     INTERNAL = "internal"
     """Hidden from borrowers in their own rows."""
     PERSONAL = "personal"

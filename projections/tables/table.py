@@ -22,8 +22,8 @@ class RelatedFilter(Struct, frozen=True):
     """SQL over alias t, with a list of texts as parameter."""
     kind: Any
     """The type that parses the texts."""
-    share: float = 1.0
-    """How many of all rows meet it, roughly; 0 for so few that they can be found and sorted."""
+    found: bool = False
+    """Whether an index finds its rows."""
 
 
 class Visibility(Struct, frozen=True):

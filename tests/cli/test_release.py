@@ -44,7 +44,7 @@ def _run(*command: str | Path, **environment: str) -> str:
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of what was built: sources, the wheel that was made of them, constraints."""
-    pytest.importorskip("build", reason="needs the group `release`")
+    pytest.importorskip("twine", reason="needs the group `release`")
     dist = Path(os.environ.get("RELEASE") or tmp_path_factory.mktemp("dist"))
     _run(PYTHON, "-m", "build", "--outdir", dist, TREE)
     shutil.copy(TREE / "constraints.txt", dist)

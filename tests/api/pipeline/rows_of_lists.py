@@ -27,7 +27,7 @@ Values = tuple[Any, Any, Any]
 """That of the newer rows, and the two of the others."""
 UUIDS: Final = (UUID(int=1), UUID(int=2), UUID(int=3))
 TEXTS: Final[tuple[Values, ...]] = (
-    ("LoanApproved", "LoanRepaid", "LoanRequested"),
+    ("LoanApproved", "UserSuspended", "TicketOpened"),
     ("Loan", "User", "Ticket"),
     ("+2348030000001", "+2348030000002", "+2348030000003"),
     ("MTN", "Airtel", "Glo"),

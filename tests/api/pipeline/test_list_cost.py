@@ -12,15 +12,16 @@ from msgspec.structs import replace
 
 from api.catalogue import ROUTES
 from api.pipeline import list_statement
-from api.pipeline.conditions import by_wire
+from api.pipeline.conditions import FEW, by_wire
 from api.pipeline.filters import orders_of, read_query
-from api.pipeline.list_statement import BY_ROWS, shown_of, statement_of
+from api.pipeline.list_statement import BY_ROWS, shown_of, statement_of, weighed
 from api.pipeline.rights import Rights
 from api.pipeline.routes import List
 from projections.lending import LoanRow
 from projections.support import TicketRow
 from projections.tables.table import Row
 from rim_ledger.engine.aggregate import SYSTEM, Actor
+from rim_ledger.postgres.pool import Pool
 from tests.api.pipeline.rows_of_lists import BOUNDARY, UUIDS, fill, is_alone, values_of
 
 LISTS = [each for each in ROUTES if isinstance(each, List) and not each.through]
@@ -191,3 +192,17 @@ def test_what_the_leading_filter_does_not_settle_is_passed_over_for_so_many_rows
     assert seen == [each for (each,) in connection.execute(there)]
     assert max(pages) == query.limit
     assert 0 in pages, "five hundred rows with another status stand together"
+
+
+async def test_a_tag_is_found_if_few_tickets_have_it_and_passed_by_if_many_have(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(list_statement, "WALKED_MAX", 500)
+    with psycopg.connect(database, autocommit=True) as connection:
+        fill(connection, TicketRow, "read.tickets")
+    pool = Pool(database, min_size=1, max_size=1, timeout=60, autocommit=True, settings=BY_ROWS)
+    async with pool:
+        for tag, few in ((values_of(TicketRow.COLUMNS["tags"]) or ())[0], False), ("nothing", True):
+            query = read_query(TicketRow, f"tag={tag}".encode(), KEY, "", sees=True)
+            (found,) = (await weighed(pool, route_of("/v1/tickets"), query)).filters
+            assert (found.share == FEW) is few
