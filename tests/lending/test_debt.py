@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
@@ -12,6 +13,7 @@ from rim_ledger.lending.lateness import (
     check_overdue,
 )
 from rim_ledger.lending.loan import Loan
+from rim_ledger.lending.owed import Part
 from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import EnableAutoLimit, SetCreditLimit
 from rim_ledger.values import day_after
@@ -167,3 +169,16 @@ def test_an_overdue_loan_freezes_the_limit() -> None:
         assert desk.user.credit_limit == 1000
         desk.pay(5, prompt)
     assert (desk.loan(prompt).status, desk.user.credit_limit) == ("completed", 1000)
+
+
+def test_parts_of_a_payment_add_up_and_are_taken_away_field_by_field() -> None:
+    def part(principal: int, interest: int, fee: int) -> Part:
+        return Part(
+            loan_id=UUID(int=1),
+            principal=Decimal(principal),
+            interest=Decimal(interest),
+            fee=Decimal(fee),
+        )
+
+    assert part(10, 5, 2).plus(part(20, 1, 3)) == part(30, 6, 5)
+    assert part(30, 6, 5).minus(part(20, 1, 3)) == part(10, 5, 2)
