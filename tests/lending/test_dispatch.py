@@ -9,6 +9,7 @@ import pytest
 
 from rim_ledger import schedule
 from rim_ledger.catalogue import ENTITY_OF
+from rim_ledger.delivery.kill_switch import LATER, SwitchOutbound
 from rim_ledger.delivery.port import Outcome, Verdict
 from rim_ledger.delivery.simulated import SimulatedTelco
 from rim_ledger.engine.aggregate import Actor, Stamp
@@ -124,6 +125,18 @@ async def test_no_answer_but_delivered_is_found_out_by_asking(database: str) -> 
         assert loan_in(dispatch, loan).disbursement == "delivered"
         assert await tick(dispatch, days=62) == 2
     assert len(sent(database)) == 1
+
+
+async def test_while_nothing_may_leave_the_clock_looks_again_later(database: str) -> None:
+    async with lending(database, "08031239002") as (dispatch, loan):
+        await disburse(dispatch, loan)
+        await dispatch.ledger.submit(SwitchOutbound(enabled=False).work, stamp())
+        assert await tick(dispatch, seconds=6) == 1
+        assert loan_in(dispatch, loan).disbursement == "unknown"
+        with psycopg.connect(database) as connection:
+            query = "SELECT at FROM ledger.reminders WHERE what = 'query-top-up'"
+            ((at,),) = connection.execute(query).fetchall()
+        assert at == NOON + LATER
 
 
 async def test_no_answer_and_never_delivered_fails_when_asked(database: str) -> None:

@@ -217,6 +217,12 @@ def test_credit_is_as_old_as_the_latest_of_its_money() -> None:
     assert desk.ended(day(2), late=False)
 
 
+def test_credit_is_as_old_as_its_money_whenever_that_was_settled() -> None:
+    desk = Borrower()
+    desk.settle(desk.wait_for(700, day(2)))
+    assert desk.user.credit_at == day(2)
+
+
 def test_credit_ends_no_loan_before_it_was_lent() -> None:
     desk = Borrower()
     desk.receive(700, day(1))
