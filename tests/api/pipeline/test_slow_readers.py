@@ -96,12 +96,12 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def swell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have whatever is read be much."""
-    as_csv, unsealed, as_json = journal.csv_text, reads.unsealed, event_log.as_json
+    unsealed, as_json = reads.unsealed, event_log.as_json
 
     async def long_json(*given: Any, **more: Any) -> str:
         return await unsealed(*given, **more) + " " * 8 * MUCH
 
-    monkeypatch.setattr(journal, "csv_text", lambda rows: as_csv(rows) + b"x" * 8 * MUCH)
+    monkeypatch.setattr(journal, "HEAD", b"x" * 8 * MUCH)
     monkeypatch.setattr(list_formats, "_head", lambda *_: b" " * 8 * MUCH)
     monkeypatch.setattr(reads, "unsealed", long_json)
     monkeypatch.setattr(event_log, "as_json", lambda *given: as_json(*given) + b" " * MUCH)

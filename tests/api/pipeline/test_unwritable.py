@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 import psycopg
@@ -33,10 +33,12 @@ class Trouble:
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
 
-    @contextmanager
-    def full(self, state: str) -> Iterator[None]:
-        """The log cannot grow: what a real disk says, said by a trigger."""
-        self.run(
+    @asynccontextmanager
+    async def full(self, state: str) -> AsyncIterator[None]:
+        """The log cannot grow: what a real disk says, said by a trigger. The service goes on
+        meanwhile, as it may hold locks that are waited for."""
+        await asyncio.to_thread(
+            self.run,
             "CREATE FUNCTION ledger.no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
             f" RAISE EXCEPTION 'could not extend file' USING ERRCODE = '{state}'; END $$",
             "CREATE TRIGGER no_room BEFORE INSERT ON ledger.events"
@@ -45,7 +47,7 @@ class Trouble:
             " FOR EACH STATEMENT EXECUTE FUNCTION ledger.no_room()",
         )
         yield
-        self.run("DROP FUNCTION ledger.no_room CASCADE")
+        await asyncio.to_thread(self.run, "DROP FUNCTION ledger.no_room CASCADE")
 
     @contextmanager
     def read_only(self, *, anew: bool) -> Iterator[None]:
@@ -96,7 +98,7 @@ async def test_a_full_disk_is_said_and_reading_goes_on(
         loan = {"userId": ada["id"], "amount": 100, "network": "MTN"}
         path, seen = f"/v1/users/{ada['id']}", await admin.caught_up()
         await admin.get(path, headers=seen)
-        with trouble.full(state):
+        async with trouble.full(state):
             for _ in range(3):
                 together = await asyncio.gather(
                     admin.post("/v1/loans", loan),
