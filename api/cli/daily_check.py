@@ -108,6 +108,8 @@ class Check(Struct):
             async for fault in self._faults(connection, state):
                 await self._report(state, fault)
             self._keep(state.next(self.environment.now()))
+            # PostgreSQL ends a session, and its locks, a moment after the connection is closed.
+            await connection.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
             return len(state.found)
 
     async def _faults(

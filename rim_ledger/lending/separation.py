@@ -26,8 +26,10 @@ class BorrowerCommand(Command[A]):
     """A command about a borrower's account, loan or payment, which no one gives about their own."""
 
     def decided(self, aggregate: A, uow: UnitOfWork) -> Iterable[Event]:
+        if not self.WHEN_GONE:
+            aggregate.require_present()
         require_no_conflict(uow, uow.read(User, aggregate.person))
-        return super().decided(aggregate, uow)
+        return self.decide(aggregate, uow)
 
 
 def require_may_lend(uow: UnitOfWork, loan: Loan, user: User) -> None:
