@@ -24,9 +24,13 @@ from rim_ledger.engine.aggregate import Aggregate, Event
 from rim_ledger.engine.command import Command, Creation, Form
 from rim_ledger.engine.patch import Patch
 from rim_ledger.engine.unique_names import Named
+from rim_ledger.lending.loan import Loan
 from rim_ledger.lending.separation import BorrowerCommand
+from rim_ledger.lending.user import User
 from rim_ledger.lending.user_commands import DisableAutoLimit, EnableAutoLimit
+from rim_ledger.notifications.contact import OptIn, OptOut
 from rim_ledger.notifications.template import Template
+from rim_ledger.payments.transaction import Transaction
 from rim_ledger.support.conversation import AddAttachment
 from tests.problem_codes import PACKAGES, TREE, modules, nodes
 
@@ -176,10 +180,7 @@ SHAPES: Final = {Patch, BorrowerCommand}
 
 
 def test_no_slice_imports_the_commands_of_another() -> None:
-    found = {each for root in (Command, Creation) for each in family(root)} - {
-        Patch,
-        BorrowerCommand,
-    }
+    found = {each for root in (Command, Creation) for each in family(root)} - SHAPES
     homes = {each.__name__: each.__module__ for each in found}
     foreign = [
         f"{short(path)}: {name}"
@@ -217,18 +218,27 @@ def mentioned(node: ast.AST) -> Iterator[str]:
                 yield from re.findall(r"\w+", text)
 
 
+OF_BORROWERS: Final = (User, Loan, Transaction)
+
+
 def test_every_command_has_one_route_or_a_reason_to_have_none() -> None:
     """So a command touches three files: its rule, its events' home, and a line of a table."""
     given = Counter(route.command for route in ROUTES if isinstance(route, Route))
     given.update(route.form for route in ROUTES if isinstance(route, Other) and route.form)
-    written = {each for root in (Command, Creation) for each in family(root)} - {
-        Patch,
-        BorrowerCommand,
-    }
+    written = {each for root in (Command, Creation) for each in family(root)} - SHAPES
     written = {each for each in written if not each.__name__.startswith("_")}
     assert not [each.__name__ for each in written - given.keys() - INTERNAL.keys()], "no route"
     assert not [each.__name__ for each in INTERNAL if each in given or each not in written]
     assert not [each.__name__ for each, times in given.items() if times > 1], "two routes"
+
+
+def test_every_command_about_a_borrower_is_refused_to_the_borrower() -> None:
+    """But those by which they choose what they are sent."""
+    about = [each for each in ROUTES if isinstance(each, Route) and each.kind in OF_BORROWERS]
+    changes = {each.command for each in about if issubclass(each.command, Command)}
+    assert len(changes) > 30
+    others = {each for each in changes if not issubclass(each, BorrowerCommand)}
+    assert others == {OptIn, OptOut}
 
 
 def test_every_event_and_every_entity_is_in_the_catalogue() -> None:

@@ -6,7 +6,6 @@ from api.context import Context
 from api.pipeline.routes import AnyRoute, CommandRequest, List, One, Resource
 from projections.lending import LoanProductRow, LoanRow, UserRow
 from rim_ledger.engine.aggregate import Event
-from rim_ledger.engine.command import Command
 from rim_ledger.engine.idempotency import Receipt
 from rim_ledger.engine.unit_of_work import UnitOfWork
 from rim_ledger.lending import loan_requests as requests
@@ -17,6 +16,7 @@ from rim_ledger.lending.disbursement import DisburseLoan, SettleDisbursement
 from rim_ledger.lending.dispute import ResolveDispute
 from rim_ledger.lending.lateness import MarkDefaulted, ReverseDefault
 from rim_ledger.lending.reschedule import RescheduleLoan
+from rim_ledger.lending.separation import BorrowerCommand
 from rim_ledger.lending.user import User
 from rim_ledger.lending.write_off import UndoWriteOff, WriteOffLoan
 
@@ -26,7 +26,7 @@ async def send_airtime(context: Context, _: CommandRequest, receipt: Receipt) ->
     return receipt if receipt.replayed else await context.dispatch.disburse(receipt)
 
 
-class SwitchAutoLimit(Command[User]):
+class SwitchAutoLimit(BorrowerCommand[User]):
     """Let the policy move the limit, or leave it where it is."""
 
     enabled: bool

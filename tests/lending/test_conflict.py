@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from api.routes.lending import SwitchAutoLimit
 from rim_ledger.engine.aggregate import Aggregate
 from rim_ledger.engine.command import Command, perform
 from rim_ledger.engine.refusals import Forbidden
@@ -45,6 +46,7 @@ USER: list[Command[User]] = [
     SetCreditScore(score=9, reason="so"),
     EnableAutoLimit(),
     DisableAutoLimit(),
+    SwitchAutoLimit(enabled=False),
     SuspendUser(reason="so"),
     ReinstateUser(),
     DeactivateUser(),
