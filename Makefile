@@ -56,11 +56,12 @@ golden: setup ## Pin schemas, tables and reference pages as they are now; review
 	tests/projections/tables/test_tables.py tests/api/description/test_description.py tests/test_house.py \
 	tests/test_security_page.py
 
-# A registry that does not answer stops nothing: what cannot be installed skips.
+# A registry that does not answer stops nothing: what cannot be installed skips. A worker takes whole
+# files: what a file's tests share is made once.
 heavy: setup ## Run what needs Node, other people's tools or large libraries; skip what is lacking
 	@timeout 120 $(BIN)/python -m pip install --quiet --retries 1 --constraint constraints.txt \
 	--group heavy || echo "The group heavy cannot be installed here: its tests skip." >&2
-	$(BIN)/python -m pytest -n 2 -m heavy
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m heavy
 
 soak: setup ## The long runs: kills under load, floods, random input
 	$(BIN)/python -m pytest -m soak --timeout 3600

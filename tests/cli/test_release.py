@@ -43,10 +43,19 @@ def _run(*command: str | Path, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of what was built: sources, the wheel that was made of them, constraints."""
+    """The directory of what was built: sources, the wheel that was made of them, constraints.
+
+    It is built in a copy: setuptools writes beside what it packs, and removes it again.
+    """
     pytest.importorskip("twine", reason="needs the group `release`")
     dist = Path(os.environ.get("RELEASE") or tmp_path_factory.mktemp("dist"))
-    _run(PYTHON, "-m", "build", "--outdir", dist, TREE)
+    sources = tmp_path_factory.mktemp("sources")
+    for packed in ("pyproject.toml", "README.md"):
+        shutil.copy(TREE / packed, sources)
+    for package in ("rim_ledger", "projections", "api"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(TREE / package, sources / package, ignore=ignored)
+    _run(PYTHON, "-m", "build", "--outdir", dist, sources)
     shutil.copy(TREE / "constraints.txt", dist)
     return dist
 
